@@ -1,0 +1,262 @@
+"""Attention and the multi-head layer made of it (Vaswani 2017, sections 3.2.1 and 3.2.2).
+
+Shapes use the letters of `mha_lab`: B batch, N queries, S keys, H query heads, G key/value heads, D d_model, K d_head.
+A boolean mask says True = may attend, as F.scaled_dot_product_attention does; nn.MultiheadAttention means the opposite.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    mask: Tensor | None = None,
+    scale: float | None = None,
+    dropout: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """softmax(query keyᵀ · scale) value: every query's weighted average of the values, and the weights.
+
+    query   (..., N, K), key (..., S, K), value (..., S, any width). With heads as the third dimension from the end, query may
+            have a multiple of the heads of key and value: consecutive query heads then share one (GQA, Ainslie 2023).
+    mask    boolean, broadcastable to the scores (..., N, S). A query that may attend to nothing gets weights and output 0.
+    scale   1/√K unless given (Vaswani 2017, equation 1).
+    dropout probability with which a weight is zeroed (and the rest scaled up): rows then no longer sum to 1.
+
+    Returns output (..., N, width of value) and weights (..., N, S).
+    Raises ValueError for shapes that do not fit, TypeError for a mask that is not boolean.
+    """
+    _check_shapes(query, key, value, mask)
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    scores = _matmul_by_group(query, key.mT) * scale
+    if mask is not None:
+        # Not −∞: a fully masked row would become NaN. The lowest finite number gives exp = 0 beside any allowed score.
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    weights = scores.softmax(dim=-1)
+    if mask is not None:
+        weights = weights.masked_fill(~mask, 0.0)  # changes fully masked rows only
+    if dropout:
+        weights = F.dropout(weights, dropout)
+    return _matmul_by_group(weights, value), weights
+
+
+def causal_mask(num_queries: int, num_keys: int | None = None, *, device: torch.device | str | None = None) -> Tensor:
+    """(N, S) mask in which a query sees itself and the past. The last query sits at the last key, so that a few new
+    queries against a longer cache (S > N) see the whole past."""
+    num_keys = num_queries if num_keys is None else num_keys
+    if num_queries > num_keys:
+        raise ValueError(f"{num_queries} causal queries need at least as many keys, not {num_keys}: each sees itself.")
+    everything = torch.ones(num_queries, num_keys, dtype=torch.bool, device=device)
+    return everything.tril(num_keys - num_queries)
+
+
+def window_mask(n: int, width: int, *, device: torch.device | str | None = None) -> Tensor:
+    """(N, N) mask in which a query sees keys fewer than `width` positions away, on both sides.
+    `window_mask(n, w) & causal_mask(n)` leaves each query its last w keys, itself included."""
+    if width < 1:
+        raise ValueError(f"a window of width {width} sees nothing: width 1 is the token itself.")
+    position = torch.arange(n, device=device)
+    return (position[:, None] - position).abs() < width
+
+
+def padding_mask(lengths: Tensor | list[int], num_keys: int | None = None) -> Tensor:
+    """(B, 1, S) mask in which the keys of sequence b are seen up to lengths[b]. S is the longest length unless given."""
+    lengths = torch.as_tensor(lengths)
+    longest = int(lengths.max())
+    num_keys = longest if num_keys is None else num_keys
+    if longest > num_keys:
+        raise ValueError(f"a sequence of length {longest} does not fit into num_keys={num_keys}.")
+    return (torch.arange(num_keys, device=lengths.device) < lengths[:, None])[:, None, :]
+
+
+def split_heads(x: Tensor, num_heads: int) -> Tensor:
+    """(B, N, H·K) → (B, H, N, K): head i takes columns i·K … (i+1)·K of every token."""
+    B, N, width = x.shape
+    return x.view(B, N, num_heads, width // num_heads).transpose(1, 2)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """(B, H, N, K) → (B, N, H·K): the inverse of `split_heads`."""
+    return x.transpose(1, 2).flatten(2)
+
+
+class KVCache:
+    """The keys and values (B, G, S, K) of the tokens a layer has seen, so that decoding computes each of them once."""
+
+    def __init__(self):
+        self.key: Tensor | None = None
+        self.value: Tensor | None = None
+
+    def __len__(self) -> int:
+        return 0 if self.key is None else self.key.shape[-2]
+
+    def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Add the new tokens' keys and values; return those of all tokens so far."""
+        if self.key is not None:
+            if key.shape[:2] != self.key.shape[:2]:
+                raise ValueError(
+                    f"the cache holds (batch, kv heads) {tuple(self.key.shape[:2])} and was given {tuple(key.shape[:2])}: "
+                    "use one cache for each layer and each batch."
+                )
+            key = torch.cat([self.key, key], dim=-2)
+            value = torch.cat([self.value, value], dim=-2)
+        self.key, self.value = key, value
+        return key, value
+
+
+class MultiHeadAttention(nn.Module):
+    """H attentions side by side, each on its own d_head = d_model / H columns of the projections, mixed by W^O.
+
+    num_kv_heads = num_heads is multi-head attention (the default), 1 is multi-query attention (Shazeer 2019), anything
+    between is grouped-query attention (Ainslie 2023).
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        num_heads: int,
+        num_kv_heads: int | None = None,
+        *,
+        bias: bool = True,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
+        _check_divides(d_model, num_heads, f"d_model={d_model} cannot be split over num_heads={num_heads}")
+        _check_divides(num_heads, num_kv_heads, f"num_heads={num_heads} cannot share num_kv_heads={num_kv_heads}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout={dropout} is not a probability below 1.")
+        self.d_model, self.num_heads, self.num_kv_heads = d_model, num_heads, num_kv_heads
+        self.d_head = d_model // num_heads
+        self.dropout = dropout
+        self.q_proj = nn.Linear(d_model, num_heads * self.d_head, bias=bias)
+        self.k_proj = nn.Linear(d_model, num_kv_heads * self.d_head, bias=bias)
+        self.v_proj = nn.Linear(d_model, num_kv_heads * self.d_head, bias=bias)
+        self.out_proj = nn.Linear(num_heads * self.d_head, d_model, bias=bias)
+
+    def forward(
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        *,
+        mask: Tensor | None = None,
+        causal: bool = False,
+        need_weights: bool = False,
+        cache: KVCache | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Tokens of x (B, N, D) look at those of context (B, S, D), or at each other when there is none.
+
+        mask          boolean (N, S), (B, N, S) or (B, H, N, S); any of these dimensions may be 1. True = may attend.
+        causal        each token sees itself and the past only; joined with `mask` where both are given.
+        need_weights  also return every head's weights, (B, H, N, S). Without, they are never stored (FlashAttention).
+        cache         x holds new tokens; they also see the tokens the cache has, and are added to it.
+
+        Returns output (B, N, D), or (output, weights). Raises ValueError or TypeError at the door, with the numbers.
+        """
+        context = self._check_tokens(x, context, causal, cache)
+        query = split_heads(self.q_proj(x), self.num_heads)  # (B, H, N, K)
+        key = split_heads(self.k_proj(context), self.num_kv_heads)  # (B, G, S, K)
+        value = split_heads(self.v_proj(context), self.num_kv_heads)
+        if cache is not None:
+            key, value = cache.append(key, value)
+
+        N, S = query.shape[-2], key.shape[-2]
+        if mask is not None and mask.dim() == 3:
+            mask = mask[:, None]  # (B, N, S) serves every head
+        is_causal = causal and mask is None and N == S and not need_weights  # the fused kernel knows this mask itself
+        if causal and not is_causal:
+            past = causal_mask(N, S, device=x.device)
+            mask = past if mask is None else mask & past
+        dropout = self.dropout if self.training else 0.0
+
+        if need_weights:
+            heads, weights = attention(query, key, value, mask=mask, dropout=dropout)
+            return self.out_proj(merge_heads(heads)), weights
+        _check_shapes(query, key, value, mask)
+        heads = F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=mask,
+            dropout_p=dropout,
+            is_causal=is_causal,
+            enable_gqa=self.num_kv_heads != self.num_heads,
+        )
+        return self.out_proj(merge_heads(heads))
+
+    @classmethod
+    def from_torch(cls, module: nn.MultiheadAttention) -> "MultiHeadAttention":
+        """The same layer as an nn.MultiheadAttention, with its weights copied."""
+        if module.in_proj_weight is None or module.bias_k is not None or module.add_zero_attn:
+            raise ValueError(
+                "from_torch takes an nn.MultiheadAttention without kdim, vdim, add_bias_kv and add_zero_attn: "
+                "this layer has one width, d_model, and attends to nothing but tokens."
+            )
+        has_bias = module.in_proj_bias is not None
+        layer = cls(module.embed_dim, module.num_heads, bias=has_bias, dropout=module.dropout)
+        layer.to(module.in_proj_weight).train(module.training)
+        projections = layer.q_proj, layer.k_proj, layer.v_proj
+        with torch.no_grad():
+            for projection, weight in zip(projections, module.in_proj_weight.chunk(3), strict=True):
+                projection.weight.copy_(weight)
+            layer.out_proj.weight.copy_(module.out_proj.weight)
+            if has_bias:
+                for projection, bias in zip(projections, module.in_proj_bias.chunk(3), strict=True):
+                    projection.bias.copy_(bias)
+                layer.out_proj.bias.copy_(module.out_proj.bias)
+        return layer
+
+    def extra_repr(self) -> str:
+        return f"d_model={self.d_model}, num_heads={self.num_heads}, num_kv_heads={self.num_kv_heads}"
+
+    def _check_tokens(self, x, context, causal, cache):
+        """The sequence that keys and values come from, once x and context are known to fit this layer."""
+        for name, tokens in ("x", x), ("context", context):
+            if tokens is not None and (tokens.dim() != 3 or tokens.shape[-1] != self.d_model):
+                raise ValueError(f"{name} has shape {tuple(tokens.shape)}; this layer takes (batch, tokens, {self.d_model}).")
+        if context is None:
+            return x
+        if context.shape[0] != x.shape[0]:
+            raise ValueError(f"x is a batch of {x.shape[0]} and context a batch of {context.shape[0]}: they must be equal.")
+        if causal or cache is not None:
+            raise ValueError("causal and cache order x against its own past: they do not go with a context.")
+        return context
+
+
+def _matmul_by_group(rows: Tensor, shared: Tensor) -> Tensor:
+    """rows (..., H, N, a) @ shared (..., G, a, b) → (..., H, N, b), where H // G consecutive heads use one shared matrix.
+
+    The heads of a group are folded into its rows, so that the shared matrix is never copied."""
+    if rows.dim() < 3 or shared.dim() < 3 or rows.shape[-3] == shared.shape[-3]:
+        return rows @ shared
+    *batch, H, N, width = rows.shape
+    G = shared.shape[-3]
+    return (rows.reshape(*batch, G, H // G * N, width) @ shared).view(*batch, H, N, shared.shape[-1])
+
+
+def _check_shapes(query, key, value, mask):
+    if query.shape[-1] != key.shape[-1]:
+        raise ValueError(f"query has d_head {query.shape[-1]} and key {key.shape[-1]}: their dot product needs them equal.")
+    if key.shape[-2] != value.shape[-2]:
+        raise ValueError(f"there are {key.shape[-2]} keys and {value.shape[-2]} values: each key needs its value.")
+    if query.dim() > 2 and key.dim() > 2 and query.shape[-3] % key.shape[-3]:
+        raise ValueError(f"{query.shape[-3]} query heads cannot share {key.shape[-3]} key heads: it must divide them.")
+    if mask is None:
+        return
+    if mask.dtype != torch.bool:
+        raise TypeError(f"mask has dtype {mask.dtype}; it must be torch.bool, True = may attend.")
+    scores = (*query.shape[:-1], key.shape[-2])
+    fits = mask.dim() <= len(scores) and all(m in (1, s) for m, s in zip(reversed(mask.shape), reversed(scores)))
+    if not fits:
+        raise ValueError(f"mask has shape {tuple(mask.shape)} and the scores {scores}: each dimension must be equal or 1.")
+
+
+def _check_divides(whole: int, parts: int, problem: str) -> None:
+    if parts < 1:
+        raise ValueError(f"{problem}: there must be at least 1.")
+    if whole % parts:
+        divisors = ", ".join(str(d) for d in range(1, whole + 1) if whole % d == 0)
+        raise ValueError(f"{problem}: {whole} / {parts} leaves {whole % parts}; what divides it: {divisors}.")
