@@ -1,6 +1,51 @@
-"""What all tests share: hypothesis draws the same examples on every run, so that ten runs are ten times the same test."""
+"""What all tests share: the same hypothesis examples on every run, and a Chromium for the browser tests."""
 
+import os
+import shutil
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
+# The same examples every time: ten runs are ten times the same test. No deadline: a busy machine is no failure.
 settings.register_profile("lab", derandomize=True, deadline=None, database=None)
 settings.load_profile("lab")
+
+BROWSER_TESTS = Path(__file__).parent / "browser"
+CHROMIUMS = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "msedge"
+MACOS = (
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+)
+NO_CHROMIUM = (
+    "no Chromium, Chrome or Edge was found: install one (Debian: apt install chromium) "
+    "or name it with CHROMIUM=/path/to/it"
+)
+
+
+def find_chromium() -> str | None:
+    """The browser named by CHROMIUM, or the first one installed; None where there is none."""
+    wanted = os.environ.get("CHROMIUM")
+    for name in [wanted] if wanted else [*CHROMIUMS, *MACOS]:
+        if path := shutil.which(name):
+            return path
+    return None
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args):
+    """Playwright drives the machine's own browser; as root Chromium refuses to start in its sandbox."""
+    as_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    args = ["--no-sandbox"] if as_root else []
+    return {**browser_type_launch_args, "executable_path": find_chromium(), "args": args}
+
+
+def pytest_collection_modifyitems(items):
+    """Browser tests need a browser. Without one they are skipped, or fail where BROWSER_TESTS=required (as in CI)."""
+    browser_tests = [item for item in items if BROWSER_TESTS in item.path.parents]
+    if not browser_tests or find_chromium():
+        return
+    if os.environ.get("BROWSER_TESTS") == "required":
+        raise pytest.UsageError(f"BROWSER_TESTS=required, and {NO_CHROMIUM}.")
+    for item in browser_tests:
+        item.add_marker(pytest.mark.skip(reason=f"browser tests skipped: {NO_CHROMIUM}."))
