@@ -216,11 +216,15 @@ class MultiHeadAttention(nn.Module):
         """The sequence that keys and values come from, once x and context are known to fit this layer."""
         for name, tokens in ("x", x), ("context", context):
             if tokens is not None and (tokens.dim() != 3 or tokens.shape[-1] != self.d_model):
-                raise ValueError(f"{name} has shape {tuple(tokens.shape)}; this layer takes (batch, tokens, {self.d_model}).")
+                raise ValueError(
+                    f"{name} has shape {tuple(tokens.shape)}; this layer takes (batch, tokens, {self.d_model})."
+                )
         if context is None:
             return x
         if context.shape[0] != x.shape[0]:
-            raise ValueError(f"x is a batch of {x.shape[0]} and context a batch of {context.shape[0]}: they must be equal.")
+            raise ValueError(
+                f"x is a batch of {x.shape[0]} and context a batch of {context.shape[0]}: they must be equal."
+            )
         if causal or cache is not None:
             raise ValueError("causal and cache order x against its own past: they do not go with a context.")
         return context
@@ -239,7 +243,9 @@ def _matmul_by_group(rows: Tensor, shared: Tensor) -> Tensor:
 
 def _check_shapes(query, key, value, mask):
     if query.shape[-1] != key.shape[-1]:
-        raise ValueError(f"query has d_head {query.shape[-1]} and key {key.shape[-1]}: their dot product needs them equal.")
+        raise ValueError(
+            f"query has d_head {query.shape[-1]} and key {key.shape[-1]}: their dot product needs them equal."
+        )
     if key.shape[-2] != value.shape[-2]:
         raise ValueError(f"there are {key.shape[-2]} keys and {value.shape[-2]} values: each key needs its value.")
     if query.dim() > 2 and key.dim() > 2 and query.shape[-3] % key.shape[-3]:
@@ -251,7 +257,9 @@ def _check_shapes(query, key, value, mask):
     scores = (*query.shape[:-1], key.shape[-2])
     fits = mask.dim() <= len(scores) and all(m in (1, s) for m, s in zip(reversed(mask.shape), reversed(scores)))
     if not fits:
-        raise ValueError(f"mask has shape {tuple(mask.shape)} and the scores {scores}: each dimension must be equal or 1.")
+        raise ValueError(
+            f"mask has shape {tuple(mask.shape)} and the scores {scores}: each dimension must be equal or 1."
+        )
 
 
 def _check_divides(whole: int, parts: int, problem: str) -> None:
@@ -259,4 +267,4 @@ def _check_divides(whole: int, parts: int, problem: str) -> None:
         raise ValueError(f"{problem}: there must be at least 1.")
     if whole % parts:
         divisors = ", ".join(str(d) for d in range(1, whole + 1) if whole % d == 0)
-        raise ValueError(f"{problem}: {whole} / {parts} leaves {whole % parts}; what divides it: {divisors}.")
+        raise ValueError(f"{problem}: {whole} / {parts} leaves {whole % parts}; divisors of {whole}: {divisors}.")

@@ -209,7 +209,9 @@ def label_grid(
     return ax
 
 
-def _map(data, queries, keys, mask, numbers, title, ax, cmap, low, high, font=10.0, words=(True, True), bar=True) -> Axes:
+def _map(
+    data, queries, keys, mask, numbers, title, ax, cmap, low, high, font=10.0, words=(True, True), bar=True
+) -> Axes:
     data = _array(data)
     keys = queries if keys is None else keys
     if data.shape != (len(queries), len(keys)):

@@ -1,0 +1,410 @@
+"""The oracle is PyTorch: nn.MultiheadAttention with copied weights, and F.scaled_dot_product_attention."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
+from mha_lab import (
+    KVCache,
+    MultiHeadAttention,
+    attention,
+    causal_mask,
+    merge_heads,
+    padding_mask,
+    split_heads,
+    window_mask,
+)
+
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
+D_MODEL = 24
+DIVISORS = [h for h in range(1, D_MODEL + 1) if D_MODEL % h == 0]
+
+
+def close(ours, theirs):
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=TOLERANCE[ours.dtype])
+
+
+def seeded(*shape, seed=0, dtype=torch.float64):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def torch_layer(num_heads, dtype=torch.float64, **options):
+    """nn.MultiheadAttention whose every parameter, biases too, is random: zeros would hide mistakes."""
+    layer = nn.MultiheadAttention(D_MODEL, num_heads, batch_first=True, dtype=dtype, **options)
+    with torch.no_grad():
+        for seed, parameter in enumerate(layer.parameters()):
+            parameter.copy_(seeded(*parameter.shape, seed=seed, dtype=dtype) / D_MODEL**0.5)
+    return layer
+
+
+# attention ----------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def attention_inputs(draw):
+    """Query, key, value with any number of leading dimensions, heads shared or not, and a mask that broadcasts to the scores."""
+    size = st.integers(1, 5)
+    batch, G, sharing = draw(size), draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    N, S, K, V = draw(size), draw(size), draw(size), draw(size)
+    dtype = draw(st.sampled_from([torch.float32, torch.float64]))
+    seed = draw(st.integers(0, 1000))
+    query = seeded(batch, G * sharing, N, K, seed=seed, dtype=dtype)
+    key, value = (seeded(batch, G, S, width, seed=seed + i, dtype=dtype) for i, width in ((1, K), (2, V)))
+    mask = None
+    if draw(st.booleans()):
+        whole = (batch, G * sharing, N, S)
+        shape = [draw(st.sampled_from([1, n])) for n in whole][draw(st.integers(0, 2)) :]
+        mask = seeded(*shape, seed=seed + 3) > draw(st.sampled_from([-1.0, 0.5]))
+    return query, key, value, mask
+
+
+@settings(deadline=None, max_examples=60)
+@given(attention_inputs())
+def test_attention_is_scaled_dot_product_attention(inputs):
+    query, key, value, mask = inputs
+    expected = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, enable_gqa=True)
+    close(attention(query, key, value, mask=mask)[0], expected)
+
+
+@settings(deadline=None, max_examples=60)
+@given(attention_inputs())
+def test_weights_are_zero_where_masked_and_rows_sum_to_one_unless_nothing_is_allowed(inputs):
+    query, key, value, mask = inputs
+    weights = attention(query, key, value, mask=mask)[1]
+    allowed = torch.ones_like(weights, dtype=torch.bool) if mask is None else mask.expand_as(weights)
+    assert (weights[~allowed] == 0).all() and (weights >= 0).all()
+    close(weights.sum(-1), allowed.any(-1).to(weights.dtype))
+
+
+def test_leading_dimensions_are_optional():
+    query, key, value = seeded(3, 4), seeded(5, 4, seed=1), seeded(5, 2, seed=2)
+    output, weights = attention(query, key, value)
+    assert output.shape == (3, 2) and weights.shape == (3, 5)
+    close(output, F.scaled_dot_product_attention(query[None], key[None], value[None])[0])
+
+
+def test_the_scale_is_one_over_the_root_of_d_head_unless_given():
+    query, key, value = (seeded(1, 2, 4, 9, seed=s) for s in range(3))
+    close(attention(query, key, value)[1], attention(query, key, value, scale=1 / 3)[1])
+    close(attention(query, key, value, scale=0.7)[0], F.scaled_dot_product_attention(query, key, value, scale=0.7))
+
+
+def test_shuffling_the_tokens_shuffles_the_outputs():
+    layer, x = MultiHeadAttention(D_MODEL, 4).double(), seeded(1, 7, D_MODEL)
+    order = torch.randperm(7, generator=torch.Generator().manual_seed(0))
+    close(layer(x[:, order]), layer(x)[:, order])
+
+
+# masks --------------------------------------------------------------------------------------------------------------
+
+
+def test_causal_mask_lets_each_token_see_itself_and_the_past():
+    assert causal_mask(3).tolist() == [[True, False, False], [True, True, False], [True, True, True]]
+
+
+def test_causal_queries_sit_at_the_end_of_a_longer_past():
+    assert causal_mask(2, 4).tolist() == [[True, True, True, False], [True, True, True, True]]
+
+
+def test_window_mask_sees_fewer_than_width_positions_away():
+    near = window_mask(5, 2)
+    assert near[2].tolist() == [False, True, True, True, False]
+    assert (near & causal_mask(5)).sum(-1).tolist() == [1, 2, 2, 2, 2]
+    assert window_mask(5, 5).all()
+
+
+def test_padding_mask_sees_each_sequence_up_to_its_length():
+    assert padding_mask([1, 3])[:, 0].tolist() == [[True, False, False], [True, True, True]]
+    assert padding_mask([1, 3], num_keys=5).shape == (2, 1, 5)
+
+
+def test_masks_join_with_and():
+    joined = causal_mask(3) & padding_mask([2, 3])
+    assert joined.shape == (2, 3, 3) and joined[0, 2].tolist() == [True, True, False]
+
+
+# the layer against nn.MultiheadAttention -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("num_heads", DIVISORS)
+def test_layer_is_nn_multihead_attention_for_every_head_count(num_heads, bias, dtype):
+    theirs = torch_layer(num_heads, dtype, bias=bias)
+    ours = MultiHeadAttention.from_torch(theirs)
+    x, context = seeded(2, 5, D_MODEL, dtype=dtype), seeded(2, 7, D_MODEL, seed=1, dtype=dtype)
+    for source in x, context:
+        expected, expected_weights = theirs(x, source, source, average_attn_weights=False)
+        output, weights = ours(x, None if source is x else source, need_weights=True)
+        close(output, expected)
+        close(weights, expected_weights)
+        close(ours(x, None if source is x else source), expected)
+
+
+@pytest.mark.parametrize("need_weights", [True, False])
+@pytest.mark.parametrize("num_heads", DIVISORS)
+def test_gradients_of_inputs_and_parameters_are_nn_multihead_attentions(num_heads, need_weights):
+    theirs = torch_layer(num_heads)
+    ours = MultiHeadAttention.from_torch(theirs)
+    tokens = seeded(2, 5, D_MODEL), seeded(2, 7, D_MODEL, seed=1)
+    probe = seeded(2, 5, D_MODEL, seed=2)
+    gradients = []
+    for layer in ours, theirs:
+        x, context = (t.clone().requires_grad_() for t in tokens)
+        if layer is ours:
+            output = layer(x, context, need_weights=need_weights)
+            output = output[0] if need_weights else output
+        else:
+            output = layer(x, context, context)[0]
+        (output * probe).sum().backward()
+        gradients.append((x.grad, context.grad))
+    for mine, yours in zip(*gradients, strict=True):
+        close(mine, yours)
+    q, k, v, out = ours.q_proj, ours.k_proj, ours.v_proj, ours.out_proj
+    close(torch.cat([p.weight.grad for p in (q, k, v)]), theirs.in_proj_weight.grad)
+    close(torch.cat([p.bias.grad for p in (q, k, v)]), theirs.in_proj_bias.grad)
+    close(out.weight.grad, theirs.out_proj.weight.grad)
+    close(out.bias.grad, theirs.out_proj.bias.grad)
+
+
+def random_mask(*shape):
+    """A boolean mask in which every query may see something: nn.MultiheadAttention returns NaN otherwise."""
+    mask = seeded(*shape, seed=9) > 0
+    mask[..., 0] = True
+    return mask
+
+
+@pytest.mark.parametrize("need_weights", [True, False])
+@pytest.mark.parametrize("shape", [(5, 7), (2, 5, 7), (2, 1, 7), (2, 4, 5, 7), (1, 4, 5, 7), (2, 1, 1, 7)], ids=str)
+def test_masks_of_two_to_four_dimensions_are_nn_multihead_attentions(shape, need_weights):
+    theirs = torch_layer(4)
+    ours = MultiHeadAttention.from_torch(theirs)
+    x, context, mask = seeded(2, 5, D_MODEL), seeded(2, 7, D_MODEL, seed=1), random_mask(*shape)
+    output = ours(x, context, mask=mask, need_weights=need_weights)
+    for_every_head = (mask[:, None] if mask.dim() == 3 else mask).expand(2, 4, 5, 7)
+    blocked = ~for_every_head.reshape(8, 5, 7)  # theirs: True = blocked, batch and heads in one dimension
+    expected, weights = theirs(x, context, context, attn_mask=blocked, average_attn_weights=False)
+    if need_weights:
+        close(output[1], weights)
+    close(output[0] if need_weights else output, expected)
+
+
+@pytest.mark.parametrize("need_weights", [True, False])
+def test_causal_is_the_causal_mask_alone_and_beside_another(need_weights):
+    layer, x = MultiHeadAttention(D_MODEL, 4, 2).double(), seeded(2, 6, D_MODEL)
+    padding = padding_mask([6, 4])
+
+    def output(**options):
+        result = layer(x, need_weights=need_weights, **options)
+        return result[0] if need_weights else result
+
+    close(output(causal=True), output(mask=causal_mask(6)))
+    close(output(causal=True, mask=padding), output(mask=causal_mask(6) & padding))
+    assert not torch.allclose(output(causal=True), output())
+
+
+@pytest.mark.filterwarnings("ignore:Anomaly Detection")
+@pytest.mark.parametrize("need_weights", [True, False])
+@pytest.mark.parametrize("num_kv_heads", [1, 2, 4])
+def test_a_row_that_may_see_nothing_gives_zeros_and_finite_gradients(num_kv_heads, need_weights):
+    layer = MultiHeadAttention(D_MODEL, 4, num_kv_heads).double()
+    x = seeded(2, 5, D_MODEL).requires_grad_()
+    mask = causal_mask(5)
+    mask[3] = False
+    with torch.autograd.detect_anomaly(check_nan=True):
+        output = layer(x, mask=mask, need_weights=need_weights)
+        if need_weights:
+            output, weights = output
+            assert (weights[:, :, 3] == 0).all()
+        output.square().sum().backward()
+    close(output[:, 3], layer.out_proj.bias.expand(2, -1))  # W^O of zeros
+    assert all(p.grad.isfinite().all() for p in (x, *layer.parameters()))
+
+
+def test_dropout_thins_the_weights_in_training_only():
+    layer = MultiHeadAttention(D_MODEL, 4, dropout=0.5).double()
+    x = seeded(1, 40, D_MODEL)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        dropped = layer(x, need_weights=True)[1]
+        fused = layer(x)
+    kept = layer.eval()(x, need_weights=True)[1]
+    assert 0.4 < (dropped == 0).double().mean() < 0.6
+    close(dropped[dropped > 0], 2 * kept[dropped > 0])  # the surviving weights make up for the others
+    assert not torch.allclose(fused, layer(x))
+
+
+def test_from_torch_copies_weights_rather_than_sharing_them():
+    theirs = torch_layer(4)
+    ours, before = MultiHeadAttention.from_torch(theirs), copy.deepcopy(theirs)
+    with torch.no_grad():
+        for parameter in ours.parameters():
+            parameter.zero_()
+    assert all(torch.equal(a, b) for a, b in zip(theirs.parameters(), before.parameters(), strict=True))
+
+
+def test_from_torch_keeps_dtype_dropout_and_mode():
+    ours = MultiHeadAttention.from_torch(torch_layer(4, torch.float32, dropout=0.1).eval())
+    assert ours.q_proj.weight.dtype == torch.float32 and ours.dropout == 0.1 and not ours.training
+
+
+@pytest.mark.parametrize("option", [{"kdim": 8}, {"vdim": 8}, {"add_bias_kv": True}, {"add_zero_attn": True}], ids=str)
+def test_from_torch_refuses_what_this_layer_does_not_do(option):
+    with pytest.raises(ValueError, match="without kdim, vdim, add_bias_kv and add_zero_attn"):
+        MultiHeadAttention.from_torch(nn.MultiheadAttention(D_MODEL, 4, **option))
+
+
+# sharing keys and values -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("num_kv_heads", [1, 2, 3, 6])
+def test_grouped_queries_are_scaled_dot_product_attention_with_enable_gqa(num_kv_heads):
+    query = seeded(2, 6, 5, 4)
+    key, value = seeded(2, num_kv_heads, 7, 4, seed=1), seeded(2, num_kv_heads, 7, 4, seed=2)
+    expected = F.scaled_dot_product_attention(query, key, value, enable_gqa=True)
+    close(attention(query, key, value)[0], expected)
+
+
+def test_gqa_with_all_kv_heads_is_mha():
+    theirs = torch_layer(6)
+    ours = MultiHeadAttention.from_torch(theirs)
+    gqa = MultiHeadAttention(D_MODEL, 6, num_kv_heads=6).double()
+    gqa.load_state_dict(ours.state_dict())
+    x = seeded(2, 5, D_MODEL)
+    close(gqa(x), theirs(x, x, x)[0])
+
+
+@pytest.mark.parametrize("need_weights", [True, False])
+@pytest.mark.parametrize("num_kv_heads", [1, 2, 3])
+def test_sharing_is_mha_whose_kv_heads_are_repeated(num_kv_heads, need_weights):
+    shared, full = MultiHeadAttention(D_MODEL, 6, num_kv_heads).double(), MultiHeadAttention(D_MODEL, 6).double()
+    state = shared.state_dict()
+    for name in "k_proj", "v_proj":
+        for kind in "weight", "bias":
+            heads = state[f"{name}.{kind}"].unflatten(0, (num_kv_heads, -1))
+            state[f"{name}.{kind}"] = heads.repeat_interleave(6 // num_kv_heads, dim=0).flatten(0, 1)
+    full.load_state_dict(state)
+    x = seeded(2, 5, D_MODEL)
+    results = [layer(x, causal=True, need_weights=need_weights) for layer in (shared, full)]
+    if need_weights:
+        (output, weights), (expected, expected_weights) = results
+        close(weights, expected_weights)
+        results = [output, expected]
+    close(*results)
+
+
+# the cache ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("need_weights", [True, False])
+@pytest.mark.parametrize("num_kv_heads", [1, 2, 4])
+@pytest.mark.parametrize("chunks", [[1] * 9, [4, 5], [5, 1, 3], [9]], ids=str)
+def test_cached_decoding_is_recomputation(chunks, num_kv_heads, need_weights):
+    layer, x = MultiHeadAttention(D_MODEL, 4, num_kv_heads).double(), seeded(2, 9, D_MODEL)
+    cache, outputs = KVCache(), []
+    for chunk in x.split(chunks, dim=1):
+        output = layer(chunk, causal=True, cache=cache, need_weights=need_weights)
+        outputs.append(output[0] if need_weights else output)
+    close(torch.cat(outputs, dim=1), layer(x, causal=True))
+    assert len(cache) == 9
+
+
+def test_a_new_token_sees_the_whole_cache():
+    layer, x = MultiHeadAttention(D_MODEL, 4).double(), seeded(1, 6, D_MODEL)
+    cache = KVCache()
+    layer(x[:, :5], causal=True, cache=cache)
+    _, weights = layer(x[:, 5:], causal=True, cache=cache, need_weights=True)
+    assert weights.shape == (1, 4, 1, 6) and (weights > 0).all()
+
+
+def test_a_cache_refuses_another_batch():
+    layer, cache = MultiHeadAttention(D_MODEL, 4), KVCache()
+    layer(torch.zeros(2, 1, D_MODEL), cache=cache)
+    with pytest.raises(ValueError, match=r"\(2, 4\) and was given \(3, 4\)"):
+        layer(torch.zeros(3, 1, D_MODEL), cache=cache)
+
+
+# heads --------------------------------------------------------------------------------------------------------------
+
+
+def test_head_i_takes_columns_i_k_to_i_plus_one_k_of_every_token():
+    x = torch.arange(2 * 3 * 8).view(2, 3, 8)
+    heads = split_heads(x, 4)
+    assert heads.shape == (2, 4, 3, 2)
+    for i in range(4):
+        assert torch.equal(heads[:, i], x[..., 2 * i : 2 * i + 2])
+
+
+@pytest.mark.parametrize("num_heads", DIVISORS)
+def test_merging_undoes_splitting(num_heads):
+    x = seeded(2, 5, D_MODEL)
+    assert torch.equal(merge_heads(split_heads(x, num_heads)), x)
+
+
+@pytest.mark.parametrize("num_heads", DIVISORS)
+def test_the_number_of_parameters_does_not_depend_on_the_number_of_heads(num_heads):
+    layer = MultiHeadAttention(D_MODEL, num_heads)
+    assert sum(p.numel() for p in layer.parameters()) == 4 * D_MODEL**2 + 4 * D_MODEL
+
+
+# the door -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (
+            lambda: MultiHeadAttention(512, 7),
+            "cannot be split over num_heads=7: 512 / 7 leaves 1; divisors of 512: 1, 2, 4, 8, 16, 32, 64, 128, 256, 512.",
+        ),
+        (lambda: MultiHeadAttention(512, 0), "d_model=512 cannot be split over num_heads=0: there must be at least 1."),
+        (lambda: MultiHeadAttention(64, 8, 3), "num_heads=8 cannot share num_kv_heads=3: 8 / 3 leaves 2"),
+        (lambda: MultiHeadAttention(64, 8, dropout=1.5), "dropout=1.5 is not a probability below 1."),
+        (
+            lambda: MultiHeadAttention(8, 2)(torch.zeros(1, 3, 9)),
+            "x has shape (1, 3, 9); this layer takes (batch, tokens, 8).",
+        ),
+        (
+            lambda: MultiHeadAttention(8, 2)(torch.zeros(3, 8)),
+            "x has shape (3, 8); this layer takes (batch, tokens, 8).",
+        ),
+        (
+            lambda: MultiHeadAttention(8, 2)(torch.zeros(2, 3, 8), torch.zeros(1, 3, 8)),
+            "x is a batch of 2 and context a batch of 1",
+        ),
+        (
+            lambda: MultiHeadAttention(8, 2)(torch.zeros(1, 3, 8), torch.zeros(1, 4, 8), causal=True),
+            "causal and cache order x against its own past: they do not go with a context.",
+        ),
+        (
+            lambda: attention(torch.zeros(2, 4), torch.zeros(3, 5), torch.zeros(3, 5)),
+            "query has d_head 4 and key 5",
+        ),
+        (lambda: attention(torch.zeros(2, 4), torch.zeros(3, 4), torch.zeros(5, 4)), "there are 3 keys and 5 values"),
+        (
+            lambda: attention(torch.zeros(6, 2, 4), torch.zeros(4, 3, 4), torch.zeros(4, 3, 4)),
+            "6 query heads cannot share 4 key heads",
+        ),
+        (lambda: causal_mask(5, 3), "5 causal queries need at least as many keys, not 3"),
+        (lambda: window_mask(5, 0), "a window of width 0 sees nothing"),
+        (lambda: padding_mask([2, 5], num_keys=4), "a sequence of length 5 does not fit into num_keys=4."),
+    ],
+)
+def test_bad_input_is_answered_with_the_numbers_and_the_rule(make, sentence):
+    with pytest.raises(ValueError) as refusal:
+        make()
+    assert sentence in str(refusal.value)
+
+
+@pytest.mark.parametrize("need_weights", [True, False])
+def test_a_mask_of_the_wrong_size_or_kind_is_refused_in_both_paths(need_weights):
+    layer, x = MultiHeadAttention(8, 2), torch.zeros(2, 3, 8)
+    with pytest.raises(ValueError, match=r"mask has shape \(4, 4\) and the scores \(2, 2, 3, 3\)"):
+        layer(x, mask=causal_mask(4), need_weights=need_weights)
+    with pytest.raises(TypeError, match="mask has dtype torch.float32; it must be torch.bool, True = may attend"):
+        layer(x, mask=torch.zeros(3, 3), need_weights=need_weights)

@@ -1,0 +1,85 @@
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+
+from mha_lab import causal_mask, plots
+
+WORDS = ["trophy", "suitcase", "it"]
+
+
+@pytest.fixture(autouse=True)
+def no_window():
+    with matplotlib.rc_context():
+        plt.switch_backend("Agg")
+        yield
+        plt.close("all")
+
+
+def words(ticks):
+    return [tick.get_text() for tick in ticks]
+
+
+def test_a_map_has_its_words_on_both_axes_and_a_fixed_scale():
+    ax = plots.attention_map([[0.2, 0.3, 0.5], [0.1, 0.1, 0.8]], WORDS[:2], WORDS, title="two look at three")
+    assert words(ax.get_yticklabels()) == WORDS[:2] and words(ax.get_xticklabels()) == WORDS
+    assert ax.images[0].get_clim() == (0, 1) and ax.images[0].cmap.name == "cividis"
+    assert ax.get_title(loc="left") == "two look at three"
+
+
+def test_small_maps_print_their_numbers_and_large_ones_do_not():
+    small = plots.attention_map(np.eye(3), WORDS)
+    large = plots.attention_map(np.eye(20), [str(i) for i in range(20)])
+    assert sorted({text.get_text() for text in small.texts}) == ["0.00", "1.00"] and not large.texts
+
+
+def test_masked_cells_are_hatched_and_neither_coloured_nor_printed():
+    ax = plots.attention_map(torch.eye(3), WORDS, mask=causal_mask(3))
+    hatched = ax.collections[0]
+    assert len(hatched.get_paths()) == 3 and hatched.get_hatch()
+    assert np.isnan(ax.images[0].get_array().filled(np.nan)).sum() == 3 and len(ax.texts) == 6
+
+
+def test_scores_diverge_around_zero():
+    ax = plots.score_map([[-1.0, 3.0], [float("-inf"), 0.0]], WORDS[:2])
+    assert ax.images[0].get_clim() == (-3, 3)
+
+
+@pytest.mark.parametrize("heads", [1, 2, 4, 5, 12, 16, 64])
+def test_every_head_has_a_map_with_its_label(heads):
+    figure = plots.head_maps(np.full((heads, 3, 3), 1 / 3), WORDS)
+    titles = [ax.get_title() for ax in figure.axes if ax.images]
+    assert titles == [f"head {i}" for i in range(heads)]
+
+
+def test_curves_are_told_apart_by_marker_and_by_name_at_their_end():
+    ax = plots.curves([1, 2, 4], {"raw": [1, 2, 4], "scaled": [1, 1, 1]}, xlabel="d", ylabel="variance", log="xy")
+    assert len({line.get_marker() for line in ax.lines}) == 2
+    assert [text.get_text() for text in ax.texts] == ["raw", "scaled"]
+
+
+def test_the_value_plane_marks_each_value_and_output():
+    ax = plots.value_plane([[0, 0], [1, 0], [0, 1]], WORDS, [[0.3, 0.3]], output_labels=["average"])
+    assert [text.get_text() for text in ax.texts] == [*WORDS, "average"]
+
+
+def test_a_label_grid_shows_every_label():
+    ax = plots.label_grid([["a", "b"], ["c", "d"]], rows=["r0", "r1"], columns=["c0", "c1"])
+    assert [text.get_text() for text in ax.texts] == ["a", "b", "c", "d"]
+
+
+def test_drawing_leaves_matplotlib_settings_alone():
+    before = dict(matplotlib.rcParams)
+    plots.attention_map(np.eye(3), WORDS)
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_drawing_on_given_axes_returns_them():
+    _, ax = plt.subplots()
+    assert plots.attention_map(np.eye(3), WORDS, ax=ax) is ax
+
+
+def test_words_that_do_not_fit_are_refused_with_both_shapes():
+    with pytest.raises(ValueError, match=r"shape \(3, 3\) needs .* it got \(2, 3\)"):
+        plots.attention_map(np.eye(3), WORDS[:2], WORDS)
