@@ -1,0 +1,105 @@
+"""How a result shows itself: a calm card in a notebook, the same words as plain text everywhere else."""
+
+import ast
+import base64
+import html
+import inspect
+import io
+import re
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mha_lab.checks.engine import Task
+
+# One accent and one sign a state. White words on it read on any page; everything else takes the page's own colour.
+LOOKS = {"passed": ("#2B7A3D", "✓"), "wrong": ("#B3541E", "≠"), "untouched": ("#6B6F76", "○")}
+
+
+class Code(str):
+    """A line of a result that is code, or was said by Python, and is shown as such."""
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """What a check found. True where the exercise is solved.
+
+    state    "passed", "wrong" or "untouched"
+    verdict  the state in a few words; lines say more
+    picture  draws the figure when the card is shown, so that a check without a reader draws nothing
+    """
+
+    task: "Task"
+    state: str
+    verdict: str
+    lines: tuple[str, ...] = ()
+    picture: Callable | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.state == "passed"
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+    def __repr__(self) -> str:
+        _, sign = LOOKS[self.state]
+        name = self.task.__name__
+        lines = [f"    {line}" if isinstance(line, Code) else line for line in self.lines]
+        more = f"Hint: print(checks.{name}.hint)   Solution: print(checks.{name}.source)"
+        return "\n".join([f"{sign} {name} ({stars(self.task)}): {self.verdict}", *lines, more])
+
+    def _repr_html_(self) -> str:
+        color, sign = LOOKS[self.state]
+        pill = f"background-color:{color};color:#ffffff;border-radius:12px;padding:2px 12px;font-weight:600"
+        return "\n".join(
+            [
+                f'<div style="border-left:4px solid {color};padding:4px 16px;margin:4px 0;max-width:860px;line-height:1.5">',
+                f'<div><span style="{pill}">{sign} {_words(self.verdict)}</span> &nbsp;<b>{_words(self.task.__name__)}</b> '
+                f'&nbsp;<span style="opacity:0.75">{stars(self.task)}</span></div>',
+                *(_code(line) if isinstance(line, Code) else _paragraph(line) for line in self.lines),
+                *([_image(self.picture())] if self.picture else []),
+                f"<details><summary>Hint</summary>{_paragraph(self.task.hint)}</details>",
+                f"<details><summary>Solution</summary>{_code(self.task.source)}</details>",
+                "</div>",
+            ]
+        )
+
+
+def stars(task: "Task") -> str:
+    """★★☆ · 10 minutes"""
+    return f"{'★' * task.stars}{'☆' * (3 - task.stars)} · {task.minutes} minutes"
+
+
+def source_of(function: Callable) -> str:
+    """The function's source as a learner would write it: without decorators."""
+    source = textwrap.dedent(inspect.getsource(function))
+    start = ast.parse(source).body[0].lineno  # the line of `def`
+    return "\n".join(source.rstrip().splitlines()[start - 1 :])
+
+
+def _words(text: str) -> str:
+    """Escaped, with `code` between backticks set as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+
+
+def _paragraph(text: str) -> str:
+    return f'<p style="margin:8px 0">{_words(text)}</p>'
+
+
+def _code(text: str) -> str:
+    box = "background-color:rgba(127,127,127,0.14);color:inherit;padding:8px 12px;margin:8px 0;overflow-x:auto"
+    return f'<pre style="{box}"><code style="background-color:transparent;color:inherit">{html.escape(text)}</code></pre>'
+
+
+def _image(figure) -> str:
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=160, metadata={"Software": None})  # no version: same picture, same bytes
+    data = base64.b64encode(file.getvalue()).decode()
+    width = round(figure.get_figwidth() * 80)
+    return (
+        f'<img src="data:image/png;base64,{data}" alt="{html.escape(figure.get_label())}" width="{width}" '
+        'style="max-width:100%;margin:4px 0">'
+    )

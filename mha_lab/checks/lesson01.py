@@ -1,0 +1,333 @@
+"""Exercises of lesson 01: one query, the causal mask, attention under a mask, a temperature for a wanted entropy."""
+
+import math
+
+import torch
+
+from mha_lab.checks import pictures
+from mha_lab.checks.engine import exercise, seeded
+
+
+def one_query_cases():
+    # No two of S, K, V agree, but for one case in which all do.
+    sizes = [(3, 4, 2), (5, 16, 3), (7, 2, 4), (1, 5, 3), (4, 4, 4)]
+    return [tuple(seeded(seed, (K,), (S, K), (S, V), spread=1.5)) for seed, (S, K, V) in enumerate(sizes)]
+
+
+@exercise(
+    stars=1,
+    minutes=5,
+    hint="Three lines: one score for each key, weights that sum to 1, the weighted average of the values. "
+    "`keys @ query` gives all S dot products at once; the scale is 1/√K, and K is the length of the query.",
+    then="The output lies between the values: an attention weight never exceeds 1 and is never negative.",
+    cases=one_query_cases,
+    parts={"output": ("feature",)},
+)
+def one_query(query, keys, values):
+    """query (K,), keys (S, K), values (S, V) → output (V,): the values' average, weighted by softmax(keys · query / √K)."""
+    scores = keys @ query / query.shape[0] ** 0.5
+    weights = scores.softmax(dim=0)
+    return weights @ values
+
+
+@one_query.mistake(
+    "Your largest weight is larger than it should be, as if the scores had not been scaled. "
+    "What keeps the spread of a dot product the same when K grows?"
+)
+def no_scale(query, keys, values):
+    return (keys @ query).softmax(0) @ values
+
+
+@one_query.mistake(
+    "Your weights are too even: the scores were made too small. "
+    "The *variance* of q·k grows like K. How does its spread grow, and so what should you divide by?"
+)
+def scaled_by_k(query, keys, values):
+    return (keys @ query / len(query)).softmax(0) @ values
+
+
+@one_query.mistake(
+    "Your weights are sharper than with no scale at all: the scores grew. Does 1/√K multiply the scores, or divide them?"
+)
+def scale_upside_down(query, keys, values):
+    return (keys @ query * len(query) ** 0.5).softmax(0) @ values
+
+
+@one_query.mistake(
+    "Your weights are the scaled scores themselves: some are negative, and they do not sum to 1. "
+    "What turns any numbers into weights for an average?"
+)
+def no_softmax(query, keys, values):
+    return keys @ query / len(query) ** 0.5 @ values
+
+
+@one_query.mistake(
+    "Your weights sum to 1, but some are negative: the scores were divided by their sum. "
+    "Which function makes every score positive before the division?"
+)
+def no_exponential(query, keys, values):
+    scores = keys @ query / len(query) ** 0.5
+    return scores / scores.sum() @ values
+
+
+@one_query.mistake(
+    "Your output is the plain sum of the values: every weight is 1. "
+    "Over which axis did softmax run, and how many numbers were there to share the 1?"
+)
+def softmax_over_the_wrong_axis(query, keys, values):
+    return (keys @ query / len(query) ** 0.5)[None].softmax(0)[0] @ values
+
+
+@one_query.mistake(
+    "Your output is an average of the keys. A key says where to look: what is it that gets fetched?",
+)
+def weights_on_the_keys(query, keys, values):
+    return (keys @ query / len(query) ** 0.5).softmax(0) @ keys
+
+
+@exercise(
+    stars=1,
+    minutes=5,
+    hint="Write down the rows for n = 3: word 0 sees itself; word 1 sees 0 and 1; word 2 sees all. "
+    "Compare each row number with each column number, or look up `torch.tril`.",
+    then="Row 0 has one True. In a causal model the first word can only look at itself.",
+    cases=lambda: [(6,), (1,), (2,), (3,), (9,)],
+    parts={"mask": ("query", "key")},
+    picture=lambda yours, target, *_: pictures.weight_maps(yours[0], target[0]),
+    draw_pass=True,
+)
+def causal_mask(n):
+    """n → boolean (n, n), True where the query (row) may attend to the key (column): itself and everything before it."""
+    position = torch.arange(n)
+    return position[None, :] <= position[:, None]
+
+
+@causal_mask.mistake(
+    "Everything is the wrong way round: the past is False and the future True. "
+    "What does True mean in this course, and in F.scaled_dot_product_attention: may attend, or is hidden?"
+)
+def inverted(n):
+    return torch.ones(n, n, dtype=torch.bool).triu(1)
+
+
+@causal_mask.mistake(
+    "Each word sees itself and what comes after it. A row is a query, a column a key: which of the two has to be earlier?"
+)
+def future_instead_of_past(n):
+    return torch.ones(n, n, dtype=torch.bool).triu()
+
+
+@causal_mask.mistake(
+    "The diagonal is False, so no word sees itself and row 0 is empty. What would softmax do with a row of nothing?"
+)
+def without_itself(n):
+    return torch.ones(n, n, dtype=torch.bool).tril(-1)
+
+
+@causal_mask.mistake(
+    "Your mask holds the numbers 0 and 1, in the right places. Adding it to the scores would run and hide nothing: "
+    "how do you make it boolean?"
+)
+def zeros_and_ones(n):
+    return torch.ones(n, n).tril()
+
+
+@causal_mask.mistake(
+    "Your mask holds 0 and −∞, ready to be added to the scores. That is how it is used; here the question is only who "
+    "may look. Which places would be True?"
+)
+def zeros_and_minus_infinity(n):
+    return torch.full((n, n), -math.inf).triu(1)
+
+
+def masked_attention_cases():
+    cases = []
+    for seed, (N, S, K, V) in enumerate([(4, 6, 8, 3), (3, 5, 2, 4), (6, 4, 5, 2), (5, 5, 3, 3), (7, 3, 16, 6)]):
+        query, key, value = seeded(seed, (N, K), (S, K), (S, V), spread=1.5)
+        cases.append((query, key, value, _some_allowed(seed, N, S)))
+    return cases
+
+
+def _some_allowed(seed, N, S):
+    """A random mask (N, S) in which every row and every column has a True and a False: nothing is fully masked."""
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        mask = torch.rand(N, S, generator=generator) < 0.6
+        if all(side.any(axis).all() for side in (mask, ~mask) for axis in (0, 1)):
+            return mask
+
+
+@exercise(
+    stars=2,
+    minutes=10,
+    hint="The mask acts between the scale and softmax: `scores.masked_fill(~mask, -torch.inf)` makes every hidden score −∞, "
+    "and exp(−∞) is 0. Softmax then shares the whole weight among the keys that are left.",
+    then="This is mha_lab.attention, but for two things: any number of dimensions in front, and rows that may see nothing.",
+    cases=masked_attention_cases,
+    parts={"output": ("query", "feature"), "weights": ("query", "key")},
+    picture=lambda yours, target, *_: pictures.weight_maps(yours[1], target[1]),
+)
+def masked_attention(query, key, value, mask):
+    """query (N, K), key (S, K), value (S, V), mask (N, S) boolean, True = may attend → output (N, V), weights (N, S).
+
+    Every query may attend to at least one key."""
+    scores = query @ key.mT / query.shape[-1] ** 0.5
+    weights = scores.masked_fill(~mask, -torch.inf).softmax(dim=-1)
+    return weights @ value, weights
+
+
+def _scores(query, key):
+    return query @ key.mT / query.shape[-1] ** 0.5
+
+
+def _finish(scores, value, mask, dim=-1):
+    weights = scores.masked_fill(~mask, -torch.inf).softmax(dim)
+    return weights @ value, weights
+
+
+@masked_attention.mistake(
+    "All your weight is on the keys that are hidden, and none on the allowed ones. "
+    "True = may attend: which scores should become −∞, those at True or those at False?"
+)
+def mask_inverted(query, key, value, mask):
+    return _finish(_scores(query, key), value, ~mask)
+
+
+@masked_attention.mistake(
+    "Hidden keys get weight 0, but your rows sum to less than 1: the mask came after softmax had shared the weight out. "
+    "What if the hidden keys were out of the game before the sharing?"
+)
+def masked_after_softmax(query, key, value, mask):
+    weights = _scores(query, key).softmax(-1) * mask
+    return weights @ value, weights
+
+
+@masked_attention.mistake(
+    "Hidden keys still get weight: their score is 0, and exp(0) is 1. Which score gives a weight of 0?"
+)
+def score_zero(query, key, value, mask):
+    weights = (_scores(query, key) * mask).softmax(-1)
+    return weights @ value, weights
+
+
+@masked_attention.mistake(
+    "Your weights are NaN: 0 · −∞ is not 0. How can −∞ be put where the mask is False without multiplying by it?"
+)
+def multiplied_by_infinity(query, key, value, mask):
+    weights = (_scores(query, key) + ~mask * -torch.inf).softmax(-1)
+    return weights @ value, weights
+
+
+@masked_attention.mistake(
+    "Your columns sum to 1, and your rows do not: the queries share each key. Over which axis should softmax run, "
+    "so that each query shares its weight among the keys?"
+)
+def softmax_over_queries(query, key, value, mask):
+    return _finish(_scores(query, key), value, mask, dim=0)
+
+
+@masked_attention.mistake("Your hidden keys get weight, as if there were no mask. Where does `mask` enter your code?")
+def mask_forgotten(query, key, value, mask):
+    return _finish(_scores(query, key), value, torch.ones_like(mask))
+
+
+@masked_attention.mistake(
+    "The mask is right and the weights are too sharp: these are softmax weights of unscaled scores. "
+    "By what does equation 1 of Attention Is All You Need divide?"
+)
+def masked_without_scale(query, key, value, mask):
+    return _finish(query @ key.mT, value, mask)
+
+
+@masked_attention.mistake(
+    "The mask is right and the weights are too even: the scores were divided by K. "
+    "Is it the variance or the spread of q·k that you want to bring back to 1?"
+)
+def masked_and_scaled_by_k(query, key, value, mask):
+    return _finish(query @ key.mT / query.shape[-1], value, mask)
+
+
+@masked_attention.mistake(
+    "The mask is right, and the scale follows the number of keys instead of their width. "
+    "Over how many products does one dot product sum?"
+)
+def scaled_by_the_number_of_keys(query, key, value, mask):
+    return _finish(query @ key.mT / len(key) ** 0.5, value, mask)
+
+
+@masked_attention.mistake("Both results are right and come in the other order. Which one does the task name first?")
+def weights_first(query, key, value, mask):
+    return _finish(_scores(query, key), value, mask)[::-1]
+
+
+def temperature_cases():
+    shares = [(3, 0.5), (4, 0.2), (6, 0.9), (5, 0.7), (12, 0.4)]  # number of scores, share of the highest entropy
+    return [(*seeded(seed, (S,), spread=2.0), share * math.log(S)) for seed, (S, share) in enumerate(shares)]
+
+
+def _entropy(weights):
+    return float(torch.special.entr(weights).sum())
+
+
+def _entropy_gap(yours, target, scores, target_entropy):
+    """Judges the entropy that a temperature gives, so that any way of finding it is welcome."""
+    if yours.size != 1:
+        return f"yours has shape {yours.shape}, and one number was asked for."
+    found = yours.item()
+    if not 0 < found < math.inf:
+        return f"yours is {found:.4g}, and a temperature is a positive number. Can your search step below 0?"
+    entropy = _entropy((scores.double() / found).softmax(0))
+    if abs(entropy - target_entropy) < 0.01:
+        return None
+    seen = f"your temperature {found:.4g} gives an entropy of {entropy:.3f} nats; {target_entropy:.3f} was asked for."
+    if entropy < 0.01:
+        return f"{seen} That is next to 0, all weight on one key: did the search keep the wrong half, or meet 0 · log 0?"
+    if math.log(len(scores)) - entropy < 0.01:
+        return f"{seen} That is the most {len(scores)} scores can have: did the search keep the wrong half?"
+    return f"{seen} Should the temperature be {'higher' if entropy < target_entropy else 'lower'}?"
+
+
+@exercise(
+    stars=2,
+    minutes=15,
+    hint="Entropy grows with temperature, from 0 (all weight on one key) to log S (all equal). So halve an interval: "
+    "try the middle; if its entropy is too high, the answer is below, else above. Thirty halvings are plenty. "
+    "Very cold weights underflow to 0, and 0 · log 0 is NaN: `torch.special.entr` knows that it should be 0.",
+    then="1/√K is a temperature chosen once and for all, √K, so that training starts with an entropy it can learn from.",
+    cases=temperature_cases,
+    parts={"temperature": ()},
+    gap=_entropy_gap,
+    rtol=0.02,
+)
+def temperature(scores, target_entropy):
+    """scores (S,), target_entropy in nats, between 0 and log S → the temperature at which softmax(scores / temperature)
+    has that entropy, −Σ w log w, to within 0.01."""
+    low, high = 0.001, 1000.0
+    for _ in range(40):
+        middle = (low * high) ** 0.5
+        weights = (scores / middle).softmax(dim=0)
+        entropy = torch.special.entr(weights).sum()
+        low, high = (low, middle) if entropy > target_entropy else (middle, high)
+    return middle
+
+
+@temperature.mistake(
+    "At your temperature the entropy in *bits* is the number asked for. One bit is 0.693 nats: which logarithm counts nats?"
+)
+def entropy_in_bits(scores, target_entropy):
+    return temperature.solution(scores, target_entropy * math.log(2))
+
+
+@temperature.mistake(
+    "Yours is 1 divided by the temperature asked for. Does a high temperature make weights sharper or more even, "
+    "and so does it divide the scores or multiply them?"
+)
+def temperature_multiplies(scores, target_entropy):
+    return 1 / temperature.solution(scores, target_entropy)
+
+
+@temperature.mistake(
+    "You returned the entropy itself, which the caller already knew. Which quantity was your search moving?",
+)
+def entropy_returned(scores, target_entropy):
+    return target_entropy

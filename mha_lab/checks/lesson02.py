@@ -1,0 +1,339 @@
+"""Exercises of lesson 02: split and merge heads, the scores of all heads at once, a published pseudo-code mended."""
+
+from functools import partial
+
+import numpy as np
+import torch
+
+from mha_lab.checks import pictures
+from mha_lab.checks.compare import difference, place
+from mha_lab.checks.engine import exercise, seeded
+
+# (B, N, H, K). Only in the last are N and H equal, so that shapes alone cannot tell tokens from heads.
+SIZES = [(2, 4, 2, 3), (1, 5, 3, 4), (3, 2, 4, 2), (2, 6, 1, 5), (2, 3, 3, 2)]
+SPLIT = ("batch", "head", "token", "feature")
+MERGED = ("batch", "token", "column")
+
+
+def _numbered(*shape):
+    """A tensor without two equal elements: each number tells where it came from."""
+    return torch.arange(float(np.prod(shape))).reshape(shape)
+
+
+def _origin(number, shape):
+    """Where in a numbered tensor of this shape a number was, or None for a number that never was in it."""
+    if number != int(number) or not 0 <= number < np.prod(shape):
+        return None
+    return np.unravel_index(int(number), shape)
+
+
+def _moved(yours, target, x, axes, names):
+    """The first element that is not where it belongs, told by where it came from."""
+    gap = difference(yours, target, axes)
+    if gap is None or yours.shape != target.shape or not np.isfinite(yours).all():
+        return gap
+    index = tuple(np.argwhere(yours != target)[0])
+    came, belongs = _origin(yours[index], x.shape), _origin(target[index], x.shape)
+    if came is None:
+        return gap
+    count = f"{(yours != target).sum()} of {yours.size} elements are out of place"
+    return f"at {place(index, axes)}, yours has x's {place(came, names)}, the target x's {place(belongs, names)} ({count})."
+
+
+def _split_picture(yours, target, x, num_heads):
+    """One row for each head and token; the shade is the token that a number came from."""
+    _, heads, tokens, width = target[0].shape
+    rows = [f"head {h}, token {n}" for h in range(heads) for n in range(tokens)]
+
+    def origin(number):
+        where = _origin(number, x.shape)
+        return ("?", 0) if where is None else (f"t{where[1]} c{where[2]}", where[1] / max(tokens - 1, 1))
+
+    return pictures.origin_grids(yours[0][0].reshape(-1, width), target[0][0].reshape(-1, width), rows, origin)
+
+
+def _merge_picture(yours, target, x):
+    """One row for each token; the shade is the head that a number came from."""
+    heads = x.shape[1]
+
+    def origin(number):
+        where = _origin(number, x.shape)
+        return ("?", 0) if where is None else (f"h{where[1]} t{where[2]}", where[1] / max(heads - 1, 1))
+
+    return pictures.origin_grids(yours[0][0], target[0][0], [f"token {n}" for n in range(x.shape[2])], origin)
+
+
+@exercise(
+    stars=1,
+    minutes=10,
+    hint="Cut before you move. First cut the last dimension, D = H · K, into two: (B, N, H, K). "
+    "Now every number still stands beside its own token; then let H and N change places with `transpose(1, 2)`.",
+    then="No number was computed and none was copied: a view and a transpose only change how memory is read.",
+    cases=lambda: [(_numbered(B, N, H * K), H) for B, N, H, K in SIZES],
+    parts={"heads": SPLIT},
+    gap=lambda yours, target, x, num_heads: _moved(yours, target, x, SPLIT, MERGED),
+    picture=_split_picture,
+)
+def split_heads(x, num_heads):
+    """x (B, N, D) → (B, H, N, K): head i gets columns i·K … (i+1)·K of every token, with K = D / H."""
+    B, N, D = x.shape
+    return x.view(B, N, num_heads, D // num_heads).transpose(1, 2)
+
+
+@split_heads.mistake(
+    "The shape is right and the numbers are not: your heads took whole tokens, not columns of every token. "
+    "In which order does `view` walk through memory, and which dimension has to stay in front while D is cut?"
+)
+def plain_view(x, num_heads):
+    B, N, D = x.shape
+    return x.reshape(B, num_heads, N, D // num_heads)
+
+
+@split_heads.mistake(
+    "Each head has the right numbers, but the heads stand outside the batch: (H, B, N, K). "
+    "Which dimension should come first, so that one sequence keeps all its heads together?"
+)
+def heads_outermost(x, num_heads):
+    B, N, D = x.shape
+    return x.reshape(B, N, num_heads, D // num_heads).permute(2, 0, 1, 3)
+
+
+@split_heads.mistake(
+    "The cut is right: (B, N, H, K). A matmul works on the last two dimensions, and here those are heads and features. "
+    "Which two dimensions have to change places?"
+)
+def not_transposed(x, num_heads):
+    B, N, D = x.shape
+    return x.reshape(B, N, num_heads, D // num_heads)
+
+
+@split_heads.mistake(
+    "Your head 0 has every H-th column instead of the first K: D was cut as (K, H). "
+    "Which of the two has to be the inner, last one for a head's columns to be neighbours?"
+)
+def interleaved_columns(x, num_heads):
+    B, N, D = x.shape
+    return x.reshape(B, N, D // num_heads, num_heads).permute(0, 3, 1, 2)
+
+
+@split_heads.mistake(
+    "Each of your heads has all D columns. Every head may *look at* the whole token, through its own projection; "
+    "after the projection, how many columns are left for each of H heads?"
+)
+def d_model_for_each_head(x, num_heads):
+    return x[:, None].repeat(1, num_heads, 1, 1)
+
+
+@exercise(
+    stars=1,
+    minutes=5,
+    hint="Undo `split_heads` backwards. There the cut came first and the transpose second; "
+    "so here the transpose comes first. `flatten(2)` joins the last two dimensions of four.",
+    then="After a transpose the numbers no longer lie in reading order, which is why `view` may refuse and `reshape` copies.",
+    cases=lambda: [(_numbered(B, H, N, K),) for B, N, H, K in SIZES],
+    parts={"tokens": MERGED},
+    gap=lambda yours, target, x: _moved(yours, target, x, MERGED, SPLIT),
+    picture=_merge_picture,
+)
+def merge_heads(x):
+    """x (B, H, N, K) → (B, N, H·K): every token's heads side by side, head 0 first. The inverse of split_heads."""
+    return x.transpose(1, 2).flatten(2)
+
+
+@merge_heads.mistake(
+    "The shape is right, but your token 0 is made of several tokens of head 0. "
+    "Which two dimensions should be neighbours, and in that order, before they are joined?"
+)
+def transpose_forgotten(x):
+    B, H, N, K = x.shape
+    return x.reshape(B, N, H * K)
+
+
+@merge_heads.mistake(
+    "The heads are interleaved: feature 0 of every head, then feature 1 of every head. "
+    "Which of H and K has to be the last dimension when they are joined?"
+)
+def features_first(x):
+    return x.permute(0, 2, 3, 1).flatten(2)
+
+
+@merge_heads.mistake(
+    "Your heads stand one after another as more tokens: (B, H·N, K). A token should become wider, not the sequence longer: "
+    "which dimension do the heads share with the features?"
+)
+def joined_along_tokens(x):
+    return x.flatten(1, 2)
+
+
+@merge_heads.mistake("Your heads were added up: (B, N, K). Once added, can W^O still treat them differently?")
+def added_up(x):
+    return x.sum(1)
+
+
+def _score_cases():
+    cases = []
+    for seed, (B, N, H, K) in enumerate(SIZES):
+        S = N + 2 if seed % 2 else N + 1
+        cases.append((*seeded(seed, (B, N, H * K), (B, S, H * K)), H))
+    return cases
+
+
+def _first_wrong_map(yours, target, *_):
+    where = np.argwhere(~np.isclose(yours[0], target[0], rtol=1e-3, atol=1e-5))
+    batch, head = where[0][:2] if len(where) else (0, 0)
+    return pictures.score_maps(yours[0][batch, head], target[0][batch, head])
+
+
+@exercise(
+    stars=2,
+    minutes=10,
+    hint="Split both into (B, H, …, K) first. `@` multiplies the last two dimensions and goes through all others by itself, "
+    "so one `@` serves every head of every sequence. `.mT` transposes the last two dimensions only.",
+    then="The loop over heads has become a dimension. Nothing else tells heads apart, and nothing lets them talk.",
+    cases=_score_cases,
+    parts={"scores": ("batch", "head", "query", "key")},
+    picture=_first_wrong_map,
+    may_loop=False,
+)
+def multi_head_scores(query, key, num_heads):
+    """query (B, N, D), key (B, S, D) → scores (B, H, N, S): each head's q · k / √K, before softmax, without a loop."""
+    B, N, D = query.shape
+    S, K = key.shape[1], D // num_heads
+    query = query.view(B, N, num_heads, K).transpose(1, 2)
+    key = key.view(B, S, num_heads, K).transpose(1, 2)
+    return query @ key.mT / K**0.5
+
+
+def _split(x, num_heads):
+    return split_heads.solution(x, num_heads)
+
+
+@multi_head_scores.mistake(
+    "Your scores are all too small by the same factor, √H: they were divided by √d_model. "
+    "Over how many products does one head's dot product sum?"
+)
+def scaled_by_d_model(query, key, num_heads):
+    return _split(query, num_heads) @ _split(key, num_heads).mT / query.shape[-1] ** 0.5
+
+
+@multi_head_scores.mistake("Your scores are all too large by √d_head. What is missing after the dot product?")
+def scores_without_scale(query, key, num_heads):
+    return _split(query, num_heads) @ _split(key, num_heads).mT
+
+
+@multi_head_scores.mistake(
+    "The shape is right and the scores are not: tokens and heads got mixed before the product. "
+    "Did D get cut, or did `view` get the final shape all at once?"
+)
+def scores_of_a_plain_view(query, key, num_heads):
+    return _plain(query, num_heads) @ _plain(key, num_heads).mT / (query.shape[-1] / num_heads) ** 0.5
+
+
+def _plain(x, num_heads):
+    return plain_view(x, num_heads)
+
+
+@multi_head_scores.mistake(
+    "Every row of yours sums to 1: softmax has already run. What are the numbers before softmax called, in this course?"
+)
+def softmaxed_already(query, key, num_heads):
+    return multi_head_scores.solution(query, key, num_heads).softmax(-1)
+
+
+@multi_head_scores.mistake(
+    "Your maps are transposed: (B, H, S, N), a row for each key. Softmax will run over the last dimension: "
+    "whose choices should stand there?"
+)
+def keys_as_rows(query, key, num_heads):
+    return multi_head_scores.solution(query, key, num_heads).mT
+
+
+@multi_head_scores.mistake(
+    "You have one map for all heads: the dot product ran over the whole width. That is the *sum* of what the heads "
+    "would have said. Where should D be cut, so that each head keeps its own?"
+)
+def one_head_over_the_whole_width(query, key, num_heads):
+    return query @ key.mT / (query.shape[-1] / num_heads) ** 0.5
+
+
+def _pseudo_code_cases():
+    cases = []
+    for seed, (B, L, h, d_k) in enumerate([(2, 5, 3, 4), (1, 4, 4, 3), (3, 6, 2, 5), (2, 3, 3, 2), (1, 2, 4, 4)]):
+        cases.append((*seeded(seed, *[(B, L, h * d_k)] * 3, spread=1.5), h))
+    return cases
+
+
+@exercise(
+    stars=2,
+    minutes=15,
+    hint="Write the shape beside each line for L = 5, h = 3. In `Q @ K` all dimensions but the last two have to agree. "
+    "K has its heads in front of its positions; where does Q have them?",
+    then="A test with L = h would have let it through. Sizes in a test should be different, and not 1.",
+    cases=_pseudo_code_cases,
+    parts={"output": ("batch", "token", "column")},
+)
+def mended_pseudo_code(Q, K, V, h):
+    """Q, K, V (B, L, d_model), already projected, and the number of heads h → (B, L, d_model): the heads' outputs
+    side by side, before W^O."""
+    B, L, d_model = Q.shape
+    d_k = d_model // h
+    Q = Q.view(B, L, h, d_k).transpose(1, 2)  # (B, h, L, d_k), the line that was missing
+    K = K.view(B, L, h, d_k).permute(0, 2, 3, 1)  # (B, h, d_k, L)
+    V = V.view(B, L, h, d_k).transpose(1, 2)  # (B, h, L, d_k)
+    weights = (Q @ K / d_k**0.5).softmax(dim=-1)  # (B, h, L, L)
+    return (weights @ V).transpose(1, 2).reshape(B, L, d_model)
+
+
+def _published(Q, K, V, h, v_heads_first, heads_back):
+    """The pseudo-code as it circulates: Q keeps its positions in front of its heads."""
+    B, L, d_model = Q.shape
+    d_k = d_model // h
+    weights = (Q.view(B, L, h, d_k) @ K.view(B, L, h, d_k).permute(0, 2, 3, 1) / d_k**0.5).softmax(-1)
+    V = V.view(B, L, h, d_k)
+    heads = weights @ (V.transpose(1, 2) if v_heads_first else V)
+    return (heads.transpose(1, 2) if heads_back else heads).reshape(B, L, d_model)
+
+
+for _v_heads_first in (True, False):
+    for _heads_back in (True, False):
+        mended_pseudo_code.mistake(
+            "This is still the published version: with L ≠ h it raises, and with L = h it runs and is wrong, because "
+            "position i of Q is then taken for head i. Which of Q's dimensions has to stand where K's heads stand?"
+        )(partial(_published, v_heads_first=_v_heads_first, heads_back=_heads_back))
+
+
+def _mended(Q, K, V, h, split=_split, scale=None):
+    scale = scale or Q.shape[-1] // h
+    return (split(Q, h) @ split(K, h).mT / scale**0.5).softmax(-1) @ split(V, h)
+
+
+@mended_pseudo_code.mistake(
+    "Every head is right, and the last line mixes them: the output was reshaped while heads still stood before positions. "
+    "What has to be undone before heads can be put side by side?"
+)
+def not_transposed_back(Q, K, V, h):
+    return _mended(Q, K, V, h).reshape(Q.shape)
+
+
+@mended_pseudo_code.mistake(
+    "Your heads look too evenly at everything: the scores were divided by √d_model. How wide is one head's dot product?"
+)
+def mended_but_scaled_by_d_model(Q, K, V, h):
+    return merge_heads.solution(_mended(Q, K, V, h, scale=Q.shape[-1]))
+
+
+@mended_pseudo_code.mistake(
+    "It runs for every L and h now, but tokens and heads were mixed while Q, K and V were cut. "
+    "Which dimension comes right after B when `view` cuts d_model, and which after the transpose?"
+)
+def mended_with_a_plain_view(Q, K, V, h):
+    return merge_heads.solution(_mended(Q, K, V, h, split=_plain))
+
+
+@mended_pseudo_code.mistake(
+    "It runs, and softmax shares each key among the queries: your columns of weights sum to 1. "
+    "Which dimension of the scores (B, h, L, L) belongs to the keys?"
+)
+def mended_with_softmax_over_queries(Q, K, V, h):
+    Q, K, V = (_split(x, h) for x in (Q, K, V))
+    return merge_heads.solution((Q @ K.mT / Q.shape[-1] ** 0.5).softmax(-2) @ V)
