@@ -7,6 +7,7 @@ states the finding. Figures carry their own white page, so they read the same in
 from collections.abc import Mapping, Sequence
 from functools import wraps
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -48,7 +49,10 @@ def _styled(draw):
     @wraps(draw)
     def styled(*args, **kwargs):
         with plt.rc_context(STYLE):
-            return draw(*args, **kwargs)
+            drawn = draw(*args, **kwargs)
+            interactive = matplotlib.is_interactive()  # turned on when a notebook's first figure loads its backend
+        matplotlib.interactive(interactive)
+        return drawn
 
     return styled
 

@@ -21,6 +21,15 @@ def words(ticks):
     return [tick.get_text() for tick in ticks]
 
 
+def test_a_notebook_goes_on_showing_figures_after_the_first():
+    def load_backend():
+        matplotlib.interactive(True)  # as the inline backend does when the first figure needs it
+
+    matplotlib.interactive(False)
+    plots._styled(load_backend)()
+    assert matplotlib.is_interactive()
+
+
 def test_a_map_has_its_words_on_both_axes_and_a_fixed_scale():
     ax = plots.attention_map([[0.2, 0.3, 0.5], [0.1, 0.1, 0.8]], WORDS[:2], WORDS, title="two look at three")
     assert words(ax.get_yticklabels()) == WORDS[:2] and words(ax.get_xticklabels()) == WORDS
