@@ -1,0 +1,57 @@
+"""What is stored in the lessons: a clean run from top to bottom that reads the same on every machine."""
+
+import importlib.metadata
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+import pytest
+import run_notebooks
+
+ROOT = Path(__file__).parents[2]
+LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture(params=LESSONS, ids=lambda path: path.stem)
+def lesson(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def outputs(notebook):
+    return [(cell, output) for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+def test_there_are_lessons():
+    assert LESSONS
+
+
+def test_a_stored_lesson_ran_from_top_to_bottom_without_a_complaint(lesson):
+    counts = [cell.execution_count for cell in lesson.cells if cell.cell_type == "code" and cell.source]
+    assert counts == list(range(1, len(counts) + 1))
+    complaints = [o for _, o in outputs(lesson) if o.output_type == "error" or o.get("name") == "stderr"]
+    assert complaints == []
+
+
+def test_a_stored_lesson_is_tidy(lesson):
+    before = nbformat.writes(lesson)
+    assert nbformat.writes(run_notebooks.tidy(lesson)) == before, "make notebooks tidies it"
+    assert not any(run_notebooks.WIDGET in output.get("data", {}) for _, output in outputs(lesson))
+
+
+def test_a_stored_lesson_names_no_machine_and_no_version(lesson):
+    places = {str(Path.home()), str(ROOT.parent), tempfile.gettempdir(), sys.prefix, sys.base_prefix}
+    unwanted = [re.escape(place.rstrip("/") + "/") for place in places if len(place) > 1]
+    unwanted += ["site-packages", r"\b0x[0-9a-f]{8,}"]
+    for cell, output in outputs(lesson):
+        data = output.get("data", {})
+        text = "".join(data.get(kind, "") for kind in ("text/plain", "text/html", "text/markdown")) + output.get(
+            "text", ""
+        )
+        measured = run_notebooks.MEASUREMENT in cell.metadata.get("tags", [])
+        versions = (
+            [] if measured else [re.escape(importlib.metadata.version("torch").split("+")[0]), r"\b3\.1\d\.\d+\b"]
+        )
+        found = re.search("|".join(unwanted + versions), text)
+        assert not found, f"cell {cell.id}: {found.group()}"
