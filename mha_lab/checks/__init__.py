@@ -4,6 +4,7 @@ Every check returns a result that shows itself in a notebook, is true where the 
 and the solution. `help(checks.split_heads)` tells the task.
 """
 
+from mha_lab.checks.lesson00 import next_token_head, previous_token_head, where_it_looks
 from mha_lab.checks.lesson01 import causal_mask, masked_attention, one_query, temperature
 from mha_lab.checks.lesson02 import mended_pseudo_code, merge_heads, multi_head_scores, split_heads
 
@@ -13,7 +14,10 @@ __all__ = [
     "mended_pseudo_code",
     "merge_heads",
     "multi_head_scores",
+    "next_token_head",
     "one_query",
+    "previous_token_head",
     "split_heads",
     "temperature",
+    "where_it_looks",
 ]

@@ -85,10 +85,11 @@ def a_thing(value: Any) -> str:
     """What a value is, in words without an address."""
     if isinstance(value, torch.Tensor | np.ndarray):
         return f"a {type(value).__name__} of shape {tuple(value.shape)}"
+    plain = isinstance(value, str | int | float)
+    if plain or isinstance(value, tuple | list) and len(value) < 5 and all(isinstance(v, str | int | float) for v in value):
+        return f"the {type(value).__name__} {value!r}"
     if isinstance(value, tuple | list):
         return f"a {type(value).__name__} of {len(value)}"
-    if isinstance(value, str | int | float):
-        return f"the {type(value).__name__} {value!r}"
     return f"a {type(value).__name__}"
 
 

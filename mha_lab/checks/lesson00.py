@@ -1,21 +1,201 @@
-"""Exercises of lesson 00: find a head by what it does, in recorded maps of a trained encoder."""
+"""Exercises of lesson 00: find heads by what they do, in maps recorded from a trained encoder.
 
+The lesson hands the recordings over (see mha_lab.pretrained): each has .sentence, .tokens and .weights (layers, H, N, N).
+"""
+
+import operator
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 
-import numpy as np
+import torch
+from torch import Tensor
 
 from mha_lab.checks import pictures
+from mha_lab.checks.card import Result
 from mha_lab.checks.compare import a_thing
-from mha_lab.checks.engine import answer_exercise
+from mha_lab.checks.engine import AnswerExercise, answer_exercise
 
 THE_SENTENCE = "the trophy did not fit in the suitcase because it was too big"
+BEFORE, AFTER, ITSELF = "the token before", "the token after", "itself"
+ENOUGH = {BEFORE: 0.9, AFTER: 0.5}  # recorded: the best head has 1.00 and 0.63, the second best 0.40 and 0.29
 
 
-def previous_token(weights: np.ndarray) -> float:
-    """Mean weight that each token but the first gives to the token before it. weights (N, N)."""
-    return float(np.diagonal(weights, -1).mean())
+def looks_at(weights: Tensor) -> dict[str, float]:
+    """Where the tokens of one sentence look, in one head: the mean weight they give to each place. weights (N, N)."""
+    return {
+        BEFORE: weights.diagonal(-1).mean().item(),
+        AFTER: weights.diagonal(1).mean().item(),
+        ITSELF: weights.diagonal().mean().item(),
+        "[CLS]": weights[1:, 0].mean().item(),
+        "[SEP]": weights[:-1, -1].mean().item(),
+    }
 
 
-def next_token(weights: np.ndarray) -> float:
-    """Mean weight that each token but the last gives to the token after it. weights (N, N)."""
-    return float(np.diagonal(weights, 1).mean())
+@dataclass(frozen=True)
+class LooksAt:
+    """Judges a (layer, head) pair: does this head look at one place, in all the sentences?"""
+
+    place: str
+
+    def __call__(self, task: AnswerExercise, answer: tuple[int, int], recordings: Sequence) -> Result:
+        layers, heads = recordings[0].weights.shape[:2]
+        pair = _pair(answer)
+        if pair is None:
+            return self._wrong(task, f"An answer is a pair (layer, head) of whole numbers, and this is {a_thing(answer)}.")
+        if not self._exists(pair, recordings):
+            return self._wrong(
+                task,
+                f"There is no layer {pair[0]}, head {pair[1]}: the model has {layers} layers, 0 to {layers - 1}, of {heads} "
+                f"heads, 0 to {heads - 1}. Which number is outside?",
+                *self._slip(pair, recordings),
+            )
+        shares = _mean_shares(pair, recordings)
+        found = shares[self.place]
+        first = recordings[0]
+        title = f"layer {pair[0]}, head {pair[1]}: {found:.2f} on {self.place}"
+        picture = partial(pictures.one_map, first.weights[pair], first.tokens, title)
+        if found >= ENOUGH[self.place]:
+            verdict = f"passes: {found:.2f} of the weight is on {self.place}, over {len(recordings)} sentences"
+            return task.result("passed", verdict, task.then, picture=picture)
+        return self._wrong(task, *self._slip(pair, recordings), self._seen(pair, shares), picture=picture)
+
+    def _wrong(self, task, *lines, picture=None) -> Result:
+        return task.result("wrong", "not yet", *lines, picture=picture)
+
+    def _exists(self, pair, recordings) -> bool:
+        return all(0 <= i < size for i, size in zip(pair, recordings[0].weights.shape[:2], strict=True))
+
+    def _solves(self, pair, recordings) -> bool:
+        return self._exists(pair, recordings) and _mean_shares(pair, recordings)[self.place] >= ENOUGH[self.place]
+
+    def _slip(self, pair, recordings) -> list[str]:
+        """A right look at the map, wrongly written down."""
+        layer, head = pair
+        if self._solves((layer - 1, head - 1), recordings):
+            return ["Counted from 1, this pair would be right. Layers and heads are counted from 0: which pair is it then?"]
+        if self._solves((head, layer), recordings):
+            return ["The other way round, this pair would be right. Which of the two comes first, layer or head?"]
+        return []
+
+    def _seen(self, pair: tuple[int, int], shares: dict[str, float]) -> str:
+        """What this head does instead, with its numbers, and where to look next."""
+        most = max(shares, key=shares.get)
+        start = f"In layer {pair[0]}, head {pair[1]}, {self.place} gets {shares[self.place]:.2f} of a token's weight on average"
+        side, other = ("below", "above") if self.place == BEFORE else ("above", "below")
+        if shares[most] < 0.4:
+            return (
+                f"{start}, and no other place we measure gets more than {shares[most]:.2f}: this head spreads its looks. "
+                f"What does a head's map look like if every token looks at {self.place}?"
+            )
+        if most == self.place:
+            return f"{start}. That is more than any other place gets; is there a head in which it is nearly everything?"
+        instead = f"{start}, and {most} gets {shares[most]:.2f}."
+        if most in (BEFORE, AFTER):
+            return f"{instead} A row is the token that looks: is your line of bright cells {side} the diagonal, or {other}?"
+        if most == ITSELF:
+            return f"{instead} The bright cells are on the diagonal: on which side of it should they be?"
+        return f"{instead} One bright column means that all look at the same token: where is there a slanted line instead?"
+
+
+def _pair(answer) -> tuple[int, int] | None:
+    try:
+        layer, head = (operator.index(number) for number in answer)
+    except (TypeError, ValueError):
+        return None
+    return layer, head
+
+
+def _mean_shares(pair: tuple[int, int], recordings: Sequence) -> dict[str, float]:
+    each = [looks_at(torch.as_tensor(recording.weights[pair])) for recording in recordings]
+    return {place: sum(shares[place] for shares in each) / len(each) for place in each[0]}
+
+
+@answer_exercise(
+    stars=1,
+    minutes=5,
+    hint="Rows are the tokens that look. If every token looks at the one before it, the bright cells form a line just below "
+    "the diagonal. Go through layer 0 in the explorer.",
+    then="It does so for every word of every sentence: this head goes by position, not by meaning.",
+    judge=LooksAt(BEFORE),
+)
+def previous_token_head(recordings):
+    """(layer, head), counted from 0, of a head in which every token looks at the token before it."""
+    share = sum(recording.weights.diagonal(-1, 2, 3).mean(-1) for recording in recordings)  # (layers, H)
+    return divmod(int(share.argmax()), share.shape[1])
+
+
+@answer_exercise(
+    stars=2,
+    minutes=5,
+    hint="A line just above the diagonal. It is not as clean as the other one: the best head puts about two thirds there. "
+    "Measure it: `recording.weights[layer, head].diagonal(1).mean()`.",
+    then="Looking ahead is possible because this model is an encoder: no causal mask hides the future from it.",
+    judge=LooksAt(AFTER),
+)
+def next_token_head(recordings):
+    """(layer, head), counted from 0, of the head in which tokens look most at the token after them."""
+    share = sum(recording.weights.diagonal(1, 2, 3).mean(-1) for recording in recordings)  # (layers, H)
+    return divmod(int(share.argmax()), share.shape[1])
+
+
+def _judge_word(task: AnswerExercise, answer: str, recordings: Sequence) -> Result:
+    """Judges which word gets the most weight in the row of "it", and tells a reader of the map from a reader of the text."""
+    recording = _the_recording(recordings)
+    tokens, weights = recording.tokens, torch.as_tensor(recording.weights[1, 3])
+    it = tokens.index("it")
+    said = answer.strip().lower() if isinstance(answer, str) else answer
+    names = [token.lower() for token in tokens]
+    right = task.solution(recordings)
+
+    picture = partial(pictures.one_map, weights, tokens, "layer 1, head 3: the row of “it” is framed", framed_row=it)
+    if said not in names:
+        return task.result(
+            "wrong", "not yet", f"The answer is one word of the sentence, “{recording.sentence}”, and this is {a_thing(answer)}."
+        )
+    share = max(float(weights[it, i]) for i, name in enumerate(names) if name == said)
+    if said == right:
+        verdict = f"passes: “it” gives “{right}” {share:.2f} of its weight"
+        return task.result("passed", verdict, task.then, picture=picture)
+    most = float(weights[it, tokens.index(right)])
+    seen = f"“it” gives “{said}” {share:.2f} of its weight, and another word {most:.2f}."
+    if said == "trophy":
+        seen += " You answered what the sentence means. What does the map say?"
+    elif said in ("[cls]", "[sep]"):
+        seen = f"“it” gives {said.upper()} {share:.2f}, but that is a mark which the model adds, not a word. Which word gets more?"
+    elif said == "it":
+        seen += " Which cell of its row is brighter than the one on the diagonal?"
+    elif said == _brightest_word(weights[:, it], tokens):
+        seen += f" “{said}” is brightest in the *column* of “it”: it looks at “it”. Which direction does “it” itself look in?"
+    else:
+        seen += " Go along the row of “it”: which cell is the brightest?"
+    return task.result("wrong", "not yet", seen, picture=picture)
+
+
+def _the_recording(recordings: Sequence):
+    for recording in recordings:
+        if recording.sentence == THE_SENTENCE:
+            return recording
+    raise ValueError(f"where_it_looks needs the recording of “{THE_SENTENCE}”; {len(recordings)} others were given.")
+
+
+def _brightest_word(weights: Tensor, tokens: Sequence[str]) -> str:
+    """The word with the most weight among words: [CLS] and [SEP] are marks, not words."""
+    return max(zip(weights.tolist(), tokens, strict=True), key=lambda pair: (pair[1][0] != "[", pair[0]))[1]
+
+
+@answer_exercise(
+    stars=1,
+    minutes=3,
+    hint="In the explorer choose layer 1, pin head 3 and point at the row of “it”. A row is the word that looks; its "
+    "columns are what it looks at.",
+    then="A person says trophy. The head joins the pronoun to a noun that it could stand for: agreement, not meaning.",
+    judge=_judge_word,
+)
+def where_it_looks(recordings):
+    """The word that gets the most weight from "it" in layer 1, head 3, in the sentence about the trophy."""
+    sentence = "the trophy did not fit in the suitcase because it was too big"
+    recording = next(recording for recording in recordings if recording.sentence == sentence)
+    row = recording.weights[1, 3, recording.tokens.index("it")]
+    words = [i for i, token in enumerate(recording.tokens) if token not in ("[CLS]", "[SEP]")]
+    return recording.tokens[max(words, key=lambda i: row[i])]

@@ -34,15 +34,17 @@ def origin_grids(yours: np.ndarray, target: np.ndarray, rows: Sequence[str], ori
     return figure
 
 
-def one_map(weights: np.ndarray, tokens: Sequence[str], title: str):
-    """The map (N, N) of one recorded head."""
+def one_map(weights, tokens: Sequence[str], title: str, framed_row: int | None = None):
+    """The map (N, N) of one recorded head, one row framed where that row is the question."""
     from matplotlib.figure import Figure
 
     from mha_lab import plots
 
     figure = Figure(figsize=(6.4, 5.4), layout="constrained")
     figure.set_label(title)
-    plots.attention_map(weights, tokens, title=title, ax=figure.subplots())
+    ax = plots.attention_map(weights, tokens, title=title, ax=figure.subplots())
+    if framed_row is not None:
+        _frame(ax, -0.5, framed_row - 0.5, len(tokens), 1)
     return figure
 
 
@@ -70,7 +72,11 @@ def _page(shape, cell):
 
 
 def _outline_differences(ax, yours, target):
+    for row, column in np.argwhere(~np.isclose(yours, target, rtol=1e-3, atol=1e-5, equal_nan=True)):
+        _frame(ax, column - 0.42, row - 0.42, 0.84, 0.84)
+
+
+def _frame(ax, left, top, width, height):
     from matplotlib.patches import Rectangle
 
-    for row, column in np.argwhere(~np.isclose(yours, target, rtol=1e-3, atol=1e-5, equal_nan=True)):
-        ax.add_patch(Rectangle((column - 0.42, row - 0.42), 0.84, 0.84, fill=False, edgecolor="#CC3311", linewidth=1.6))
+    ax.add_patch(Rectangle((left, top), width, height, fill=False, edgecolor="#CC3311", linewidth=1.6, clip_on=False))
