@@ -20,7 +20,8 @@ INSTALLED = VENV / "installed.txt"  # a fingerprint for each requirements file t
 
 OLDEST = (3, 11)  # numpy 2.4 needs it
 FIRST_GB, CUDA_GB, UPDATE_GB = 3, 10, 0.3  # disk for a first installation, the same with CUDA's libraries, a later one
-NEWS = "@jupyterlab/apputils-extension:announcements"  # JupyterLab's question whether to show news
+NO_NEWS = """from jupyterlab.commands import disable_extension
+disable_extension("@jupyterlab/apputils-extension:announcements", level="sys_prefix")"""  # asks whether to show news
 
 
 def objection(version, has_venv, free_gb, needs_gb):
@@ -58,8 +59,8 @@ def remove_torn_packages(packages):
             shutil.rmtree(str(info))
 
 
-def run(*command, **options):
-    if subprocess.call([str(part) for part in command], cwd=str(ROOT), **options):
+def run(*command):
+    if subprocess.call([str(part) for part in command], cwd=str(ROOT)):
         sys.exit("\nThe installation stopped; the reason stands above. Called again, it goes on from here.")
 
 
@@ -92,8 +93,11 @@ def install(files):
         run(sys.executable, "-m", "venv", "--clear", VENV)
     elif not any(VENV.glob("lib/python*/site-packages/pip-*.dist-info")):
         run(PYTHON, "-m", "ensurepip")
-    run(PYTHON, "-m", "pip", "install", "--disable-pip-version-check", *(f"--requirement={name}" for name in files))
-    run(PYTHON, "-m", "jupyterlab.labextensions", "disable", "--level=sys_prefix", NEWS, stdout=subprocess.DEVNULL)
+    print("Installing {} into .venv ...".format(" and ".join(files)), flush=True)
+    quiet = ["--quiet"] if has_torch else []  # the first time there is much to download, and progress to see
+    pip = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", *quiet]
+    run(*pip, *("--requirement=" + name for name in files))
+    run(PYTHON, "-c", NO_NEWS)
     INSTALLED.write_text("\n".join(complete + [fingerprint(name) for name in files]) + "\n")
 
 
