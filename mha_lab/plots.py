@@ -83,11 +83,14 @@ def score_map(
     mask=None,
     numbers: bool | None = None,
     title: str = "",
+    reach: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Scores (N, S), before softmax, on a diverging scale around 0; otherwise as `attention_map`."""
+    """Scores (N, S), before softmax, on a diverging scale around 0; otherwise as `attention_map`.
+
+    reach  the score at the scale's ends: the same for maps that are to be compared (default: the largest here)."""
     finite = _array(scores)[np.isfinite(_array(scores))]
-    reach = float(np.abs(finite).max(initial=0.0)) or 1.0
+    reach = reach or float(np.abs(finite).max(initial=0.0)) or 1.0
     return _map(scores, queries, keys, mask, numbers, title, ax, SCORES, -reach, reach)
 
 

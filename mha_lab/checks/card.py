@@ -47,18 +47,23 @@ class Result:
     def __repr__(self) -> str:
         _, sign = LOOKS[self.state]
         name = self.task.__name__
-        lines = [f"    {line}" if isinstance(line, Code) else line for line in self.lines]
+        lines = [textwrap.indent(line, "    ") if isinstance(line, Code) else line for line in self.lines]
         more = f"Hint: print(checks.{name}.hint)   Solution: print(checks.{name}.source)"
         return "\n".join([f"{sign} {name} ({stars(self.task)}): {self.verdict}", *lines, more])
 
     def _repr_html_(self) -> str:
         color, sign = LOOKS[self.state]
+        box = f"border-left:4px solid {color};padding:4px 16px;margin:4px 0;max-width:860px;line-height:1.5"
         pill = f"background-color:{color};color:#ffffff;border-radius:12px;padding:2px 12px;font-weight:600"
+        head = [
+            f'<span style="{pill}">{sign} {_words(self.verdict)}</span>',
+            f"<b>{_words(self.task.__name__)}</b>",
+            f'<span style="opacity:0.75">{stars(self.task)}</span>',
+        ]
         return "\n".join(
             [
-                f'<div style="border-left:4px solid {color};padding:4px 16px;margin:4px 0;max-width:860px;line-height:1.5">',
-                f'<div><span style="{pill}">{sign} {_words(self.verdict)}</span> &nbsp;<b>{_words(self.task.__name__)}</b> '
-                f'&nbsp;<span style="opacity:0.75">{stars(self.task)}</span></div>',
+                f'<div style="{box}">',
+                f"<div>{' &nbsp;'.join(head)}</div>",
                 *(_code(line) if isinstance(line, Code) else _paragraph(line) for line in self.lines),
                 *([_image(self.picture())] if self.picture else []),
                 f"<details><summary>Hint</summary>{_paragraph(self.task.hint)}</details>",
@@ -81,8 +86,9 @@ def source_of(function: Callable) -> str:
 
 
 def _words(text: str) -> str:
-    """Escaped, with `code` between backticks set as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+    """Escaped, with `code` and *emphasis* set as such."""
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+    return re.sub(r"\*(\w[\w ]*)\*", r"<em>\1</em>", text)
 
 
 def _paragraph(text: str) -> str:
@@ -90,8 +96,9 @@ def _paragraph(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    box = "background-color:rgba(127,127,127,0.14);color:inherit;padding:8px 12px;margin:8px 0;overflow-x:auto"
-    return f'<pre style="{box}"><code style="background-color:transparent;color:inherit">{html.escape(text)}</code></pre>'
+    box = "background-color:rgba(127,127,127,0.14);color:inherit;padding:8px 12px;margin:8px 0;white-space:pre-wrap"
+    plain = "background-color:transparent;color:inherit"
+    return f'<pre style="{box}"><code style="{plain}">{html.escape(text)}</code></pre>'
 
 
 def _image(figure) -> str:
@@ -101,5 +108,5 @@ def _image(figure) -> str:
     width = round(figure.get_figwidth() * 80)
     return (
         f'<img src="data:image/png;base64,{data}" alt="{html.escape(figure.get_label())}" width="{width}" '
-        'style="max-width:100%;margin:4px 0">'
+        'style="max-width:100%;margin:4px 0;border-radius:6px">'
     )

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 RTOL, ATOL = 1e-3, 1e-5  # wide enough for single precision in any order of summation, too narrow for any known mistake
+PLAIN = (str, int, float)
 
 
 def as_array(value: Any) -> np.ndarray | None:
@@ -60,9 +61,10 @@ def difference(yours: np.ndarray, target: np.ndarray, axes: Sequence[str], rtol:
     if not len(differs):
         return None
     mine, right = number_pair(yours[tuple(differs[0])], target[tuple(differs[0])])
-    where = f"at {place(differs[0], axes)} " if yours.ndim else ""
-    many = f" ({_of(len(differs), yours.size)} differ)" if yours.ndim else ""
-    return f"first difference {where}yours is {mine}, the target {right}{many}.".replace("difference yours", "yours")
+    if not yours.ndim:
+        return f"yours is {mine}, the target {right}."
+    many = f"{_of(len(differs), yours.size)} differ"
+    return f"first difference at {place(differs[0], axes)}: yours is {mine}, the target {right} ({many})."
 
 
 def place(index: Sequence[int], axes: Sequence[str]) -> str:
@@ -85,11 +87,10 @@ def a_thing(value: Any) -> str:
     """What a value is, in words without an address."""
     if isinstance(value, torch.Tensor | np.ndarray):
         return f"a {type(value).__name__} of shape {tuple(value.shape)}"
-    plain = isinstance(value, str | int | float)
-    if plain or isinstance(value, tuple | list) and len(value) < 5 and all(isinstance(v, str | int | float) for v in value):
-        return f"the {type(value).__name__} {value!r}"
-    if isinstance(value, tuple | list):
+    if isinstance(value, tuple | list) and (len(value) > 4 or not all(isinstance(v, PLAIN) for v in value)):
         return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, (*PLAIN, tuple, list)):
+        return f"the {type(value).__name__} {value!r}"
     return f"a {type(value).__name__}"
 
 
@@ -100,7 +101,8 @@ def _shapes_differ(yours: tuple, target: tuple, axes: Sequence[str]) -> str:
     wrong = [i for i, (a, b) in enumerate(zip(yours, target)) if a != b]
     for order in permutations(wrong):
         if tuple(yours[i] for i in order) == tuple(target[i] for i in wrong):
-            return f"{both} The sizes are right and the order is not: where do {' and '.join(axes[i] for i in wrong)} belong?"
+            misplaced = " and ".join(axes[i] for i in wrong)
+            return f"{both} The sizes are right and their order is not: where do {misplaced} belong?"
     return f"{both} Look at the axis {axes[wrong[0]]}: {yours[wrong[0]]} instead of {target[wrong[0]]}."
 
 

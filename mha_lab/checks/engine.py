@@ -1,7 +1,7 @@
 """The exercise engine: run the learner's function beside ours on the same inputs and say what differs.
 
-An exercise is a decorated function: the function is our solution, its docstring the task. `checks.split_heads(learners)`
-gives a Result, which shows itself in a notebook. A wrong result is compared with what each known mistake would compute.
+An exercise is a decorated function: the function is our solution, its docstring the task. `checks.split_heads(yours)`
+gives a Result, which shows itself in a notebook. A wrong result is compared with what each known mistake computes.
 """
 
 from collections.abc import Callable, Sequence
@@ -151,7 +151,8 @@ class FunctionExercise(Task):
             return "it raises an error."
         if yours.parts is None:
             return self._unreadable(yours.returned)
-        for (name, axes), mine, right in zip(self.parts.items(), yours.parts, target.parts, strict=True):
+        named = zip(self.parts.items(), yours.parts, target.parts, strict=True)
+        for (name, axes), mine, right in reversed(list(named)):  # weights explain an output, not the other way round
             gap = self.gap(mine, right, *case) if self.gap else difference(mine, right, axes, self.rtol)
             if gap:
                 return gap if len(self.parts) == 1 else f"in the {name}, {gap}"
@@ -174,7 +175,8 @@ class FunctionExercise(Task):
             )
         line = None if self.may_loop else learner.loop_line(function)
         if line:
-            return self._wrong(f"The numbers are right. Line {line} loops: which one operation serves all heads at once?")
+            question = "which one operation serves all heads at once?"
+            return self._wrong(f"The numbers are right, and line {line} loops: {question}")
         drawing = self._drawing(yours[0], targets[0], cases[0]) if self.draw_pass else None
         return self.result("passed", f"passes on {len(cases)} shapes", *filter(None, [self.then]), picture=drawing)
 
@@ -188,7 +190,8 @@ class FunctionExercise(Task):
         raised = next((i for i, each in enumerate(yours) if each.error is not None), None)
         differs = next((i for i, gap in enumerate(gaps) if gap and yours[i].error is None), None)
         if raised is not None:
-            lines += [f"Called with {self._call(cases[raised])}:", *learner.what_was_raised(yours[raised].error)]
+            where, code = learner.what_was_raised(yours[raised].error)
+            lines += [f"Called with {self._call(cases[raised])}, your code raises an error{where}:", code]
         if differs is not None:
             lines += [f"Called with {self._call(cases[differs])}: {gaps[differs]}"]
         if _all_changed(yours):

@@ -71,13 +71,13 @@ def signature_problem(function: Callable, names: list[str]) -> str | None:
     return None
 
 
-def what_was_raised(error: Exception) -> list[str]:
-    """The exception in words, and the learner's line that raised it, as far as there is one."""
+def what_was_raised(error: Exception) -> tuple[str, Code]:
+    """Where the learner's code raised (" in line 3 of your cell", or nothing), and that line with what was said."""
     text = re.sub(r" at 0x[0-9a-fA-F]+", "", str(error)).strip()  # an address differs from run to run
     text = text.splitlines()[0] if text else ""
     where, line = _last_line_of_the_learner(error)
     said = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return [f"Your code raised an error{where}.", *([Code(line)] if line else []), Code(said)]
+    return where, Code(f"{line}\n{said}" if line else said)
 
 
 def _codes(function: Callable) -> Iterator[CodeType]:
@@ -90,12 +90,12 @@ def _codes(function: Callable) -> Iterator[CodeType]:
 
 
 def _last_line_of_the_learner(error: Exception) -> tuple[str, str]:
-    """(" in line 3 of your cell", "3   scores = query @ keys"), or two empty strings."""
+    """(" in line 3 of your cell", "3  scores = query @ keys"), or two empty strings."""
     for frame, number in reversed(list(traceback.walk_tb(error.__traceback__))):
         file = frame.f_code.co_filename
         if file.startswith(("<frozen", "<__array_function__")) or file.startswith(_NOT_THE_LEARNERS):
             continue
         source = linecache.getline(file, number, frame.f_globals).strip()
         place = Path(file).name if os.path.exists(file) else "your cell"
-        return f" in line {number} of {place}", f"{number}   {source}" if source else ""
+        return f" in line {number} of {place}", f"{number}  {source}" if source else ""
     return "", ""

@@ -1,6 +1,6 @@
 """Exercises of lesson 00: find heads by what they do, in maps recorded from a trained encoder.
 
-The lesson hands the recordings over (see mha_lab.pretrained): each has .sentence, .tokens and .weights (layers, H, N, N).
+The lesson hands over the recordings (mha_lab.pretrained): each has .sentence, .tokens and .weights (layers, H, N, N).
 """
 
 import operator
@@ -42,12 +42,14 @@ class LooksAt:
         layers, heads = recordings[0].weights.shape[:2]
         pair = _pair(answer)
         if pair is None:
-            return self._wrong(task, f"An answer is a pair (layer, head) of whole numbers, and this is {a_thing(answer)}.")
+            return self._wrong(
+                task, f"The answer is a pair of whole numbers, (layer, head), and this is {a_thing(answer)}."
+            )
         if not self._exists(pair, recordings):
             return self._wrong(
                 task,
-                f"There is no layer {pair[0]}, head {pair[1]}: the model has {layers} layers, 0 to {layers - 1}, of {heads} "
-                f"heads, 0 to {heads - 1}. Which number is outside?",
+                f"There is no layer {pair[0]}, head {pair[1]}: the model has {layers} layers, 0 to {layers - 1}, of "
+                f"{heads} heads, 0 to {heads - 1}. Which number is outside?",
                 *self._slip(pair, recordings),
             )
         shares = _mean_shares(pair, recordings)
@@ -73,29 +75,29 @@ class LooksAt:
         """A right look at the map, wrongly written down."""
         layer, head = pair
         if self._solves((layer - 1, head - 1), recordings):
-            return ["Counted from 1, this pair would be right. Layers and heads are counted from 0: which pair is it then?"]
+            return ["Counted from 1, this pair would be right. Layers and heads count from 0: which pair is it then?"]
         if self._solves((head, layer), recordings):
             return ["The other way round, this pair would be right. Which of the two comes first, layer or head?"]
         return []
 
     def _seen(self, pair: tuple[int, int], shares: dict[str, float]) -> str:
         """What this head does instead, with its numbers, and where to look next."""
+        found, seen = shares[self.place], f"In layer {pair[0]}, head {pair[1]}, a token gives"
         most = max(shares, key=shares.get)
-        start = f"In layer {pair[0]}, head {pair[1]}, {self.place} gets {shares[self.place]:.2f} of a token's weight on average"
-        side, other = ("below", "above") if self.place == BEFORE else ("above", "below")
         if shares[most] < 0.4:
             return (
-                f"{start}, and no other place we measure gets more than {shares[most]:.2f}: this head spreads its looks. "
-                f"What does a head's map look like if every token looks at {self.place}?"
+                f"{seen} {self.place} {found:.2f} of its weight on average, and no place we measure more than "
+                f"{shares[most]:.2f}: this head spreads its looks. What does the map of a head look like in which "
+                f"every token looks at {self.place}?"
             )
         if most == self.place:
-            return f"{start}. That is more than any other place gets; is there a head in which it is nearly everything?"
-        instead = f"{start}, and {most} gets {shares[most]:.2f}."
+            return f"{seen} {most} {found:.2f} of its weight on average. Is there a head in which it is clearly more?"
+        seen = f"{seen} {self.place} {found:.2f} of its weight on average, and {most} {shares[most]:.2f}."
         if most in (BEFORE, AFTER):
-            return f"{instead} A row is the token that looks: is your line of bright cells {side} the diagonal, or {other}?"
+            return f"{seen} A row is the token that looks: is the line you want below the diagonal, or above?"
         if most == ITSELF:
-            return f"{instead} The bright cells are on the diagonal: on which side of it should they be?"
-        return f"{instead} One bright column means that all look at the same token: where is there a slanted line instead?"
+            return f"{seen} The bright cells are on the diagonal: on which side of it should they be?"
+        return f"{seen} A bright column means that all look at one token: where is there a slanted line instead?"
 
 
 def _pair(answer) -> tuple[int, int] | None:
@@ -114,8 +116,8 @@ def _mean_shares(pair: tuple[int, int], recordings: Sequence) -> dict[str, float
 @answer_exercise(
     stars=1,
     minutes=5,
-    hint="Rows are the tokens that look. If every token looks at the one before it, the bright cells form a line just below "
-    "the diagonal. Go through layer 0 in the explorer.",
+    hint="Rows are the tokens that look. If every token looks at the one before it, the bright cells form a line "
+    "just below the diagonal. Go through layer 0 in the explorer.",
     then="It does so for every word of every sentence: this head goes by position, not by meaning.",
     judge=LooksAt(BEFORE),
 )
@@ -128,8 +130,8 @@ def previous_token_head(recordings):
 @answer_exercise(
     stars=2,
     minutes=5,
-    hint="A line just above the diagonal. It is not as clean as the other one: the best head puts about two thirds there. "
-    "Measure it: `recording.weights[layer, head].diagonal(1).mean()`.",
+    hint="A line just above the diagonal. It is not as clean as the other one: the best head puts about two thirds "
+    "there. Measure it: `recording.weights[layer, head].diagonal(1).mean()`.",
     then="Looking ahead is possible because this model is an encoder: no causal mask hides the future from it.",
     judge=LooksAt(AFTER),
 )
@@ -140,19 +142,17 @@ def next_token_head(recordings):
 
 
 def _judge_word(task: AnswerExercise, answer: str, recordings: Sequence) -> Result:
-    """Judges which word gets the most weight in the row of "it", and tells a reader of the map from a reader of the text."""
+    """Judges which word gets the most weight in the row of "it": did the learner read the map, or the sentence?"""
     recording = _the_recording(recordings)
     tokens, weights = recording.tokens, torch.as_tensor(recording.weights[1, 3])
     it = tokens.index("it")
     said = answer.strip().lower() if isinstance(answer, str) else answer
     names = [token.lower() for token in tokens]
     right = task.solution(recordings)
-
     picture = partial(pictures.one_map, weights, tokens, "layer 1, head 3: the row of “it” is framed", framed_row=it)
     if said not in names:
-        return task.result(
-            "wrong", "not yet", f"The answer is one word of the sentence, “{recording.sentence}”, and this is {a_thing(answer)}."
-        )
+        line = f"The answer is one word of “{recording.sentence}”, and this is {a_thing(answer)}."
+        return task.result("wrong", "not yet", line)
     share = max(float(weights[it, i]) for i, name in enumerate(names) if name == said)
     if said == right:
         verdict = f"passes: “it” gives “{right}” {share:.2f} of its weight"
@@ -162,11 +162,11 @@ def _judge_word(task: AnswerExercise, answer: str, recordings: Sequence) -> Resu
     if said == "trophy":
         seen += " You answered what the sentence means. What does the map say?"
     elif said in ("[cls]", "[sep]"):
-        seen = f"“it” gives {said.upper()} {share:.2f}, but that is a mark which the model adds, not a word. Which word gets more?"
+        seen += f" {said.upper()} is a mark which the model adds. Which *word* is it?"
     elif said == "it":
         seen += " Which cell of its row is brighter than the one on the diagonal?"
     elif said == _brightest_word(weights[:, it], tokens):
-        seen += f" “{said}” is brightest in the *column* of “it”: it looks at “it”. Which direction does “it” itself look in?"
+        seen += f" “{said}” is the brightest in the *column* of “it”, where others look at “it”. What is in its row?"
     else:
         seen += " Go along the row of “it”: which cell is the brightest?"
     return task.result("wrong", "not yet", seen, picture=picture)

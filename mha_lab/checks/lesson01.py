@@ -24,7 +24,8 @@ def one_query_cases():
     parts={"output": ("feature",)},
 )
 def one_query(query, keys, values):
-    """query (K,), keys (S, K), values (S, V) → output (V,): the values' average, weighted by softmax(keys · query / √K)."""
+    """query (K,), keys (S, K), values (S, V) → output (V,): the average of the values,
+    weighted by softmax(keys · query / √K)."""
     scores = keys @ query / query.shape[0] ** 0.5
     weights = scores.softmax(dim=0)
     return weights @ values
@@ -47,7 +48,8 @@ def scaled_by_k(query, keys, values):
 
 
 @one_query.mistake(
-    "Your weights are sharper than with no scale at all: the scores grew. Does 1/√K multiply the scores, or divide them?"
+    "Your weights are sharper than with no scale at all: the scores grew. Does 1/√K multiply the scores, or divide "
+    "them?"
 )
 def scale_upside_down(query, keys, values):
     return (keys @ query * len(query) ** 0.5).softmax(0) @ values
@@ -93,11 +95,12 @@ def weights_on_the_keys(query, keys, values):
     then="Row 0 has one True. In a causal model the first word can only look at itself.",
     cases=lambda: [(6,), (1,), (2,), (3,), (9,)],
     parts={"mask": ("query", "key")},
-    picture=lambda yours, target, *_: pictures.weight_maps(yours[0], target[0]),
+    picture=lambda yours, target, n: pictures.mask_maps(yours[0], target[0]),
     draw_pass=True,
 )
 def causal_mask(n):
-    """n → boolean (n, n), True where the query (row) may attend to the key (column): itself and everything before it."""
+    """n → boolean (n, n), True where the query (row) may attend to the key (column):
+    itself and everything before it."""
     position = torch.arange(n)
     return position[None, :] <= position[:, None]
 
@@ -111,7 +114,8 @@ def inverted(n):
 
 
 @causal_mask.mistake(
-    "Each word sees itself and what comes after it. A row is a query, a column a key: which of the two has to be earlier?"
+    "Each word sees itself and what comes after it. A row is a query, a column a key: which of the two has to be "
+    "earlier?"
 )
 def future_instead_of_past(n):
     return torch.ones(n, n, dtype=torch.bool).triu()
@@ -133,8 +137,8 @@ def zeros_and_ones(n):
 
 
 @causal_mask.mistake(
-    "Your mask holds 0 and −∞, ready to be added to the scores. That is how it is used; here the question is only who "
-    "may look. Which places would be True?"
+    "Your mask holds 0 and −∞, ready to be added to the scores. That is how it is used; here the question is only "
+    "who may look. Which places would be True?"
 )
 def zeros_and_minus_infinity(n):
     return torch.full((n, n), -math.inf).triu(1)
@@ -160,17 +164,17 @@ def _some_allowed(seed, N, S):
 @exercise(
     stars=2,
     minutes=10,
-    hint="The mask acts between the scale and softmax: `scores.masked_fill(~mask, -torch.inf)` makes every hidden score −∞, "
-    "and exp(−∞) is 0. Softmax then shares the whole weight among the keys that are left.",
-    then="This is mha_lab.attention, but for two things: any number of dimensions in front, and rows that may see nothing.",
+    hint="The mask acts between the scale and softmax: `scores.masked_fill(~mask, -torch.inf)` makes every hidden "
+    "score −∞, and exp(−∞) is 0. Softmax then shares the whole weight among the keys that are left.",
+    then="This is mha_lab.attention, but for two things: any number of dimensions in front, and rows that may see "
+    "nothing.",
     cases=masked_attention_cases,
     parts={"output": ("query", "feature"), "weights": ("query", "key")},
-    picture=lambda yours, target, *_: pictures.weight_maps(yours[1], target[1]),
+    picture=lambda yours, target, query, key, value, mask: pictures.weight_maps(yours[1], target[1], mask.numpy()),
 )
 def masked_attention(query, key, value, mask):
-    """query (N, K), key (S, K), value (S, V), mask (N, S) boolean, True = may attend → output (N, V), weights (N, S).
-
-    Every query may attend to at least one key."""
+    """query (N, K), key (S, K), value (S, V), boolean mask (N, S), True = may attend
+    → output (N, V), weights (N, S). Every query may attend to at least one key."""
     scores = query @ key.mT / query.shape[-1] ** 0.5
     weights = scores.masked_fill(~mask, -torch.inf).softmax(dim=-1)
     return weights @ value, weights
@@ -194,8 +198,8 @@ def mask_inverted(query, key, value, mask):
 
 
 @masked_attention.mistake(
-    "Hidden keys get weight 0, but your rows sum to less than 1: the mask came after softmax had shared the weight out. "
-    "What if the hidden keys were out of the game before the sharing?"
+    "Hidden keys get weight 0, but your rows sum to less than 1: the mask came after softmax had shared the weight "
+    "out. What if the hidden keys were out of the game before the sharing?"
 )
 def masked_after_softmax(query, key, value, mask):
     weights = _scores(query, key).softmax(-1) * mask
@@ -281,7 +285,7 @@ def _entropy_gap(yours, target, scores, target_entropy):
         return None
     seen = f"your temperature {found:.4g} gives an entropy of {entropy:.3f} nats; {target_entropy:.3f} was asked for."
     if entropy < 0.01:
-        return f"{seen} That is next to 0, all weight on one key: did the search keep the wrong half, or meet 0 · log 0?"
+        return f"{seen} That is next to 0: did the search keep the wrong half, or meet 0 · log 0?"
     if math.log(len(scores)) - entropy < 0.01:
         return f"{seen} That is the most {len(scores)} scores can have: did the search keep the wrong half?"
     return f"{seen} Should the temperature be {'higher' if entropy < target_entropy else 'lower'}?"
@@ -293,15 +297,16 @@ def _entropy_gap(yours, target, scores, target_entropy):
     hint="Entropy grows with temperature, from 0 (all weight on one key) to log S (all equal). So halve an interval: "
     "try the middle; if its entropy is too high, the answer is below, else above. Thirty halvings are plenty. "
     "Very cold weights underflow to 0, and 0 · log 0 is NaN: `torch.special.entr` knows that it should be 0.",
-    then="1/√K is a temperature chosen once and for all, √K, so that training starts with an entropy it can learn from.",
+    then="1/√K is a temperature chosen once and for all, √K, so that training starts with an entropy it can learn "
+    "from.",
     cases=temperature_cases,
     parts={"temperature": ()},
     gap=_entropy_gap,
     rtol=0.02,
 )
 def temperature(scores, target_entropy):
-    """scores (S,), target_entropy in nats, between 0 and log S → the temperature at which softmax(scores / temperature)
-    has that entropy, −Σ w log w, to within 0.01."""
+    """scores (S,), target_entropy in nats, between 0 and log S → the temperature at which
+    softmax(scores / temperature) has that entropy, −Σ w log w, to within 0.01."""
     low, high = 0.001, 1000.0
     for _ in range(40):
         middle = (low * high) ** 0.5
@@ -312,7 +317,8 @@ def temperature(scores, target_entropy):
 
 
 @temperature.mistake(
-    "At your temperature the entropy in *bits* is the number asked for. One bit is 0.693 nats: which logarithm counts nats?"
+    "At your temperature the entropy in *bits* is the number asked for. One bit is 0.693 nats: which logarithm "
+    "counts nats?"
 )
 def entropy_in_bits(scores, target_entropy):
     return temperature.solution(scores, target_entropy * math.log(2))

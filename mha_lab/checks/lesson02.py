@@ -37,7 +37,8 @@ def _moved(yours, target, x, axes, names):
     if came is None:
         return gap
     count = f"{(yours != target).sum()} of {yours.size} elements are out of place"
-    return f"at {place(index, axes)}, yours has x's {place(came, names)}, the target x's {place(belongs, names)} ({count})."
+    place_in_x = f"yours has x's {place(came, names)}, the target x's {place(belongs, names)}"
+    return f"at {place(index, axes)}, {place_in_x} ({count})."
 
 
 def _split_picture(yours, target, x, num_heads):
@@ -75,7 +76,7 @@ def _merge_picture(yours, target, x):
     picture=_split_picture,
 )
 def split_heads(x, num_heads):
-    """x (B, N, D) → (B, H, N, K): head i gets columns i·K … (i+1)·K of every token, with K = D / H."""
+    """x (B, N, D) → (B, H, N, K), K = D / H: head i gets columns i·K … (i+1)·K of every token."""
     B, N, D = x.shape
     return x.view(B, N, num_heads, D // num_heads).transpose(1, 2)
 
@@ -99,8 +100,8 @@ def heads_outermost(x, num_heads):
 
 
 @split_heads.mistake(
-    "The cut is right: (B, N, H, K). A matmul works on the last two dimensions, and here those are heads and features. "
-    "Which two dimensions have to change places?"
+    "The cut is right: (B, N, H, K). A matmul works on the last two dimensions, and here those are heads and "
+    "features. Which two dimensions have to change places?"
 )
 def not_transposed(x, num_heads):
     B, N, D = x.shape
@@ -129,14 +130,15 @@ def d_model_for_each_head(x, num_heads):
     minutes=5,
     hint="Undo `split_heads` backwards. There the cut came first and the transpose second; "
     "so here the transpose comes first. `flatten(2)` joins the last two dimensions of four.",
-    then="After a transpose the numbers no longer lie in reading order, which is why `view` may refuse and `reshape` copies.",
+    then="After a transpose the numbers no longer lie in reading order, which is why `view` may refuse and "
+    "`reshape` copies.",
     cases=lambda: [(_numbered(B, H, N, K),) for B, N, H, K in SIZES],
     parts={"tokens": MERGED},
     gap=lambda yours, target, x: _moved(yours, target, x, MERGED, SPLIT),
     picture=_merge_picture,
 )
 def merge_heads(x):
-    """x (B, H, N, K) → (B, N, H·K): every token's heads side by side, head 0 first. The inverse of split_heads."""
+    """x (B, H, N, K) → (B, N, H·K): every token's heads side by side, head 0 first."""
     return x.transpose(1, 2).flatten(2)
 
 
@@ -158,8 +160,8 @@ def features_first(x):
 
 
 @merge_heads.mistake(
-    "Your heads stand one after another as more tokens: (B, H·N, K). A token should become wider, not the sequence longer: "
-    "which dimension do the heads share with the features?"
+    "Your heads stand one after another as more tokens: (B, H·N, K). A token should become wider, not the sequence "
+    "longer: which dimension do the heads share with the features?"
 )
 def joined_along_tokens(x):
     return x.flatten(1, 2)
@@ -187,8 +189,8 @@ def _first_wrong_map(yours, target, *_):
 @exercise(
     stars=2,
     minutes=10,
-    hint="Split both into (B, H, …, K) first. `@` multiplies the last two dimensions and goes through all others by itself, "
-    "so one `@` serves every head of every sequence. `.mT` transposes the last two dimensions only.",
+    hint="Split both into (B, H, …, K) first. `@` multiplies the last two dimensions and goes through all others "
+    "by itself, so one `@` serves every head of every sequence. `.mT` transposes the last two dimensions only.",
     then="The loop over heads has become a dimension. Nothing else tells heads apart, and nothing lets them talk.",
     cases=_score_cases,
     parts={"scores": ("batch", "head", "query", "key")},
@@ -196,7 +198,8 @@ def _first_wrong_map(yours, target, *_):
     may_loop=False,
 )
 def multi_head_scores(query, key, num_heads):
-    """query (B, N, D), key (B, S, D) → scores (B, H, N, S): each head's q · k / √K, before softmax, without a loop."""
+    """query (B, N, D), key (B, S, D) → scores (B, H, N, S): each head's q · k / √K,
+    before softmax, without a loop."""
     B, N, D = query.shape
     S, K = key.shape[1], D // num_heads
     query = query.view(B, N, num_heads, K).transpose(1, 2)
@@ -266,15 +269,15 @@ def _pseudo_code_cases():
 @exercise(
     stars=2,
     minutes=15,
-    hint="Write the shape beside each line for L = 5, h = 3. In `Q @ K` all dimensions but the last two have to agree. "
-    "K has its heads in front of its positions; where does Q have them?",
+    hint="Write the shape beside each line for L = 5, h = 3. In `Q @ K` all dimensions but the last two have to "
+    "agree. K has its heads in front of its positions; where does Q have them?",
     then="A test with L = h would have let it through. Sizes in a test should be different, and not 1.",
     cases=_pseudo_code_cases,
     parts={"output": ("batch", "token", "column")},
 )
 def mended_pseudo_code(Q, K, V, h):
-    """Q, K, V (B, L, d_model), already projected, and the number of heads h → (B, L, d_model): the heads' outputs
-    side by side, before W^O."""
+    """Q, K, V (B, L, d_model), already projected, and the number of heads h
+    → (B, L, d_model): the heads' outputs side by side, before W^O."""
     B, L, d_model = Q.shape
     d_k = d_model // h
     Q = Q.view(B, L, h, d_k).transpose(1, 2)  # (B, h, L, d_k), the line that was missing
@@ -308,8 +311,8 @@ def _mended(Q, K, V, h, split=_split, scale=None):
 
 
 @mended_pseudo_code.mistake(
-    "Every head is right, and the last line mixes them: the output was reshaped while heads still stood before positions. "
-    "What has to be undone before heads can be put side by side?"
+    "Every head is right, and the last line mixes them: the output was reshaped while heads still stood before "
+    "positions. What has to be undone before heads can be put side by side?"
 )
 def not_transposed_back(Q, K, V, h):
     return _mended(Q, K, V, h).reshape(Q.shape)

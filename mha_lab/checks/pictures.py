@@ -4,34 +4,56 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from mha_lab.checks.compare import ATOL, RTOL
+
 SENTENCE = "the trophy did not fit in the suitcase because it was too big".split()
 
 
-def weight_maps(yours: np.ndarray, target: np.ndarray):
-    """Two maps (N, S) of weights, or of a boolean mask as 0 and 1."""
+def weight_maps(yours: np.ndarray, target: np.ndarray, mask: np.ndarray):
+    """Two maps (N, S) of weights. What is hidden is hatched, but for a weight that should not be there."""
     from mha_lab import plots
 
-    return _side_by_side(plots.attention_map, yours, target)
+    def draw(weights, title, ax):
+        rows, columns = words(weights.shape[0]), words(weights.shape[1])
+        plots.attention_map(weights, rows, columns, mask=mask | (weights != 0), title=title, ax=ax)
+
+    return _side_by_side(draw, yours, target)
+
+
+def mask_maps(yours: np.ndarray, target: np.ndarray):
+    """Two boolean masks (N, S), hatched where a query may not look."""
+    from mha_lab import plots
+
+    def draw(mask, title, ax):
+        rows, columns = words(mask.shape[0]), words(mask.shape[1])
+        plots.attention_map(np.ones(mask.shape), rows, columns, mask=mask, numbers=False, title=title, ax=ax)
+
+    return _side_by_side(draw, yours, target)
 
 
 def score_maps(yours: np.ndarray, target: np.ndarray):
-    """Two maps (N, S) of raw scores."""
+    """Two maps (N, S) of raw scores, in the same colours."""
     from mha_lab import plots
 
-    return _side_by_side(plots.score_map, yours, target)
+    reach = float(max(np.abs(yours).max(), np.abs(target).max()))
+
+    def draw(scores, title, ax):
+        rows, columns = words(scores.shape[0]), words(scores.shape[1])
+        plots.score_map(scores, rows, columns, reach=reach, title=title, ax=ax)
+
+    return _side_by_side(draw, yours, target)
 
 
-def origin_grids(yours: np.ndarray, target: np.ndarray, rows: Sequence[str], origin: Callable[[float], tuple[str, float]]):
+def origin_grids(yours: np.ndarray, target: np.ndarray, rows: Sequence[str], origin: Callable):
     """Two grids that say where each number came from. origin gives a number's label and its shade, 0 to 1."""
     from mha_lab import plots
 
-    figure, axes = _page(yours.shape, cell=0.62)
-    for ax, title, numbers in zip(axes, ("yours", "the target"), (yours, target), strict=True):
+    def draw(numbers, title, ax):
         labels = [[origin(number)[0] for number in row] for row in numbers]
         tint = [[origin(number)[1] for number in row] for row in numbers]
         plots.label_grid(labels, rows=rows, tint=tint, title=title, ax=ax)
-    _outline_differences(axes[0], yours, target)
-    return figure
+
+    return _side_by_side(draw, yours, target, cell=(0.8, 0.42))
 
 
 def one_map(weights, tokens: Sequence[str], title: str, framed_row: int | None = None):
@@ -42,38 +64,34 @@ def one_map(weights, tokens: Sequence[str], title: str, framed_row: int | None =
 
     figure = Figure(figsize=(6.4, 5.4), layout="constrained")
     figure.set_label(title)
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
     ax = plots.attention_map(weights, tokens, title=title, ax=figure.subplots())
     if framed_row is not None:
         _frame(ax, -0.5, framed_row - 0.5, len(tokens), 1)
     return figure
 
 
-def _side_by_side(draw, yours, target):
-    figure, axes = _page(yours.shape, cell=0.5)
-    rows, columns = words(yours.shape[0]), words(yours.shape[1])
-    for ax, title, numbers in zip(axes, ("yours", "the target"), (yours, target), strict=True):
-        draw(numbers.astype(float), rows, columns, title=title, ax=ax)
-    _outline_differences(axes[0], yours, target)
-    return figure
-
-
 def words(count: int) -> list[str]:
-    """The first words of the course's sentence, beside which a row or a column is easier to find than by its number."""
+    """The course's sentence from its start: a row or a column is easier to find by its word than by its number."""
     return [SENTENCE[i % len(SENTENCE)] for i in range(count)]
 
 
-def _page(shape, cell):
+def _side_by_side(draw: Callable, yours: np.ndarray, target: np.ndarray, cell: tuple[float, float] = (0.5, 0.5)):
     from matplotlib.figure import Figure  # not pyplot: a figure that pyplot knows would be shown a second time
 
-    size = (2 * (cell * shape[1] + 2.0), cell * shape[0] + 1.3)
-    figure = Figure(figsize=size, layout="constrained")
-    figure.set_label("yours beside the target; outlined cells differ")
-    return figure, figure.subplots(1, 2)
-
-
-def _outline_differences(ax, yours, target):
-    for row, column in np.argwhere(~np.isclose(yours, target, rtol=1e-3, atol=1e-5, equal_nan=True)):
-        _frame(ax, column - 0.42, row - 0.42, 0.84, 0.84)
+    height, width = yours.shape
+    differs = ~np.isclose(yours, target, rtol=RTOL, atol=ATOL, equal_nan=True)
+    maps = [("yours", yours), ("the target", target)] if differs.any() else [("yours, as it should be", yours)]
+    figure = Figure(figsize=(len(maps) * (cell[0] * width + 1.2), cell[1] * height + 1.2))
+    axes = figure.subplots(1, len(maps), squeeze=False)[0]
+    for ax, (title, numbers) in zip(axes, maps, strict=True):
+        draw(numbers, title, ax)
+    if not differs.all():  # frames around everything would point at nothing
+        for row, column in np.argwhere(differs):
+            _frame(axes[0], column - 0.42, row - 0.42, 0.84, 0.84)
+    figure.set_label("yours beside the target; framed cells differ" if differs.any() else "yours")
+    figure.set_layout_engine("constrained", w_pad=0.1, h_pad=0.1)  # only now: maps with numbers need no colour bar
+    return figure
 
 
 def _frame(ax, left, top, width, height):
