@@ -61,7 +61,7 @@ class MiniLM(nn.Module):
     """all-MiniLM-L6-v2, a sentence encoder: 6 layers × 12 heads, D 384, K 32, 22.6 million parameters.
 
     Its blocks are BERT's (Devlin 2019, arXiv:1810.04805), its attention is ours. `MiniLM.load()` fills in the weights.
-    Source: huggingface.co/sentence-transformers/all-MiniLM-L6-v2, Apache-2.0.
+    It takes up to 512 tokens and was tuned on at most 128 (huggingface.co/sentence-transformers/all-MiniLM-L6-v2).
     """
 
     def __init__(self, vocabulary=30522, max_tokens=512, d_model=384, num_heads=12, num_layers=6, d_hidden=1536):
