@@ -54,7 +54,7 @@ def difference(yours: np.ndarray, target: np.ndarray, axes: Sequence[str], rtol:
     if len(lost):
         value = "NaN" if np.isnan(yours[tuple(lost[0])]) else "infinity"
         return (
-            f"yours has {value} at {place(lost[0], axes)} ({_of(len(lost), yours.size)}). "
+            f"yours has {value} at {place(lost[0], axes)} ({len(lost)} of {yours.size} elements). "
             "Where did a division by 0, a 0 · ∞ or an exp of a large number come in?"
         )
     differs = np.argwhere(~_close(yours, target, rtol))
@@ -63,7 +63,7 @@ def difference(yours: np.ndarray, target: np.ndarray, axes: Sequence[str], rtol:
     mine, right = number_pair(yours[tuple(differs[0])], target[tuple(differs[0])])
     if not yours.ndim:
         return f"yours is {mine}, the target {right}."
-    many = f"{_of(len(differs), yours.size)} differ"
+    many = f"{len(differs)} of {yours.size} elements differ"
     return f"first difference at {place(differs[0], axes)}: yours is {mine}, the target {right} ({many})."
 
 
@@ -97,7 +97,7 @@ def a_thing(value: Any) -> str:
 def _shapes_differ(yours: tuple, target: tuple, axes: Sequence[str]) -> str:
     both = f"yours has shape {yours}, the target {target}: ({', '.join(axes)})."
     if len(yours) != len(target):
-        return f"{both} Yours has {_count(len(yours), 'axis', 'axes')}, the target {len(target)}."
+        return f"{both} Yours has {len(yours)} {'axis' if len(yours) == 1 else 'axes'}, the target {len(target)}."
     wrong = [i for i, (a, b) in enumerate(zip(yours, target)) if a != b]
     for order in permutations(wrong):
         if tuple(yours[i] for i in order) == tuple(target[i] for i in wrong):
@@ -110,11 +110,3 @@ def _close(yours: np.ndarray, other: np.ndarray, rtol: float) -> np.ndarray:
     if yours.dtype.kind == "b":
         return yours == other
     return np.isclose(yours, other, rtol=rtol, atol=ATOL, equal_nan=True)
-
-
-def _of(some: int, all_: int) -> str:
-    return f"{some} of {_count(all_, 'element', 'elements')}"
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"

@@ -184,7 +184,8 @@ class FunctionExercise(Task):
         """A known mistake's question, if one fits every case; then what was seen first."""
         unreadable = next((each for each in yours if each.error is None and each.parts is None), None)
         if unreadable is not None:
-            return self._wrong(self._unreadable(unreadable.returned).capitalize())
+            line = self._unreadable(unreadable.returned)
+            return self._wrong(line[0].upper() + line[1:])
         message = self._known_mistake(yours, cases)
         lines = [message] if message else []
         raised = next((i for i, each in enumerate(yours) if each.error is not None), None)

@@ -17,7 +17,7 @@ from mha_lab.checks.compare import a_thing
 from mha_lab.checks.engine import AnswerExercise, answer_exercise
 
 THE_SENTENCE = "the trophy did not fit in the suitcase because it was too big"
-BEFORE, AFTER, ITSELF = "the token before", "the token after", "itself"
+BEFORE, AFTER, ITSELF = "the word before", "the word after", "itself"
 ENOUGH = {BEFORE: 0.9, AFTER: 0.5}  # recorded: the best head has 1.00 and 0.63, the second best 0.40 and 0.29
 
 
@@ -82,22 +82,22 @@ class LooksAt:
 
     def _seen(self, pair: tuple[int, int], shares: dict[str, float]) -> str:
         """What this head does instead, with its numbers, and where to look next."""
-        found, seen = shares[self.place], f"In layer {pair[0]}, head {pair[1]}, a token gives"
+        found, seen = shares[self.place], f"In layer {pair[0]}, head {pair[1]}, a word gives"
         most = max(shares, key=shares.get)
         if shares[most] < 0.4:
             return (
                 f"{seen} {self.place} {found:.2f} of its weight on average, and no place we measure more than "
                 f"{shares[most]:.2f}: this head spreads its looks. What does the map of a head look like in which "
-                f"every token looks at {self.place}?"
+                f"every word looks at {self.place}?"
             )
         if most == self.place:
             return f"{seen} {most} {found:.2f} of its weight on average. Is there a head in which it is clearly more?"
         seen = f"{seen} {self.place} {found:.2f} of its weight on average, and {most} {shares[most]:.2f}."
         if most in (BEFORE, AFTER):
-            return f"{seen} A row is the token that looks: is the line you want below the diagonal, or above?"
+            return f"{seen} A row is the word that looks: is the line you want below the diagonal, or above?"
         if most == ITSELF:
             return f"{seen} The bright cells are on the diagonal: on which side of it should they be?"
-        return f"{seen} A bright column means that all look at one token: where is there a slanted line instead?"
+        return f"{seen} A bright column means that all look at one word: where is there a slanted line instead?"
 
 
 def _pair(answer) -> tuple[int, int] | None:
@@ -115,15 +115,15 @@ def _mean_shares(pair: tuple[int, int], recordings: Sequence) -> dict[str, float
 
 @answer_exercise(
     stars=1,
-    minutes=5,
-    hint="Rows are the tokens that look. If every token looks at the one before it, the bright cells form a line "
+    minutes=3,
+    hint="Rows are the words that look. If every word looks at the one before it, the bright cells form a line "
     "just below the diagonal. Go through layer 0 in the explorer.",
     then="It does so for every word of every sentence: this head goes by position, not by meaning.",
     judge=LooksAt(BEFORE),
 )
 def previous_token_head(recordings):
-    """(layer, head), counted from 0, of a head in which every token looks at the token before it."""
-    share = sum(recording.weights.diagonal(-1, 2, 3).mean(-1) for recording in recordings)  # (layers, H)
+    """(layer, head), counted from 0, of a head in which every word looks at the word before."""
+    share = sum(r.weights.diagonal(-1, 2, 3).mean(-1) for r in recordings)  # (layers, H)
     return divmod(int(share.argmax()), share.shape[1])
 
 
@@ -136,8 +136,8 @@ def previous_token_head(recordings):
     judge=LooksAt(AFTER),
 )
 def next_token_head(recordings):
-    """(layer, head), counted from 0, of the head in which tokens look most at the token after them."""
-    share = sum(recording.weights.diagonal(1, 2, 3).mean(-1) for recording in recordings)  # (layers, H)
+    """(layer, head), counted from 0, of the head in which words look most at the word after."""
+    share = sum(r.weights.diagonal(1, 2, 3).mean(-1) for r in recordings)  # (layers, H)
     return divmod(int(share.argmax()), share.shape[1])
 
 
@@ -148,7 +148,7 @@ def _judge_word(task: AnswerExercise, answer: str, recordings: Sequence) -> Resu
     it = tokens.index("it")
     said = answer.strip().lower() if isinstance(answer, str) else answer
     names = [token.lower() for token in tokens]
-    right = task.solution(recordings)
+    right = task.solution([recording])
     picture = partial(pictures.one_map, weights, tokens, "layer 1, head 3: the row of “it” is framed", framed_row=it)
     if said not in names:
         line = f"The answer is one word of “{recording.sentence}”, and this is {a_thing(answer)}."
@@ -193,9 +193,8 @@ def _brightest_word(weights: Tensor, tokens: Sequence[str]) -> str:
     judge=_judge_word,
 )
 def where_it_looks(recordings):
-    """The word that gets the most weight from "it" in layer 1, head 3, in the sentence about the trophy."""
-    sentence = "the trophy did not fit in the suitcase because it was too big"
-    recording = next(recording for recording in recordings if recording.sentence == sentence)
-    row = recording.weights[1, 3, recording.tokens.index("it")]
-    words = [i for i, token in enumerate(recording.tokens) if token not in ("[CLS]", "[SEP]")]
-    return recording.tokens[max(words, key=lambda i: row[i])]
+    """The word to which "it" gives the most weight: layer 1, head 3, sentence about the trophy."""
+    trophy = next(r for r in recordings if r.sentence.startswith("the trophy did not fit"))
+    row = trophy.weights[1, 3, trophy.tokens.index("it")]
+    words = [i for i, token in enumerate(trophy.tokens) if token not in ("[CLS]", "[SEP]")]
+    return trophy.tokens[max(words, key=lambda i: row[i])]

@@ -30,7 +30,7 @@ def _origin(number, shape):
 def _moved(yours, target, x, axes, names):
     """The first element that is not where it belongs, told by where it came from."""
     gap = difference(yours, target, axes)
-    if gap is None or yours.shape != target.shape or not np.isfinite(yours).all():
+    if gap is None or yours.dtype.kind == "b" or yours.shape != target.shape or not np.isfinite(yours).all():
         return gap
     index = tuple(np.argwhere(yours != target)[0])
     came, belongs = _origin(yours[index], x.shape), _origin(target[index], x.shape)

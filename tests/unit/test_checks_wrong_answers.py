@@ -1,0 +1,553 @@
+"""Every exercise: our solution passes, and each wrong answer that we know gets its own question.
+
+The wrong answers are written here once more, as a learner would write them, and share no code with mha_lab.checks.
+"""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from mha_lab import checks, pretrained
+
+EXERCISES = {name: getattr(checks, name) for name in checks.__all__}
+BY_FUNCTION = {name: exercise for name, exercise in EXERCISES.items() if hasattr(exercise, "mistakes")}
+WRONG = {}  # (exercise, mistake) -> a learner's function; several under one name are ways to the same mistake
+
+
+def wrong(exercise, mistake):
+    def register(function):
+        WRONG.setdefault((exercise, mistake), []).append(function)
+        return function
+
+    return register
+
+
+# ------------------------------------------------------------------------------------------------- 01: one query
+
+
+@wrong("one_query", "no_scale")
+def _(query, keys, values):
+    weights = F.softmax(torch.mv(keys, query), dim=-1)
+    return (weights[:, None] * values).sum(0)
+
+
+@wrong("one_query", "no_scale")
+def _(query, keys, values):
+    scores = np.array([np.dot(query, k) for k in keys])
+    weights = np.exp(scores) / np.exp(scores).sum()
+    return sum(w * v for w, v in zip(weights, values))
+
+
+@wrong("one_query", "scaled_by_k")
+def _(query, keys, values):
+    K = query.numel()
+    return torch.softmax(torch.einsum("k,sk->s", query, keys) / K, 0) @ values
+
+
+@wrong("one_query", "scale_upside_down")
+def _(query, keys, values):
+    return torch.softmax(keys @ query * math.sqrt(len(query)), 0) @ values
+
+
+@wrong("one_query", "no_softmax")
+def _(query, keys, values):
+    scores = (query * keys).sum(-1) / math.sqrt(keys.shape[1])
+    return torch.einsum("s,sv->v", scores, values)
+
+
+@wrong("one_query", "no_exponential")
+def _(query, keys, values):
+    scores = (query * keys).sum(-1) / math.sqrt(keys.shape[1])
+    weights = scores / torch.sum(scores)
+    return weights @ values
+
+
+@wrong("one_query", "softmax_over_the_wrong_axis")
+def _(query, keys, values):
+    scores = query.unsqueeze(0) @ keys.T / math.sqrt(keys.shape[1])  # (1, S)
+    return (torch.softmax(scores, dim=0) @ values).squeeze(0)
+
+
+@wrong("one_query", "weights_on_the_keys")
+def _(query, keys, values):
+    return F.softmax(keys @ query / math.sqrt(keys.shape[1]), dim=0) @ keys
+
+
+# ---------------------------------------------------------------------------------------------- 01: causal mask
+
+
+@wrong("causal_mask", "inverted")
+def _(n):
+    i = torch.arange(n)
+    return i[None] > i[:, None]
+
+
+@wrong("causal_mask", "future_instead_of_past")
+def _(n):
+    i = np.arange(n)
+    return i[None] >= i[:, None]
+
+
+@wrong("causal_mask", "without_itself")
+def _(n):
+    return torch.tensor([[key < query for key in range(n)] for query in range(n)])
+
+
+@wrong("causal_mask", "zeros_and_ones")
+def _(n):
+    return np.tri(n)
+
+
+@wrong("causal_mask", "zeros_and_ones")
+def _(n):
+    return torch.tril(torch.ones(n, n, dtype=torch.int64))
+
+
+@wrong("causal_mask", "zeros_and_minus_infinity")
+def _(n):
+    return torch.zeros(n, n).masked_fill(torch.ones(n, n).triu(1).bool(), float("-inf"))
+
+
+# ------------------------------------------------------------------------------------------ 01: masked attention
+
+
+def learners_scores(query, key):
+    return torch.einsum("nk,sk->ns", query, key) / math.sqrt(key.shape[-1])
+
+
+@wrong("masked_attention", "mask_inverted")
+def _(query, key, value, mask):
+    scores = learners_scores(query, key)
+    scores[mask] = -1e9
+    weights = F.softmax(scores, dim=1)
+    return weights @ value, weights
+
+
+@wrong("masked_attention", "masked_after_softmax")
+def _(query, key, value, mask):
+    weights = F.softmax(learners_scores(query, key), dim=1)
+    weights = torch.where(mask, weights, 0.0)
+    return weights @ value, weights
+
+
+@wrong("masked_attention", "score_zero")
+def _(query, key, value, mask):
+    weights = F.softmax(learners_scores(query, key).masked_fill(~mask, 0), dim=1)
+    return weights @ value, weights
+
+
+@wrong("masked_attention", "multiplied_by_infinity")
+def _(query, key, value, mask):
+    scores = learners_scores(query, key) + (1 - mask.float()) * float("-inf")
+    weights = torch.softmax(scores, dim=-1)
+    return weights @ value, weights
+
+
+@wrong("masked_attention", "softmax_over_queries")
+def _(query, key, value, mask):
+    scores = torch.where(mask, learners_scores(query, key), float("-inf"))
+    weights = F.softmax(scores, dim=0)
+    return weights @ value, weights
+
+
+@wrong("masked_attention", "softmax_over_queries")
+def _(query, key, value, mask):
+    scores = torch.where(mask, learners_scores(query, key), -1e9)
+    weights = F.softmax(scores, dim=0)
+    return weights @ value, weights
+
+
+@wrong("masked_attention", "mask_forgotten")
+def _(query, key, value, mask):
+    weights = F.softmax(learners_scores(query, key), dim=1)
+    return weights @ value, weights
+
+
+@wrong("masked_attention", "masked_without_scale")
+def _(query, key, value, mask):
+    return F.scaled_dot_product_attention(query, key, value, mask, scale=1.0), torch.softmax(
+        torch.where(mask, query @ key.T, -math.inf), -1
+    )
+
+
+@wrong("masked_attention", "masked_and_scaled_by_k")
+def _(query, key, value, mask):
+    weights = torch.softmax(torch.where(mask, query @ key.T / key.shape[1], -math.inf), -1)
+    return weights @ value, weights
+
+
+@wrong("masked_attention", "scaled_by_the_number_of_keys")
+def _(query, key, value, mask):
+    weights = torch.softmax(torch.where(mask, query @ key.T / math.sqrt(key.shape[0]), -math.inf), -1)
+    return weights @ value, weights
+
+
+@wrong("masked_attention", "weights_first")
+def _(query, key, value, mask):
+    weights = torch.softmax(torch.where(mask, learners_scores(query, key), -math.inf), -1)
+    return weights, weights @ value
+
+
+# ----------------------------------------------------------------------------------------------- 01: temperature
+
+
+def bisect(entropy, wanted, steps=40):
+    low, high = 0.01, 100.0
+    for _ in range(steps):
+        middle = (low + high) / 2
+        if entropy(middle) < wanted:
+            low = middle
+        else:
+            high = middle
+    return middle
+
+
+def learners_entropy(weights, log=math.log):
+    return -sum(float(w) * log(float(w)) for w in weights if w > 0)
+
+
+@wrong("temperature", "entropy_in_bits")
+def _(scores, target_entropy):
+    return bisect(lambda t: learners_entropy(F.softmax(scores / t, 0), math.log2), target_entropy)
+
+
+@wrong("temperature", "temperature_multiplies")
+def _(scores, target_entropy):
+    return bisect(lambda t: -learners_entropy(F.softmax(scores * t, 0)), -target_entropy)
+
+
+@wrong("temperature", "entropy_returned")
+def _(scores, target_entropy):
+    t = bisect(lambda t: learners_entropy(F.softmax(scores / t, 0)), target_entropy)
+    return learners_entropy(F.softmax(scores / t, 0))
+
+
+# ---------------------------------------------------------------------------------------- 02: split, merge heads
+
+
+@wrong("split_heads", "plain_view")
+def _(x, num_heads):
+    return x.view(x.size(0), num_heads, x.size(1), -1)
+
+
+@wrong("split_heads", "heads_outermost")
+def _(x, num_heads):
+    return torch.stack(x.chunk(num_heads, dim=-1))
+
+
+@wrong("split_heads", "not_transposed")
+def _(x, num_heads):
+    return x.unflatten(-1, (num_heads, -1))
+
+
+@wrong("split_heads", "interleaved_columns")
+def _(x, num_heads):
+    return torch.stack([x[:, :, head::num_heads] for head in range(num_heads)], dim=1)
+
+
+@wrong("split_heads", "d_model_for_each_head")
+def _(x, num_heads):
+    return torch.stack([x for _ in range(num_heads)], dim=1)
+
+
+@wrong("merge_heads", "transpose_forgotten")
+def _(x):
+    return x.contiguous().view(x.size(0), x.size(2), -1)
+
+
+@wrong("merge_heads", "features_first")
+def _(x):
+    return torch.stack(list(x.unbind(1)), dim=-1).flatten(-2)
+
+
+@wrong("merge_heads", "joined_along_tokens")
+def _(x):
+    return torch.cat([x[:, head] for head in range(x.shape[1])], dim=1)
+
+
+@wrong("merge_heads", "added_up")
+def _(x):
+    return sum(x[:, head] for head in range(x.shape[1]))
+
+
+# -------------------------------------------------------------------------------------------- 02: scores of heads
+
+
+def cut(x, num_heads):
+    return x.unflatten(-1, (num_heads, -1)).permute(0, 2, 1, 3)
+
+
+@wrong("multi_head_scores", "scaled_by_d_model")
+def _(query, key, num_heads):
+    return torch.einsum("bhnk,bhsk->bhns", cut(query, num_heads), cut(key, num_heads)) / math.sqrt(query.size(-1))
+
+
+@wrong("multi_head_scores", "scores_without_scale")
+def _(query, key, num_heads):
+    return torch.einsum("bhnk,bhsk->bhns", cut(query, num_heads), cut(key, num_heads))
+
+
+@wrong("multi_head_scores", "scores_of_a_plain_view")
+def _(query, key, num_heads):
+    B, N, D = query.shape
+    S, K = key.shape[1], D // num_heads
+    return query.view(B, num_heads, N, K) @ key.view(B, num_heads, S, K).transpose(-2, -1) / math.sqrt(K)
+
+
+@wrong("multi_head_scores", "softmaxed_already")
+def _(query, key, num_heads):
+    q, k = cut(query, num_heads), cut(key, num_heads)
+    return F.softmax(q @ k.transpose(2, 3) / math.sqrt(q.size(-1)), dim=-1)
+
+
+@wrong("multi_head_scores", "keys_as_rows")
+def _(query, key, num_heads):
+    q, k = cut(query, num_heads), cut(key, num_heads)
+    return k @ q.transpose(2, 3) / math.sqrt(q.size(-1))
+
+
+@wrong("multi_head_scores", "one_head_over_the_whole_width")
+def _(query, key, num_heads):
+    return torch.bmm(query, key.transpose(1, 2)) / math.sqrt(query.size(-1) // num_heads)
+
+
+# ---------------------------------------------------------------------------------------------- 02: pseudo-code
+
+
+@wrong("mended_pseudo_code", "_published")
+def _(Q, K, V, h):
+    B, L, d_model = Q.shape
+    d_k = d_model // h
+    Q = Q.view(B, L, h, d_k)
+    K = K.view(B, L, h, d_k).permute(0, 2, 3, 1)
+    V = V.view(B, L, h, d_k).transpose(1, 2)
+    weights = torch.softmax(Q @ K / d_k**0.5, dim=-1)
+    return (weights @ V).transpose(1, 2).reshape(B, L, d_model)
+
+
+@wrong("mended_pseudo_code", "_published")
+def _(Q, K, V, h):
+    B, L, d_model = Q.shape
+    Q, K, V = (x.unflatten(-1, (h, -1)) for x in (Q, K, V))
+    weights = torch.softmax(Q @ K.permute(0, 2, 3, 1) / Q.shape[-1] ** 0.5, dim=-1)
+    return (weights @ V).reshape(B, L, d_model)
+
+
+@wrong("mended_pseudo_code", "not_transposed_back")
+def _(Q, K, V, h):
+    heads = F.scaled_dot_product_attention(cut(Q, h), cut(K, h), cut(V, h))
+    return heads.reshape(Q.shape)
+
+
+@wrong("mended_pseudo_code", "mended_but_scaled_by_d_model")
+def _(Q, K, V, h):
+    heads = F.scaled_dot_product_attention(cut(Q, h), cut(K, h), cut(V, h), scale=1 / math.sqrt(Q.size(-1)))
+    return heads.transpose(1, 2).flatten(2)
+
+
+@wrong("mended_pseudo_code", "mended_with_a_plain_view")
+def _(Q, K, V, h):
+    B, L, d_model = Q.shape
+    heads = F.scaled_dot_product_attention(*(x.reshape(B, h, L, d_model // h) for x in (Q, K, V)))
+    return heads.transpose(1, 2).flatten(2)
+
+
+@wrong("mended_pseudo_code", "mended_with_softmax_over_queries")
+def _(Q, K, V, h):
+    q, k, v = cut(Q, h), cut(K, h), cut(V, h)
+    weights = F.softmax(q @ k.mT / math.sqrt(q.size(-1)), dim=2)
+    return (weights @ v).transpose(1, 2).flatten(2)
+
+
+# ------------------------------------------------------------------------------------------------- the promises
+
+
+def messages(exercise):
+    """The message of each known mistake, by the name of the function that computes it."""
+    return {getattr(f, "__name__", None) or f.func.__name__: message for f, message in BY_FUNCTION[exercise].mistakes}
+
+
+@pytest.mark.parametrize("exercise, mistake", WRONG)
+def test_a_wrong_answer_gets_the_question_that_leads_on(exercise, mistake):
+    for learners in WRONG[exercise, mistake]:
+        result = EXERCISES[exercise](learners)
+        assert not result.passed and result.state == "wrong"
+        assert result.lines[0] == messages(exercise)[mistake]
+
+
+@pytest.mark.parametrize("exercise", BY_FUNCTION)
+def test_every_known_mistake_has_its_own_message_and_a_learner_who_makes_it(exercise):
+    named = messages(exercise)
+    assert len(named) >= 3
+    assert len(set(named.values())) == len(named)
+    assert all("?" in message for message in named.values())
+    assert set(named) == {mistake for name, mistake in WRONG if name == exercise}
+
+
+@pytest.mark.parametrize("exercise", BY_FUNCTION)
+def test_the_solution_passes_as_it_is_shown(exercise):
+    task = BY_FUNCTION[exercise]
+    shown = {"torch": torch}
+    exec(task.source, shown)  # what a reader copies out of the card, and nothing else
+    for solution in task.solution, shown[exercise]:
+        result = task(solution)
+        assert result.passed and bool(result) and result.state == "passed"
+        assert result.verdict == "passes on 5 shapes"
+
+
+OTHER_WAYS = {
+    "one_query": lambda q, k, v: F.scaled_dot_product_attention(q[None], k, v)[0],
+    "causal_mask": lambda n: np.tri(n, dtype=bool),
+    "masked_attention": lambda q, k, v, mask: (
+        F.scaled_dot_product_attention(q, k, v, mask),
+        F.scaled_dot_product_attention(q, k, torch.eye(len(k)), mask),
+    ),
+    "temperature": lambda s, e: torch.tensor([bisect(lambda t: learners_entropy(F.softmax(s / t, 0)), e, 20)]),
+    "split_heads": lambda x, h: torch.stack(x.chunk(h, -1), 1),
+    "merge_heads": lambda x: torch.cat(list(x.unbind(1)), -1),
+    "multi_head_scores": lambda q, k, h: (
+        torch.einsum("bnhk,bshk->bhns", q.unflatten(-1, (h, -1)), k.unflatten(-1, (h, -1))) / math.sqrt(q.shape[-1] / h)
+    ),
+    "mended_pseudo_code": lambda Q, K, V, h: (
+        F.scaled_dot_product_attention(cut(Q, h), cut(K, h), cut(V, h)).permute(0, 2, 1, 3).flatten(2)
+    ),
+}
+
+
+@pytest.mark.parametrize("exercise", BY_FUNCTION)
+def test_another_right_way_passes_too(exercise):
+    result = EXERCISES[exercise](OTHER_WAYS[exercise])
+    assert result.passed, result
+
+
+def test_scores_from_a_loop_are_told_apart_from_wrong_scores():
+    def with_a_loop(query, key, num_heads):
+        pairs = zip(query.chunk(num_heads, -1), key.chunk(num_heads, -1))
+        return torch.stack([q @ k.mT / q.shape[-1] ** 0.5 for q, k in pairs], 1)
+
+    result = checks.multi_head_scores(with_a_loop)
+    assert not result.passed
+    assert "numbers are right" in result.lines[0]
+    assert f"line {with_a_loop.__code__.co_firstlineno + 2} loops" in result.lines[0]
+
+
+def test_the_published_pseudo_code_is_shown_raising_and_shown_wrong():
+    result = checks.mended_pseudo_code(WRONG["mended_pseudo_code", "_published"][0])
+    text = repr(result)
+    assert "h = 3, your code raises an error" in text and "torch.softmax(Q @ K / d_k**0.5, dim=-1)" in text
+    assert "Called with Q (1, 4, 12), K (1, 4, 12), V (1, 4, 12), h = 4: first difference" in text
+
+
+def test_a_search_that_kept_the_wrong_half_is_told_where_it_ended():
+    assert "the most 3 scores can have" in repr(checks.temperature(lambda scores, target_entropy: 1000.0))
+    assert "next to 0" in repr(checks.temperature(lambda scores, target_entropy: 0.001))
+    assert "a positive number" in repr(checks.temperature(lambda scores, target_entropy: -1.0))
+    assert "a positive number" in repr(checks.temperature(lambda scores, target_entropy: math.nan))
+    assert "be higher?" in repr(checks.temperature(lambda scores, target_entropy: 2.0))
+
+
+# ----------------------------------------------------------------------------------------------- 00: about heads
+
+
+def a_model_of_known_heads():
+    """Two sentences, 3 layers of 4 heads whose habit is known: all else spreads its weight."""
+    recordings = []
+    for words in (["the", "cat", "sat", "on", "it"], ["dogs", "bark", "loudly"]):
+        N = len(words) + 2
+        weights = torch.full((3, 4, N, N), 1 / N)
+        here = torch.arange(N)
+        for pair, looked_at in {
+            (0, 2): (here - 1).clamp(min=0),
+            (1, 0): (here + 1).clamp(max=N - 1),
+            (1, 1): here,
+            (1, 2): torch.zeros(N, dtype=torch.int64),
+            (2, 3): torch.full((N,), N - 1),
+        }.items():
+            weights[pair] = F.one_hot(looked_at, N).float()
+        weights[2, 1] = 0.6 * weights[0, 2] + 0.4 * weights[0, 0]
+        recordings.append(SimpleNamespace(sentence=" ".join(words), tokens=["[CLS]", *words, "[SEP]"], weights=weights))
+    return recordings
+
+
+@pytest.mark.parametrize(
+    "name, right, wrong_way", [("previous_token_head", (0, 2), (1, 0)), ("next_token_head", (1, 0), (0, 2))]
+)
+def test_a_head_is_judged_by_what_it_looks_at(name, right, wrong_way):
+    recordings, exercise = a_model_of_known_heads(), EXERCISES[name]
+    assert exercise.solution(recordings) == right
+    assert exercise(right, recordings).passed and exercise(list(np.array(right)), recordings).passed
+    said = {
+        wrong_way: "A row is the word that looks",
+        (1, 1): "bright cells are on the diagonal",
+        (1, 2): "[CLS] 1.00. A bright column",
+        (2, 3): "[SEP] 1.00. A bright column",
+        (0, 0): "spreads its looks",
+        (0, 3): "spreads its looks",
+    }
+    lines = {}
+    for pair, words in said.items():
+        result = exercise(pair, recordings)
+        assert not result.passed and words in result.lines[-1], (pair, result)
+        lines[pair] = result.lines[-1]
+    assert len(set(lines.values())) == len(said)
+
+
+def test_a_head_that_half_does_it_is_near():
+    result = checks.previous_token_head((2, 1), a_model_of_known_heads())
+    assert not result.passed and "clearly more" in result.lines[-1]
+
+
+def test_a_pair_that_was_written_down_wrongly_is_understood():
+    recordings = a_model_of_known_heads()
+    assert "Counted from 1" in checks.previous_token_head((1, 3), recordings).lines[0]
+    assert "other way round" in checks.previous_token_head((2, 0), recordings).lines[0]
+    assert "Counted from 1" in checks.next_token_head((2, 1), recordings).lines[0]
+    assert "no layer 5, head 2: the model has 3 layers, 0 to 2, of 4 heads, 0 to 3" in repr(
+        checks.previous_token_head((5, 2), recordings)
+    )
+    assert "no layer -3, head 2" in repr(checks.previous_token_head((-3, 2), recordings))
+    for no_pair in ("0.2", 2, (0.0, 2.0), (1, 2, 3), "12x"):
+        assert "a pair of whole numbers" in repr(checks.previous_token_head(no_pair, recordings))
+
+
+def test_the_heads_of_the_real_model_are_found():
+    recordings = pretrained.recorded()
+    assert checks.previous_token_head(checks.previous_token_head.solution(recordings), recordings)
+    assert checks.next_token_head(checks.next_token_head.solution(recordings), recordings)
+    every = [(layer, head) for layer in range(6) for head in range(12)]
+    assert [pair for pair in every if checks.previous_token_head(pair, recordings)] == [(0, 2)]
+    assert [pair for pair in every if checks.next_token_head(pair, recordings)] == [(1, 8)]
+
+
+def test_where_it_looks_tells_the_map_from_the_meaning():
+    recordings = pretrained.recorded()
+    assert checks.where_it_looks.solution(recordings) == "suitcase"
+    assert checks.where_it_looks("suitcase", recordings) and checks.where_it_looks(" Suitcase", recordings)
+    said = {
+        "trophy": "what the sentence means",
+        "[CLS]": "a mark which the model adds",
+        "it": "the one on the diagonal",
+        "big": "in the *column*",
+        "because": "along the row",
+        "elephant": "this is the str 'elephant'",
+        3: "this is the int 3",
+    }
+    replies = {word: checks.where_it_looks(word, recordings) for word in said}
+    for word, words in said.items():
+        assert not replies[word].passed and words in repr(replies[word])
+    assert len({repr(reply) for reply in replies.values()}) == len(said)
+    with pytest.raises(ValueError, match="needs the recording of"):
+        checks.where_it_looks("suitcase", recordings[1:])
+
+
+@pytest.mark.parametrize("answer", [None, ..., (None, None), (0, None), [..., ...]])
+def test_an_answer_that_nobody_gave_is_not_wrong(answer):
+    recordings = a_model_of_known_heads()
+    for exercise in checks.previous_token_head, checks.next_token_head:
+        result = exercise(answer, recordings)
+        assert result.state == "untouched" and not result.passed
+    assert checks.where_it_looks(None, recordings).state == "untouched"
