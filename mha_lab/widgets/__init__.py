@@ -1,0 +1,7 @@
+"""The explorers: anywidgets that compute and draw in the browser, so that a control answers without the kernel."""
+
+from mha_lab.widgets.attention_stepper import AttentionStepper
+from mha_lab.widgets.head_explorer import HeadExplorer
+from mha_lab.widgets.true_or_false import TrueOrFalse
+
+__all__ = ["AttentionStepper", "HeadExplorer", "TrueOrFalse"]

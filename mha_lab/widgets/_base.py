@@ -1,0 +1,105 @@
+"""What the explorers share: the picture beside the live view, colours, and checks at the door."""
+
+import base64
+from collections.abc import Sequence
+
+import anywidget
+import numpy as np
+import traitlets
+
+CIVIDIS = [
+    [0, "#00224e"],
+    [20, "#003070"],
+    [23, "#013271"],
+    [28, "#123570"],
+    [39, "#263d6e"],
+    [60, "#3f4c6c"],
+    [97, "#62656f"],
+    [134, "#828079"],
+    [171, "#a69c74"],
+    [204, "#c8b866"],
+    [229, "#e4ce53"],
+    [246, "#f7de3e"],
+    [251, "#fde334"],
+    [255, "#fee838"],
+]
+"""Matplotlib's cividis as straight pieces: of its 256 colours these are the corners (index, colour)."""
+
+MOST_TOKENS = 512  # a map then has half a pixel a cell
+
+
+class Explorer(anywidget.AnyWidget):
+    """An anywidget that shows its picture where no kernel runs. A subclass says `picture()` and `__repr__()`."""
+
+    _colours = traitlets.List(CIVIDIS).tag(sync=True)
+
+    def picture(self) -> tuple[bytes, int]:
+        """The present state as PNG, and the width in CSS pixels at which it is sharp on a fine screen."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is None:
+            return None
+        data, metadata = bundle
+        png, width = self.picture()
+        return (
+            {**data, "image/png": base64.b64encode(png).decode()},
+            {**metadata, "image/png": {"width": width}},
+        )
+
+
+def numbers(name: str, data, shape: str, dtype=np.float32) -> np.ndarray:
+    """`data` (a torch tensor, an array, nested lists) as an array of as many dimensions as `shape` names, all finite."""
+    data = data.detach().cpu() if hasattr(data, "detach") else data
+    try:
+        array = np.asarray(data, dtype=dtype)
+    except (TypeError, ValueError) as problem:
+        raise ValueError(f"{name} is not a block of numbers of shape {shape}: {problem}.") from None
+    if array.ndim != shape.count(",") + 1:
+        raise ValueError(f"{name} has shape {array.shape}; it must be {shape}.")
+    if not np.isfinite(array).all():
+        bad = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise ValueError(f"{name} holds {array[bad]} at {bad}: every number must be finite.")
+    return np.ascontiguousarray(array)
+
+
+def words(tokens: Sequence[str], n: int, what: str) -> list[str]:
+    """`tokens` as a list of n strings."""
+    if isinstance(tokens, str):
+        raise ValueError(f"tokens is one string; it must be a list of {n}: try {tokens.split()[:3]} …")
+    tokens = list(tokens)
+    if len(tokens) != n:
+        raise ValueError(f"there are {len(tokens)} tokens and {what} for {n}: each token needs its row.")
+    if not 1 <= n <= MOST_TOKENS:
+        raise ValueError(f"there are {n} tokens: an explorer shows 1 to {MOST_TOKENS}.")
+    for token in tokens:
+        if not isinstance(token, str):
+            raise ValueError(f"the token {token!r} is {type(token).__name__}: every token must be a string.")
+    return tokens
+
+
+def allowed_cells(mask, n: int) -> np.ndarray | None:
+    """`mask` as a boolean (n, n) array, True = may attend; None stays None."""
+    if mask is None:
+        return None
+    mask = np.asarray(mask.detach().cpu() if hasattr(mask, "detach") else mask)
+    if mask.dtype != bool:
+        raise TypeError(f"mask has dtype {mask.dtype}; it must be boolean, True = may attend.")
+    if mask.shape != (n, n):
+        raise ValueError(f"mask has shape {mask.shape} and the maps {(n, n)}: they must be equal.")
+    return mask
+
+
+def shown_words(tokens: Sequence[str]) -> list[str]:
+    """Tokens as the explorers show them: a word that occurs again is numbered (the₁ … the₂)."""
+    seen: dict[str, int] = {}
+    shown = []
+    for token in tokens:
+        seen[token] = seen.get(token, 0) + 1
+        shown.append(token + "".join("₀₁₂₃₄₅₆₇₈₉"[int(digit)] for digit in str(seen[token])))
+    return [token if seen[token] == 1 else numbered for token, numbered in zip(tokens, shown)]
+
+
+def plural(count: int, thing: str) -> str:
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

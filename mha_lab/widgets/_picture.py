@@ -1,0 +1,118 @@
+"""Pictures of the explorers' states, for places where no script runs: drawn with Pillow in milliseconds.
+
+(One Matplotlib axes a head takes a second for twelve heads; a cell that shows an explorer must not wait for that.)
+"""
+
+import io
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from mha_lab.widgets._base import CIVIDIS
+
+INK, MUTED, PAGE, LINE = "#333333", "#777777", "#ffffff", "#bbbbbb"
+FINE = 2  # pixels of the picture for each CSS pixel
+
+
+def colour_table() -> np.ndarray:
+    """The 256 colours of cividis, (256, 3) uint8."""
+    index = [at for at, _ in CIVIDIS]
+    rgb = np.array([[int(hex[i : i + 2], 16) for i in (1, 3, 5)] for _, hex in CIVIDIS])
+    table = [np.interp(range(256), index, rgb[:, channel]) for channel in range(3)]
+    return np.stack(table, axis=1).round().astype(np.uint8)
+
+
+@cache
+def font(size: float, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which Matplotlib brings along; size in CSS pixels."""
+    fonts = Path(find_spec("matplotlib").submodule_search_locations[0]) / "mpl-data" / "fonts" / "ttf"
+    return ImageFont.truetype(fonts / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"), round(size * FINE))
+
+
+@cache
+def _stripes(width: int, height: int) -> Image.Image:
+    row, column = np.indices((height, width))
+    tile = np.where((row + column) % (4 * FINE) < FINE, np.uint8(0x99), np.uint8(0xEE))
+    return Image.fromarray(tile[..., None].repeat(3, axis=2))
+
+
+def _corner(x: float, y: float) -> tuple[int, int]:
+    return round(x * FINE), round(y * FINE)
+
+
+class Page:
+    """A white page that is drawn on in CSS pixels."""
+
+    def __init__(self, width: float, height: float):
+        self.width = round(width)
+        self.image = Image.new("RGB", (round(width * FINE), round(height * FINE)), PAGE)
+        self.draw = ImageDraw.Draw(self.image)
+
+    def text(self, x, y, text, size=12, *, anchor="lm", colour=INK, bold=False, angle=0):
+        """anchor as in Pillow: l, m or r (left, middle, right), then t, m or s (top, middle, baseline).
+        angle turns about (x, y), and then the anchor is lm."""
+        face = font(size, bold)
+        if not angle:
+            self.draw.text((x * FINE, y * FINE), text, colour, face, anchor)
+            return
+        reach = round(face.getlength(text)) + 4  # a square around (x, y), so that turning it needs no offset
+        stencil = Image.new("L", (2 * reach, 2 * reach), 0)
+        ImageDraw.Draw(stencil).text((reach, reach), text, 255, face, "lm")
+        stencil = stencil.rotate(angle, Image.Resampling.BICUBIC)
+        left, top = _corner(x, y)
+        self.image.paste(Image.new("RGB", stencil.size, colour), (left - reach, top - reach), stencil)
+
+    def width_of(self, text, size=12, bold=False) -> float:
+        return font(size, bold).getlength(text) / FINE
+
+    def clipped(self, text, size, room) -> str:
+        """`text`, cut with … where it needs more than `room`."""
+        if self.width_of(text, size) <= room:
+            return text
+        while len(text) > 1 and self.width_of(text + "…", size) > room:
+            text = text[:-1]
+        return text + "…"
+
+    def box(self, x, y, width, height, colour=None, outline=None, thick=1):
+        corners = [x * FINE, y * FINE, (x + width) * FINE - 1, (y + height) * FINE - 1]
+        self.draw.rectangle(corners, colour, outline, round(thick * FINE))
+
+    def hatched(self, x, y, width, height):
+        """Masked: light grey with stripes."""
+        self.image.paste(_stripes(max(1, round(width * FINE)), max(1, round(height * FINE))), _corner(x, y))
+
+    def map(self, x, y, side, weights, allowed=None, *, numbers=False, stretch=False):
+        """Attention weights (N, N) as a square of the given side, 0 to 1 (or to the largest with stretch)."""
+        n, size = len(weights), round(side * FINE)
+        shade = weights / (weights.max() or 1.0) if stretch else weights
+        pixels = colour_table()[np.clip(shade * 255, 0, 255).round().astype(int)]
+        picture = Image.fromarray(pixels).resize((size, size), Image.Resampling.NEAREST)
+        if allowed is not None:
+            masked = Image.fromarray(~allowed).resize((size, size), Image.Resampling.NEAREST)
+            picture.paste(_stripes(size, size), mask=masked)
+        self.image.paste(picture, _corner(x, y))
+        cell = side / n
+        for i in range(1, n) if cell >= 8 else ():
+            self.box(x + i * cell, y, 1 / FINE, side, PAGE)
+            self.box(x, y + i * cell, side, 1 / FINE, PAGE)
+        for row, column in np.argwhere(weights >= 0.005) if numbers else ():  # a field of 0.00 hides the others
+            colour = "white" if shade[row, column] < 0.5 else "black"
+            place = x + (column + 0.5) * cell, y + (row + 0.5) * cell
+            self.text(*place, f"{weights[row, column]:.2f}", min(12, cell * 0.34), anchor="mm", colour=colour)
+
+    def colour_bar(self, x, y, width, height):
+        bar = Image.fromarray(colour_table()[None]).resize((round(width * FINE), round(height * FINE)))
+        self.image.paste(bar, _corner(x, y))
+
+    def png(self) -> bytes:
+        buffer = io.BytesIO()
+        self.image.save(buffer, "PNG", compress_level=5)
+        return buffer.getvalue()
+
+
+def weight_colour(weight: float) -> str:
+    """The colour of one weight from 0 to 1, as #rrggbb."""
+    return "#" + bytes(colour_table()[round(255 * min(max(float(weight), 0.0), 1.0))]).hex()

@@ -1,0 +1,373 @@
+"""HeadExplorer: the attention maps of all heads at once, of a trained model or cut live from one projection."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import traitlets
+
+from mha_lab.attention import attention, causal_mask, split_heads
+from mha_lab.widgets._base import Explorer, allowed_cells, numbers, plural, shown_words, words
+from mha_lab.widgets._picture import MUTED, Page
+
+HOW_TO_READ = "To type your own, install the model once with `make models`, then pass on model=MiniLM.load()."
+
+
+class HeadExplorer(Explorer):
+    """All heads as small multiples; point at a cell to read its weight, click a head to enlarge it, and another beside it.
+
+        HeadExplorer(recordings, layer=1)                      a trained model's heads; model= lets the learner type
+        HeadExplorer.from_projection(query, key, tokens)       the head count moves, and the browser recuts the heads
+
+    The controls answer in the browser and need no kernel. Every state is a trait, to be set or observed from Python:
+    sentence, layer, num_heads, causal, stretch, head (the current one), pinned (none, one or two heads), hovered
+    ([head, query, key] or nothing), typed and message.
+    """
+
+    _esm = Path(__file__).with_suffix(".js")
+    _css = Path(__file__).with_suffix(".css")
+
+    source = traitlets.Enum(["recorded", "projection"], "recorded").tag(sync=True)
+    stretch = traitlets.Bool(False).tag(sync=True)
+    causal = traitlets.Bool(False).tag(sync=True)
+    num_heads = traitlets.Int(1).tag(sync=True)
+    head = traitlets.Int(0).tag(sync=True)
+    pinned = traitlets.List(traitlets.Int()).tag(sync=True)
+    hovered = traitlets.List(traitlets.Int()).tag(sync=True)
+
+    sentence = traitlets.Unicode().tag(sync=True)
+    layer = traitlets.Int(0).tag(sync=True)
+    num_layers = traitlets.Int(1).tag(sync=True)
+    typed = traitlets.Unicode().tag(sync=True)
+    message = traitlets.Unicode().tag(sync=True)
+    can_read = traitlets.Bool(False).tag(sync=True)
+    how_to_read = traitlets.Unicode(HOW_TO_READ).tag(sync=True)
+    _recordings = traitlets.List().tag(sync=True)  # {sentence, tokens, weights, mask}, the last two as bytes
+    _typed = traitlets.List().tag(sync=True)  # the same for sentences read later, so that the others are sent once only
+
+    tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    d_model = traitlets.Int(1).tag(sync=True)
+    bias = traitlets.Bool(True).tag(sync=True)
+    _query = traitlets.Bytes().tag(sync=True)  # float32 (N, D)
+    _key = traitlets.Bytes().tag(sync=True)
+    _mask = traitlets.Bytes().tag(sync=True)  # (N, N), 1 = may attend; empty when all may
+
+    def __init__(
+        self,
+        recordings: Sequence,
+        *,
+        layer: int = 0,
+        sentence: str | None = None,
+        model=None,
+        mask=None,
+        stretch: bool = False,
+        pinned: Sequence[int] = (),
+        how_to_read: str = HOW_TO_READ,
+    ):
+        """Heads as they were recorded.
+
+        recordings   one or more objects with .sentence, .tokens (N words) and .weights (layers, H, N, N), such as
+                     pretrained.recorded() gives. Each sentence's weights are sent once, with 16 bits a weight.
+        model        an object whose .read(sentence) gives such a recording: what a learner types is then run through it.
+        how_to_read  what the text box says where there is no model.
+        mask         (N, N) boolean, True = may attend, where all recordings have N tokens; other cells are hatched.
+
+        Raises ValueError where the recordings do not fit each other, or hold what attention weights cannot be.
+        """
+        recordings = list(recordings)
+        if not recordings:
+            raise ValueError("there are 0 recordings; HeadExplorer shows one or more.")
+        model_shape = _model_shape(recordings[0])
+        packed = [_pack(recording, model_shape, mask) for recording in recordings]
+        if len({p["sentence"] for p in packed}) < len(packed):
+            raise ValueError("two recordings have the same sentence: the menu could not tell them apart.")
+        self._model = model
+        super().__init__(
+            source="recorded",
+            _recordings=packed,
+            num_layers=model_shape[0],
+            num_heads=model_shape[1],
+            layer=layer,
+            sentence=packed[0]["sentence"] if sentence is None else sentence,
+            can_read=model is not None,
+            how_to_read=how_to_read,
+            stretch=stretch,
+            pinned=list(pinned),
+        )
+        self.on_msg(self._on_message)
+
+    @classmethod
+    def from_projection(
+        cls,
+        query,
+        key,
+        tokens: Sequence[str],
+        *,
+        num_heads: int = 1,
+        causal: bool = False,
+        mask=None,
+        bias: bool = True,
+        stretch: bool = False,
+        pinned: Sequence[int] = (),
+    ) -> "HeadExplorer":
+        """Heads cut live from query and key (N, D), the projections of N tokens, by any head count that divides D.
+
+        mask   (N, N) boolean, True = may attend. causal joins it.
+        bias   whether the four projections have one: it shows in the parameter count.
+
+        Raises ValueError for shapes that do not fit, TypeError for a mask that is not boolean."""
+        query, key = numbers("query", query, "(N, D)"), numbers("key", key, "(N, D)")
+        if query.shape != key.shape:
+            raise ValueError(f"query has shape {query.shape} and key {key.shape}: every token needs one row of each.")
+        n, d_model = query.shape
+        if d_model < 1:
+            raise ValueError(f"query has shape {query.shape}: d_model must be at least 1.")
+        tokens = words(tokens, n, "rows of query and key")
+        mask = allowed_cells(mask, n)
+        explorer = cls.__new__(cls)
+        explorer._model = None
+        Explorer.__init__(
+            explorer,
+            source="projection",
+            _query=query.tobytes(),
+            _key=key.tobytes(),
+            _mask=b"" if mask is None else mask.astype(np.uint8).tobytes(),
+            tokens=tokens,
+            d_model=d_model,
+            num_heads=num_heads,
+            causal=causal,
+            bias=bias,
+            stretch=stretch,
+            pinned=list(pinned),
+        )
+        return explorer
+
+    def read(self, sentence: str) -> None:
+        """Run a sentence through the model, add it to the menu and show it. The model's own errors come through."""
+        sentence = sentence.strip()
+        if not sentence:
+            raise ValueError("the sentence is empty: type at least one word.")
+        if sentence not in self._sentences():
+            if self._model is None:
+                raise ValueError(self.how_to_read)
+            packed = _pack(self._model.read(sentence), (self.num_layers, self.num_heads))
+            self._typed = [*self._typed, {**packed, "sentence": sentence}]
+        self.sentence = sentence
+
+    @property
+    def weights(self) -> np.ndarray:
+        """The maps on show, (H, N, N): what the browser draws, computed here."""
+        if self.source == "recorded":
+            shape = self.num_layers, self.num_heads, *self._shape()
+            return np.frombuffer(self._shown()["weights"], np.uint16).reshape(shape)[self.layer] / 65535
+        n, _ = self._shape()
+        query, key = (torch.tensor(np.frombuffer(data, np.float32)).double() for data in (self._query, self._key))
+        query, key = (split_heads(data.view(1, n, self.d_model), self.num_heads) for data in (query, key))
+        allowed = self._allowed()
+        mask = None if allowed is None else torch.from_numpy(allowed)
+        return attention(query, key, key, mask=mask)[1][0].numpy()
+
+    def picture(self) -> tuple[bytes, int]:
+        """The maps on show as PNG, and its width in CSS pixels; the pinned heads alone where there are any."""
+        return _draw(self)
+
+    def __repr__(self):
+        if self.source == "projection":
+            n, _ = self._shape()
+            return f"HeadExplorer(Q and K ({n}, {self.d_model}) cut into {plural(self.num_heads, 'head')})"
+        sentences = plural(len(self._recordings), "sentence")
+        heads = f"{plural(self.num_layers, 'layer')} × {plural(self.num_heads, 'head')}"
+        return f"HeadExplorer({sentences}, {heads}; layer {self.layer} shown)"
+
+    # What JavaScript knows too: which state is on show.
+
+    def _sentences(self) -> list[str]:
+        return [packed["sentence"] for packed in [*self._recordings, *self._typed]]
+
+    def _shown(self) -> dict:
+        return next(packed for packed in [*self._recordings, *self._typed] if packed["sentence"] == self.sentence)
+
+    def _words(self) -> list[str]:
+        return self.tokens if self.source == "projection" else self._shown()["tokens"]
+
+    def _shape(self) -> tuple[int, int]:
+        return len(self._words()), len(self._words())
+
+    def _allowed(self) -> np.ndarray | None:
+        stored = self._mask if self.source == "projection" else self._shown()["mask"]
+        allowed = np.frombuffer(stored, np.uint8).reshape(self._shape()).astype(bool) if stored else None
+        if self.causal:
+            past = causal_mask(len(self._words())).numpy()
+            allowed = past if allowed is None else allowed & past
+        return allowed
+
+    # Rules between traits, the same as in the browser.
+
+    @traitlets.validate("num_heads")
+    def _num_heads_divides(self, proposal):
+        num_heads = proposal["value"]
+        if self.source == "recorded":
+            first = self._recordings[0]
+            if num_heads * self.num_layers * len(first["tokens"]) ** 2 * 2 != len(first["weights"]):
+                raise traitlets.TraitError("a trained model's head count is its own: use HeadExplorer.from_projection.")
+        elif num_heads < 1 or self.d_model % num_heads:
+            divisors = ", ".join(str(d) for d in range(1, self.d_model + 1) if self.d_model % d == 0)
+            raise traitlets.TraitError(
+                f"d_model={self.d_model} cannot be split over num_heads={num_heads}; what divides it: {divisors}."
+            )
+        return num_heads
+
+    @traitlets.validate("layer")
+    def _layer_exists(self, proposal):
+        if not 0 <= proposal["value"] < self.num_layers:
+            raise traitlets.TraitError(f"layer={proposal['value']}: there are layers 0 to {self.num_layers - 1}.")
+        return proposal["value"]
+
+    @traitlets.validate("sentence")
+    def _sentence_exists(self, proposal):
+        known = self._sentences()
+        if self.source == "recorded" and proposal["value"] not in known:
+            raise traitlets.TraitError(
+                f"{proposal['value']!r} is not among the {len(known)} sentences; read() adds one."
+            )
+        return proposal["value"]
+
+    @traitlets.validate("causal")
+    def _causal_needs_scores(self, proposal):
+        if proposal["value"] and self.source == "recorded":
+            raise traitlets.TraitError("recorded weights cannot be masked afterwards: the scores behind them are gone.")
+        return proposal["value"]
+
+    @traitlets.validate("pinned")
+    def _pinned_exist(self, proposal):
+        pinned = proposal["value"]
+        if len(set(pinned)) < len(pinned) or len(pinned) > 2 or not all(0 <= head < self.num_heads for head in pinned):
+            raise traitlets.TraitError(
+                f"pinned={pinned}: at most two different heads, each from 0 to {self.num_heads - 1}."
+            )
+        return pinned
+
+    @traitlets.validate("head")
+    def _head_exists(self, proposal):
+        if not 0 <= proposal["value"] < self.num_heads:
+            raise traitlets.TraitError(f"head={proposal['value']}: there are heads 0 to {self.num_heads - 1}.")
+        return proposal["value"]
+
+    @traitlets.validate("hovered")
+    def _hovered_exists(self, proposal):
+        cell = proposal["value"]
+        ends = self.num_heads, *self._shape()
+        if cell and (len(cell) != 3 or not all(0 <= i < end for i, end in zip(cell, ends))):
+            raise traitlets.TraitError(f"hovered={cell}: [] or [head, query, key] below {list(ends)}.")
+        return cell
+
+    @traitlets.observe("num_heads", "sentence")
+    def _drop_missing(self, _):
+        self.pinned = [head for head in self.pinned if head < self.num_heads]
+        self.head = min(self.head, self.num_heads - 1)
+        self.hovered = []
+
+    def _on_message(self, _, content, buffers):
+        """A learner typed a sentence. Whatever goes wrong is told in the widget, in words."""
+        if content.get("kind") != "read":
+            return
+        try:
+            self.read(str(content.get("sentence", "")))
+            self.message = ""
+        except Exception as problem:
+            self.message = str(problem) or type(problem).__name__
+        self.send({"kind": "answered"})
+
+
+def _model_shape(recording) -> tuple[int, int]:
+    """(layers, heads) of a recording."""
+    missing = [name for name in ("sentence", "tokens", "weights") if not hasattr(recording, name)]
+    if missing:
+        raise ValueError(
+            f"{type(recording).__name__} has no .{missing[0]}: a recording has .sentence, .tokens, .weights."
+        )
+    return numbers("weights", recording.weights, "(layers, H, N, N)").shape[:2]
+
+
+def _pack(recording, model_shape: tuple[int, int], mask=None) -> dict:
+    """A recording as it is sent: weights as fractions of 65535, so that four decimals survive."""
+    found = _model_shape(recording)
+    if found != model_shape:
+        raise ValueError(
+            f"{recording.sentence!r} has (layers, heads) {found} and the first recording {model_shape}: "
+            "one explorer shows one model."
+        )
+    weights = numbers("weights", recording.weights, "(layers, H, N, N)")
+    n = weights.shape[-1]
+    if weights.shape[-2] != n or 0 in weights.shape:
+        raise ValueError(f"weights have shape {weights.shape}; they must be (layers, H, N, N).")
+    tokens = words(recording.tokens, n, "weights")
+    allowed = allowed_cells(mask, n)
+    sums, smallest = weights.sum(axis=-1), weights.min(axis=-1)
+    expected = 1.0 if allowed is None else allowed.any(axis=-1)
+    wrong = np.argwhere((np.abs(sums - expected) > 0.01) | (smallest < 0))
+    if len(wrong):
+        layer, head, row = wrong[0]
+        raise ValueError(
+            f"layer {layer}, head {head}, row {row} is not attention: its smallest weight is "
+            f"{smallest[layer, head, row]:.3g} and its sum {sums[layer, head, row]:.3g}. Weights lie from 0 to 1, rows sum to 1."
+        )
+    if allowed is not None and weights[..., ~allowed].max(initial=0.0) > 0.001:
+        raise ValueError(
+            f"a masked cell has weight {weights[..., ~allowed].max():.3g}, not 0: in the mask, True = may attend."
+        )
+    return {
+        "sentence": str(recording.sentence),
+        "tokens": tokens,
+        "weights": (weights.clip(0, 1) * 65535).round().astype("<u2").tobytes(),
+        "mask": b"" if allowed is None else allowed.astype(np.uint8).tobytes(),
+    }
+
+
+def _draw(explorer: HeadExplorer) -> tuple[bytes, int]:
+    weights, allowed, tokens = explorer.weights, explorer._allowed(), shown_words(explorer._words())
+    n = len(tokens)
+    heads = explorer.pinned or range(explorer.num_heads)
+    width, limit = 920, 560
+    fitting = None
+    for cell in np.arange(min(30, 430 / n), 0.4, -0.5):  # the largest maps that fit; a bit smaller for fewer rows
+        side = cell * n
+        size = min(12, max(7.5, cell * 0.86))
+        room = 7 * size if cell >= 7 else 0  # for words, where a row can carry one
+        gap, label = (14, 18) if side >= 60 else (4, 0)
+        rows = -(-len(heads) // max(1, int((width - 1.5 * room + gap) // (side + gap))))
+        if rows * (side + gap + label) + room > limit and cell > 1:
+            continue
+        if fitting and cell < 0.85 * fitting[0]:
+            break
+        if not fitting or rows < fitting[-1]:
+            fitting = cell, side, size, room, gap, label, rows
+    cell, side, size, room, gap, label, rows = fitting
+    columns = -(-len(heads) // rows)
+    width = max(460, min(width, columns * (side + gap) + 1.5 * room))
+    page = Page(width, 34 + room * 0.86 + rows * (side + gap + label) + 6)
+
+    page.text(0, 12, _headline(explorer), 14, bold=True)
+    page.text(width - 172, 12, "weight 0", 11, anchor="rm")
+    page.colour_bar(width - 166, 6, 90, 12)
+    page.text(width - 70, 12, "head's max" if explorer.stretch else "1", 11)
+    for index, head in enumerate(heads):
+        row, column = divmod(index, columns)
+        x, y = room + column * (side + gap), 34 + room * 0.86 + row * (side + gap + label)
+        page.map(x, y, side, weights[head], allowed, numbers=cell >= 28, stretch=explorer.stretch)
+        if label:
+            page.text(x + side / 2, y + side + 9, f"head {head}", 11, anchor="mm", colour=MUTED)
+        for i, token in enumerate(tokens) if room else ():
+            token, middle = page.clipped(token, size, room - 8), (i + 0.5) * cell
+            if column == 0:
+                page.text(x - 5, y + middle, token, size, anchor="rm")
+            if row == 0:
+                page.text(x + middle, y - 5, token, size, angle=60)
+    return page.png(), page.width
+
+
+def _headline(explorer: HeadExplorer) -> str:
+    if explorer.source == "projection":
+        return f"{plural(explorer.num_heads, 'head')} of d_head {explorer.d_model // explorer.num_heads}"
+    return f"Layer {explorer.layer}, {plural(explorer.num_heads, 'head')}"

@@ -1,0 +1,404 @@
+"""What the explorers promise without a browser: traits, bytes, pictures, and clear words for bad input."""
+
+import base64
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from matplotlib import colormaps
+from PIL import Image
+from traitlets import TraitError
+
+from mha_lab import attention, split_heads
+from mha_lab.pretrained import PROJECTION_LAYER, recorded, recorded_projection
+from mha_lab.widgets import AttentionStepper, HeadExplorer
+from mha_lab.widgets._base import Explorer
+from mha_lab.widgets._picture import colour_table
+
+WORDS = ["trophy", "suitcase", "it"]
+KEY = np.array([[2, 0, 2, 0], [2, 2, 0, 0], [1, 0, 0, 1]])
+QUERY = np.array([[1, 0, 0, 0], [0, 1, 0, 0], [1, 0, 1, -1]])
+VALUE = np.array([[10, 0], [0, 10], [0, 0]])
+
+
+def recording(sentence="the cat saw the dog", layers=2, heads=3, seed=0, n=None):
+    tokens = sentence.split()
+    n = len(tokens) if n is None else n
+    scores = torch.randn(layers, heads, n, n, generator=torch.Generator().manual_seed(seed))
+    return SimpleNamespace(sentence=sentence, tokens=tokens, weights=scores.softmax(dim=-1))
+
+
+def projection(n=3, d=12, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, d, generator=generator), torch.randn(n, d, generator=generator)
+
+
+def from_projection(**options):
+    return HeadExplorer.from_projection(*projection(), WORDS, **options)
+
+
+def png_of(widget):
+    data, metadata = widget._repr_mimebundle_()
+    png = base64.b64decode(data["image/png"])
+    return Image.open(io.BytesIO(png)), metadata["image/png"]["width"], data
+
+
+class Model:
+    """Reads a sentence as the real model would, or refuses it."""
+
+    def read(self, sentence):
+        if len(sentence.split()) > 6:
+            raise ValueError("the sentence has 9 tokens, and the model takes at most 6: shorten it.")
+        return recording(sentence, seed=1)
+
+
+def type_into(explorer, sentence):
+    """What the browser sends when a learner presses the button; gives what is sent back."""
+    answers = []
+    explorer.send = answers.append
+    explorer._handle_custom_msg({"kind": "read", "sentence": sentence}, [])
+    return answers
+
+
+# ---------------------------------------------------------------------------------------------------- recorded heads
+
+
+def test_weights_are_sent_once_with_two_bytes_each_and_keep_four_decimals():
+    first, second = recording(), recording("it was too big", seed=1)
+    explorer = HeadExplorer([first, second])
+    assert [len(packed["weights"]) for packed in explorer._recordings] == [2 * 3 * 2 * n * n for n in (5, 4)]
+    for source in first, second:
+        explorer.sentence = source.sentence
+        for layer in 0, 1:
+            explorer.layer = layer
+            np.testing.assert_allclose(explorer.weights, source.weights[layer], atol=1e-5)
+    explorer.layer = 0
+    assert explorer._typed == []
+
+
+def test_the_recorded_heads_of_minilm_are_shown_as_they_are():
+    recordings = recorded()
+    explorer = HeadExplorer(recordings, layer=1)
+    assert explorer.sentence == "the trophy did not fit in the suitcase because it was too big"
+    tokens = recordings[0].tokens
+    it, suitcase = tokens.index("it"), tokens.index("suitcase")
+    assert explorer.weights[3, it, 1:].argmax() + 1 == suitcase, "head 1.3: it → suitcase, [CLS] aside"
+    np.testing.assert_allclose(explorer.weights, recordings[0].weights[1], atol=1e-5)
+
+
+def test_a_typed_sentence_is_read_by_the_model_added_to_the_menu_and_shown():
+    explorer = HeadExplorer([recording()], model=Model(), layer=1)
+    answers = type_into(explorer, "  a new sentence ")
+    assert answers == [{"kind": "answered"}]
+    assert (explorer.sentence, explorer.message, explorer.layer) == ("a new sentence", "", 1)
+    assert [packed["tokens"] for packed in explorer._typed] == [["a", "new", "sentence"]]
+    np.testing.assert_allclose(explorer.weights, Model().read("a new sentence").weights[1], atol=1e-5)
+    type_into(explorer, "a new sentence")
+    assert len(explorer._typed) == 1, "a known sentence is shown, not read again"
+
+
+@pytest.mark.parametrize(
+    "sentence, words",
+    [("", "empty"), ("one two three four five six seven", "at most 6"), ("the cat saw the dog", "")],
+    ids=["empty", "too long", "known"],
+)
+def test_what_the_model_refuses_is_told_in_the_widget(sentence, words):
+    explorer = HeadExplorer([recording()], model=Model())
+    assert type_into(explorer, sentence) == [{"kind": "answered"}]
+    assert words in explorer.message and bool(explorer.message) == bool(words)
+    assert explorer.sentence == "the cat saw the dog"
+
+
+def test_without_a_model_the_box_says_how_to_get_one():
+    explorer = HeadExplorer([recording()])
+    assert not explorer.can_read and "make models" in explorer.how_to_read
+    type_into(explorer, "something new")
+    assert explorer.message == explorer.how_to_read
+    assert HeadExplorer([recording()], how_to_read="Ask your teacher.").how_to_read == "Ask your teacher."
+    assert HeadExplorer([recording()], model=Model()).can_read
+
+
+def test_a_model_of_another_shape_is_told_too():
+    explorer = HeadExplorer([recording(heads=4)], model=Model())
+    type_into(explorer, "a new sentence")
+    assert "(2, 3)" in explorer.message and "(2, 4)" in explorer.message
+
+
+# ------------------------------------------------------------------------------------------------------- projections
+
+
+@pytest.mark.parametrize("num_heads", [1, 2, 3, 4, 6, 12])
+@pytest.mark.parametrize("causal", [False, True])
+def test_maps_of_a_projection_are_the_attention_of_its_heads(num_heads, causal):
+    query, key = projection()
+    q, k = (split_heads(x.double()[None], num_heads) for x in (query, key))
+    mask = torch.ones(3, 3, dtype=torch.bool).tril() if causal else None
+    expected = attention(q, k, k, mask=mask)[1][0]
+    np.testing.assert_allclose(from_projection(num_heads=num_heads, causal=causal).weights, expected, atol=1e-12)
+
+
+def test_twelve_heads_of_the_recorded_projection_are_the_recorded_maps():
+    explorer = HeadExplorer.from_projection(*recorded_projection(), num_heads=12)
+    np.testing.assert_allclose(explorer.weights, recorded()[0].weights[PROJECTION_LAYER], atol=2e-5)
+
+
+def test_tensors_arrays_and_lists_send_the_same_float32_bytes():
+    query, key = projection()
+    sent = {
+        (e._query, e._key)
+        for convert in (lambda x: x, lambda x: x.numpy(), lambda x: x.tolist(), lambda x: x.double().requires_grad_())
+        for e in [HeadExplorer.from_projection(convert(query), convert(key), WORDS)]
+    }
+    assert sent == {(query.numpy().tobytes(), key.numpy().tobytes())}
+
+
+def test_a_head_count_that_does_not_divide_is_refused_with_both_numbers():
+    explorer = from_projection(num_heads=4)
+    with pytest.raises(
+        TraitError, match="d_model=12 cannot be split over num_heads=5; what divides it: 1, 2, 3, 4, 6, 12"
+    ):
+        explorer.num_heads = 5
+    assert explorer.num_heads == 4
+
+
+def test_fewer_heads_drop_the_pins_and_the_cell_that_are_gone():
+    explorer = from_projection(num_heads=6, pinned=[1, 5])
+    explorer.head, explorer.hovered = 5, [5, 0, 1]
+    explorer.num_heads = 3
+    assert (explorer.pinned, explorer.head, explorer.hovered) == ([1], 2, [])
+
+
+def test_a_mask_joins_the_causal_one():
+    mask = torch.tensor([[1, 1, 1], [0, 1, 1], [0, 0, 0]], dtype=torch.bool)
+    explorer = from_projection(mask=mask, causal=True)
+    assert (explorer.weights[0] > 0).tolist() == [[True, False, False], [False, True, False], [False, False, False]]
+
+
+# ----------------------------------------------------------------------------------------------------- state is traits
+
+
+def test_python_sets_and_observes_every_state():
+    explorer = HeadExplorer([recording(), recording("it was too big")])
+    seen = []
+    names = ["sentence", "layer", "pinned", "hovered", "stretch", "head", "typed"]
+    explorer.observe(lambda change: seen.append(change["name"]), names)
+    explorer.sentence, explorer.layer, explorer.pinned, explorer.hovered = "it was too big", 1, [2, 0], [2, 1, 3]
+    explorer.stretch, explorer.head, explorer.typed = True, 2, "half a sent"
+    assert seen == names
+
+
+@pytest.mark.parametrize(
+    "trait, value, words",
+    [
+        ("layer", 2, "layers 0 to 1"),
+        ("head", 3, "heads 0 to 2"),
+        ("pinned", [0, 1, 2], "at most two"),
+        ("pinned", [3], "0 to 2"),
+        ("pinned", [1, 1], "different"),
+        ("hovered", [0, 0], "head, query, key"),
+        ("hovered", [0, 5, 0], "below"),
+        ("sentence", "never read", "not among the 1"),
+        ("num_heads", 4, "from_projection"),
+        ("causal", True, "cannot be masked afterwards"),
+    ],
+)
+def test_a_state_that_cannot_be_is_refused_in_words(trait, value, words):
+    explorer = HeadExplorer([recording()])
+    before = getattr(explorer, trait)
+    with pytest.raises(TraitError, match=words):
+        setattr(explorer, trait, value)
+    assert getattr(explorer, trait) == before
+
+
+# ------------------------------------------------------------------------------------------------------------ the door
+
+
+def spoiled(**changes):
+    return SimpleNamespace(**{**vars(recording()), **changes})
+
+
+def bad_weights(where, value):
+    weights = recording().weights.clone()
+    weights[where] = value
+    return spoiled(weights=weights)
+
+
+@pytest.mark.parametrize(
+    "recordings, words",
+    [
+        ([], "0 recordings"),
+        ([SimpleNamespace(sentence="a", tokens=["a"])], "no .weights"),
+        ([spoiled(tokens=["too", "few"])], "2 tokens and weights for 5"),
+        ([spoiled(tokens="the cat saw the dog")], "one string"),
+        ([spoiled(tokens=["a", "b", "c", "d", 5])], "5 is int"),
+        ([bad_weights((1, 2, 3), 0.5)], "layer 1, head 2, row 3 .* sum 2.5"),
+        ([bad_weights((0, 0, 0, 0), float("nan"))], "nan at .0, 0, 0, 0."),
+        ([bad_weights((0, 1, 4), torch.tensor([-1.0, 2, 0, 0, 0]))], "layer 0, head 1, row 4 .* smallest weight is -1"),
+        ([spoiled(weights=torch.ones(5, 5))], r"shape \(5, 5\)"),
+        ([spoiled(weights=torch.ones(2, 3, 5, 4) / 4)], r"\(2, 3, 5, 4\)"),
+        ([spoiled(weights="dark")], "not a block of numbers"),
+        ([spoiled(weights=torch.ones(2, 3, 0, 0), tokens=[])], r"\(2, 3, 0, 0\)"),
+        ([recording(), recording("other heads", heads=4)], r"\(2, 4\) and the first recording \(2, 3\)"),
+        ([recording(), recording()], "same sentence"),
+    ],
+)
+def test_recordings_that_are_no_attention_are_refused_in_words(recordings, words):
+    with pytest.raises(ValueError, match=words):
+        HeadExplorer(recordings)
+
+
+def test_a_mask_must_fit_the_maps_and_hide_only_weights_of_zero():
+    n = 5
+    causal = torch.ones(n, n, dtype=torch.bool).tril()
+    weights = recording().weights.masked_fill(~causal, 0.0)
+    masked = spoiled(weights=weights / weights.sum(dim=-1, keepdim=True))
+    assert HeadExplorer([masked], mask=causal)._recordings[0]["mask"] == causal.numpy().astype(np.uint8).tobytes()
+    with pytest.raises(ValueError, match="masked cell has weight .* True = may attend"):
+        HeadExplorer([masked], mask=causal.T)
+    with pytest.raises(ValueError, match=r"\(4, 4\) and the maps \(5, 5\)"):
+        HeadExplorer([masked], mask=np.ones((4, 4), bool))
+    with pytest.raises(TypeError, match="must be boolean"):
+        HeadExplorer([masked], mask=np.ones((n, n)))
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ((np.ones((3, 4)), np.ones((3, 5)), WORDS), r"query has shape \(3, 4\) and key \(3, 5\)"),
+        ((np.ones((3, 4)), np.ones((3, 4)), WORDS[:2]), "2 tokens and rows of query and key for 3"),
+        ((np.ones(4), np.ones(4), WORDS), r"\(4,\); it must be \(N, D\)"),
+        ((np.full((3, 4), np.inf), np.ones((3, 4)), WORDS), "inf at"),
+        ((np.ones((0, 4)), np.ones((0, 4)), []), "0 tokens"),
+        ((np.ones((600, 4)), np.ones((600, 4)), ["a"] * 600), "600 tokens: an explorer shows 1 to 512"),
+        (([[1, 2], [3]], [[1, 2], [3]], WORDS[:2]), "not a block of numbers"),
+    ],
+)
+def test_projections_that_do_not_fit_are_refused_in_words(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        HeadExplorer.from_projection(*arguments)
+
+
+# --------------------------------------------------------------------------------------------- what a notebook stores
+
+WIDGETS = {
+    "recorded": lambda: HeadExplorer([recording()], layer=1),
+    "projection": lambda: from_projection(num_heads=4),
+    "stepper": lambda: AttentionStepper(QUERY, KEY, VALUE, WORDS, position=2),
+}
+
+
+def test_text_is_short_and_the_same_every_time():
+    texts = {name: repr(make()) for name, make in WIDGETS.items()}
+    assert texts == {name: repr(make()) for name, make in WIDGETS.items()}
+    assert texts == {
+        "recorded": "HeadExplorer(1 sentence, 2 layers × 3 heads; layer 1 shown)",
+        "projection": "HeadExplorer(Q and K (3, 12) cut into 4 heads)",
+        "stepper": "AttentionStepper(3 tokens, d_head 4; 'it' looks)",
+    }
+
+
+@pytest.mark.parametrize("make", WIDGETS.values(), ids=WIDGETS)
+def test_a_picture_stands_beside_the_live_view(make):
+    image, width, data = png_of(make())
+    assert image.format == "PNG" and image.width == 2 * width <= 2000
+    assert len(image.getcolors(1 << 24)) > 20, "an empty page"
+    assert data["text/plain"] == repr(make())
+    assert "model_id" in data["application/vnd.jupyter.widget-view+json"]
+
+
+def test_the_picture_follows_the_state():
+    explorer, stepper = from_projection(num_heads=4), AttentionStepper(QUERY, KEY, VALUE, WORDS)
+    pictures = {explorer.picture()[0], stepper.picture()[0]}
+    for trait, value in ("num_heads", 6), ("causal", True), ("stretch", True), ("pinned", [5]):
+        explorer.set_trait(trait, value)
+        pictures.add(explorer.picture()[0])
+    for trait, value in ("causal", True), ("position", 2), ("temperature", 0.1), ("stage", 2):
+        stepper.set_trait(trait, value)
+        pictures.add(stepper.picture()[0])
+    assert len(pictures) == 10
+
+
+@pytest.mark.parametrize("num_heads", [1, 384])
+@pytest.mark.parametrize("n", [1, 2, 60])
+def test_a_picture_is_drawn_for_few_and_many_heads_and_words(num_heads, n):
+    query, key = projection(n, 384)
+    image, _, _ = png_of(HeadExplorer.from_projection(query, key, ["word"] * n, num_heads=num_heads))
+    assert image.height < 2 * 1000
+
+
+def test_the_colours_are_matplotlibs_cividis():
+    cividis = colormaps["cividis"](np.arange(256))[:, :3] * 255
+    assert np.abs(colour_table() - cividis).max() <= 2
+
+
+def test_each_module_is_small_import_free_and_calls_nobody():
+    for widget in HeadExplorer, AttentionStepper:
+        code, style = str(widget._esm), str(widget._css)
+        assert len(code.encode()) + len(style.encode()) < 40_000
+        assert "import " not in code and "http" not in code + style
+
+
+def test_explorers_say_their_own_picture():
+    with pytest.raises(NotImplementedError):
+        Explorer().picture()
+
+
+# --------------------------------------------------------------------------------------------------- AttentionStepper
+
+
+def test_the_stages_of_the_worked_example():
+    stages = AttentionStepper(QUERY, KEY, VALUE, WORDS, position=2).stages
+    assert stages["scores"].tolist() == [4, 2, 0] and stages["scaled"].tolist() == [2, 1, 0]
+    np.testing.assert_allclose(stages["weights"], [0.665, 0.245, 0.090], atol=5e-4)
+    np.testing.assert_allclose(stages["output"], [6.65, 2.45], atol=5e-3)
+    np.testing.assert_allclose(stages["terms"].sum(axis=0), stages["output"], atol=1e-12)
+
+
+@pytest.mark.parametrize("temperature, winner", [(0.05, 1.0), (1000, 1 / 3)])
+def test_a_low_temperature_saturates_and_a_high_one_levels(temperature, winner):
+    stages = AttentionStepper(QUERY, KEY, VALUE, WORDS, position=2, temperature=temperature).stages
+    assert stages["weights"][0] == pytest.approx(winner, abs=1e-3)
+
+
+def test_masked_tokens_get_no_weight_and_a_row_without_any_gets_none():
+    stepper = AttentionStepper(QUERY, KEY, VALUE, WORDS, causal=True, mask=~torch.eye(3, dtype=torch.bool))
+    assert not stepper.stages["weights"].any() and not stepper.stages["output"].any()
+    stepper.position = 2
+    assert (stepper.stages["weights"] > 0).tolist() == stepper.stages["allowed"].tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    "trait, value, words",
+    [
+        ("position", 3, "tokens are 0 to 2"),
+        ("position", -1, "tokens are 0 to 2"),
+        ("stage", 6, "1 to 5"),
+        ("stage", 0, "1 to 5"),
+        ("temperature", 0.0, "between"),
+        ("temperature", float("nan"), "between"),
+    ],
+)
+def test_a_step_that_cannot_be_is_refused_in_words(trait, value, words):
+    stepper = AttentionStepper(QUERY, KEY, VALUE, WORDS)
+    with pytest.raises(TraitError, match=words):
+        setattr(stepper, trait, value)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"query": QUERY[:2]}, r"query has shape \(2, 4\) and key \(3, 4\)"),
+        ({"value": VALUE[:2]}, "3 keys and 2 values"),
+        ({"tokens": WORDS[:2]}, "2 tokens"),
+        (
+            {"query": np.ones((40, 4)), "key": np.ones((40, 4)), "value": np.ones((40, 4)), "tokens": ["a"] * 40},
+            "1 to 32",
+        ),
+        ({"value": np.full((3, 2), np.nan)}, "nan at"),
+    ],
+)
+def test_a_stepper_that_does_not_fit_is_refused_in_words(change, words):
+    with pytest.raises(ValueError, match=words):
+        AttentionStepper(**{"query": QUERY, "key": KEY, "value": VALUE, "tokens": WORDS, **change})
