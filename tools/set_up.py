@@ -53,9 +53,9 @@ def changed(files):
 
 
 def remove_torn_packages(packages):
-    """Forget the packages whose installation was cut short, so that pip installs them again: RECORD is written last."""
+    """Forget packages whose installation was cut short (INSTALLER is written last), so that pip installs them again."""
     for info in packages.glob("*.dist-info"):
-        if not (info / "RECORD").exists():
+        if not (info / "INSTALLER").exists():
             shutil.rmtree(str(info))
 
 
@@ -73,7 +73,7 @@ def venv_version():
 
 
 def install(files):
-    has_torch = any(VENV.glob("lib/python*/site-packages/torch-*.dist-info/RECORD"))
+    has_torch = any(VENV.glob("lib/python*/site-packages/torch-*.dist-info/INSTALLER"))
     has_venv = all(importlib.util.find_spec(name) for name in ("venv", "ensurepip"))
     free_gb = shutil.disk_usage(str(ROOT)).free / 1e9
     problem = objection(venv_version(), has_venv, free_gb, UPDATE_GB if has_torch else FIRST_GB)
@@ -89,7 +89,7 @@ def install(files):
         INSTALLED.unlink()  # so an installation that is cut short is known by its absence
     for packages in VENV.glob("lib/python*/site-packages"):
         remove_torn_packages(packages)
-    if not PYTHON.exists():
+    if not (PYTHON.exists() and (VENV / "bin" / "activate").exists()):  # absent, cut short, or its Python is gone
         run(sys.executable, "-m", "venv", "--clear", VENV)
     elif not any(VENV.glob("lib/python*/site-packages/pip-*.dist-info")):
         run(PYTHON, "-m", "ensurepip")

@@ -17,12 +17,12 @@ def test_an_old_python_a_missing_venv_and_a_full_disk_are_each_answered_with_a_s
 
 
 def test_a_package_whose_installation_was_cut_short_is_forgotten(tmp_path):
-    for name, files in ("whole-1.dist-info", ["METADATA", "RECORD"]), ("torn-1.dist-info", ["METADATA"]):
-        (tmp_path / name).mkdir()
-        for file in files:
-            (tmp_path / name / file).touch()
+    whole, torn = tmp_path / "whole-1.dist-info", tmp_path / "torn-1.dist-info"
+    for folder, last in (whole, "INSTALLER"), (torn, "RECORD"):
+        folder.mkdir()
+        (folder / last).touch()
     set_up.remove_torn_packages(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["whole-1.dist-info"]
+    assert list(tmp_path.iterdir()) == [whole]
 
 
 def test_a_changed_file_or_a_moved_folder_is_noticed(tmp_path, monkeypatch):
