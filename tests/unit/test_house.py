@@ -209,10 +209,16 @@ def test_the_readme_lists_the_lessons_as_their_cards_say():
         assert f"{minutes} min" in card
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", *(str(p.relative_to(ROOT)) for p in LESSONS)])
 def test_every_link_within_the_repository_leads_somewhere(document):
-    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / document).read_text(encoding="utf-8"))
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    path = ROOT / document
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".ipynb":
+        text = "\n".join(
+            cell.source for cell in nbformat.reads(text, as_version=4).cells if cell.cell_type == "markdown"
+        )
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+    assert [link for link in links if not (path.parent / link).exists()] == []
 
 
 def test_the_readme_explains_every_make_command():
