@@ -20,9 +20,11 @@ def attention(
 ) -> tuple[Tensor, Tensor]:
     """softmax(query keyᵀ · scale) value: every query's weighted average of the values, and the weights.
 
-    query   (..., N, K), key (..., S, K), value (..., S, any width). With heads as the third dimension from the end, query may
-            have a multiple of the heads of key and value: consecutive query heads then share one (GQA, Ainslie 2023).
-    mask    boolean, broadcastable to the scores (..., N, S). A query that may attend to nothing gets weights and output 0.
+    query   (..., N, K), key (..., S, K), value (..., S, any width). With heads as the third dimension from the end,
+            query may have a multiple of the heads of key and value: consecutive query heads then share one (GQA,
+            Ainslie 2023).
+    mask    boolean, broadcastable to the scores (..., N, S). A query that may attend to nothing gets weights and
+            output 0.
     scale   1/√K unless given (Vaswani 2017, equation 1).
     dropout probability with which a weight is zeroed (and the rest scaled up): rows then no longer sum to 1.
 
@@ -63,7 +65,7 @@ def window_mask(n: int, width: int, *, device: torch.device | str | None = None)
 
 
 def padding_mask(lengths: Tensor | list[int], num_keys: int | None = None) -> Tensor:
-    """(B, 1, S) mask in which the keys of sequence b are seen up to lengths[b]. S is the longest length unless given."""
+    """(B, 1, S) mask in which the first lengths[b] keys of sequence b are seen. S is the longest length unless given."""
     lengths = torch.as_tensor(lengths)
     longest = int(lengths.max())
     num_keys = longest if num_keys is None else num_keys
@@ -97,8 +99,9 @@ class KVCache:
         """Add the new tokens' keys and values; return those of all tokens so far."""
         if self.key is not None:
             if key.shape[:2] != self.key.shape[:2]:
+                held, given = tuple(self.key.shape[:2]), tuple(key.shape[:2])
                 raise ValueError(
-                    f"the cache holds (batch, kv heads) {tuple(self.key.shape[:2])} and was given {tuple(key.shape[:2])}: "
+                    f"the cache holds (batch, kv heads) {held} and was given {given}: "
                     "use one cache for each layer and each batch."
                 )
             key = torch.cat([self.key, key], dim=-2)
@@ -231,7 +234,7 @@ class MultiHeadAttention(nn.Module):
 
 
 def _matmul_by_group(rows: Tensor, shared: Tensor) -> Tensor:
-    """rows (..., H, N, a) @ shared (..., G, a, b) → (..., H, N, b), where H // G consecutive heads use one shared matrix.
+    """rows (..., H, N, a) @ shared (..., G, a, b) → (..., H, N, b): H // G consecutive heads use one shared matrix.
 
     The heads of a group are folded into its rows, so that the shared matrix is never copied."""
     if rows.dim() < 3 or shared.dim() < 3 or rows.shape[-3] == shared.shape[-3]:

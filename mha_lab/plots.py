@@ -1,7 +1,7 @@
 """Static figures: draw given numbers on given axes, compute nothing.
 
-Every function takes NumPy arrays, torch tensors or lists, draws on `ax` (a new figure unless given) and returns it. A title
-states the finding. Figures carry their own white page, so they read the same in a light and in a dark notebook.
+Every function takes NumPy arrays, torch tensors or lists, draws on `ax` (a new figure unless given) and returns it. A
+title states the finding. Figures carry their own white page, so they read the same in a light and in a dark notebook.
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,7 +70,8 @@ def attention_map(
 ) -> Axes:
     """Weights (N, S) from 0 to 1: a row for each query word, a column for each key word.
 
-    mask (N, S) boolean, True = may attend: the other cells are hatched. numbers prints each weight (default: small maps)."""
+    mask (N, S) boolean, True = may attend: the other cells are hatched. numbers: print each weight instead of a colour
+    bar (by default on small maps)."""
     return _map(weights, queries, keys, mask, numbers, title, ax, WEIGHTS, 0.0, 1.0)
 
 
@@ -141,7 +142,9 @@ def curves(
     colors: Mapping[str, str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Named lines over a shared x, told apart by marker and by a label at their end. log is "x", "y" or "xy" (base 2 for x)."""
+    """Named lines over a shared x, told apart by marker and by a label at their end.
+
+    log   "x" (base 2), "y" or "xy": the axes that are logarithmic."""
     if ax is None:
         _, ax = plt.subplots(figsize=(6.4, 3.6))
     x = _array(x)
@@ -171,7 +174,7 @@ def value_plane(
     title: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """Values (S, 2) as points with their words, the polygon they span (in the given order), and outputs (M, 2) inside it."""
+    """Values (S, 2) as points with their words, the polygon they span (in the given order), and outputs (M, 2) in it."""
     if ax is None:
         _, ax = plt.subplots(figsize=(5.2, 4.2))
     values = _array(values)
@@ -200,7 +203,7 @@ def label_grid(
     title: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """A small tensor (rows, columns) whose cells hold words instead of numbers, so that one can see where each came from.
+    """A small tensor (rows, columns) whose cells hold words instead of numbers: one sees where each came from.
 
     tint (rows, columns) of 0 to 1 shades the cells: equal shades belong together."""
     labels = np.asarray(labels, dtype=object)
@@ -231,7 +234,8 @@ def _map(
     image = ax.imshow(shown, cmap=cmap, vmin=low, vmax=high)
     hidden = [Rectangle((column - 0.5, row - 0.5), 1, 1) for row, column in np.argwhere(~allowed)]
     ax.add_collection(PatchCollection(hidden, facecolor="#F2F2F2", edgecolor="#AAAAAA", hatch="////", linewidth=0))
-    if numbers or (numbers is None and data.size <= PRINTED_CELLS):
+    numbers = data.size <= PRINTED_CELLS if numbers is None else numbers
+    if numbers:
         for row, column in np.argwhere(allowed):
             red, green, blue, _ = image.cmap(image.norm(data[row, column]))
             dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
@@ -241,7 +245,7 @@ def _map(
     _lines_between_cells(ax, data.shape, "white")
     if title:
         ax.set_title(title)
-    if bar and ax.figure.get_layout_engine() is not None:
+    if bar and not numbers and ax.figure.get_layout_engine() is not None:
         colorbar = ax.figure.colorbar(image, ax=ax, shrink=0.7, aspect=18, pad=0.02)
         colorbar.outline.set_visible(False)
         colorbar.set_label("attention weight" if cmap == WEIGHTS else "score")

@@ -47,7 +47,7 @@ def torch_layer(num_heads, dtype=torch.float64, **options):
 
 @st.composite
 def attention_inputs(draw):
-    """Query, key, value with any number of leading dimensions, heads shared or not, and a mask that broadcasts to the scores."""
+    """Query, key and value, heads shared or not, and a mask that broadcasts to the scores."""
     size = st.integers(1, 5)
     batch, G, sharing = draw(size), draw(st.integers(1, 3)), draw(st.integers(1, 3))
     N, S, K, V = draw(size), draw(size), draw(size), draw(size)
@@ -360,7 +360,7 @@ def test_the_number_of_parameters_does_not_depend_on_the_number_of_heads(num_hea
     [
         (
             lambda: MultiHeadAttention(512, 7),
-            "cannot be split over num_heads=7: 512 / 7 leaves 1; divisors of 512: 1, 2, 4, 8, 16, 32, 64, 128, 256, 512.",
+            "cannot be split over num_heads=7: 512 / 7 leaves 1; divisors of 512: 1, 2, 4, 8, 16, 32, 64, 128, 256",
         ),
         (lambda: MultiHeadAttention(512, 0), "d_model=512 cannot be split over num_heads=0: there must be at least 1."),
         (lambda: MultiHeadAttention(64, 8, 3), "num_heads=8 cannot share num_kv_heads=3: 8 / 3 leaves 2"),
