@@ -1,4 +1,4 @@
-"""TrueOrFalse: ten statements about attention, to be called true or false before the first lesson and after the last."""
+"""TrueOrFalse: ten statements about attention, called true or false before the course and again at its end."""
 
 from dataclasses import dataclass
 from html import escape
