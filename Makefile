@@ -14,7 +14,7 @@ help:
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 lab: install  ## open the first lesson in JupyterLab; passes options on: make lab ARGS="--no-browser --port 8899"
-	$(RUN) jupyterlab $(AS_ROOT) --ServerApp.root_dir=. notebooks/00_start_here.ipynb $(ARGS)
+	$(RUN) jupyterlab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
 # One thread each: the workers share the cores already.
 test check notebooks: export OMP_NUM_THREADS = 1
