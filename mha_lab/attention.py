@@ -38,6 +38,7 @@ def attention(
         # Not −∞: a fully masked row would become NaN. The lowest finite number gives exp = 0 beside any allowed score.
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
     weights = scores.softmax(dim=-1)
+    del scores  # never more than two tensors of this size at a time
     if mask is not None:
         weights = weights.masked_fill(~mask, 0.0)  # changes fully masked rows only
     if dropout:
@@ -65,7 +66,7 @@ def window_mask(n: int, width: int, *, device: torch.device | str | None = None)
 
 
 def padding_mask(lengths: Tensor | list[int], num_keys: int | None = None) -> Tensor:
-    """(B, 1, S) mask in which the first lengths[b] keys of sequence b are seen. S is the longest length unless given."""
+    """(B, 1, S) mask: the first lengths[b] keys of sequence b are seen. S is the longest length unless given."""
     lengths = torch.as_tensor(lengths)
     longest = int(lengths.max())
     num_keys = longest if num_keys is None else num_keys
