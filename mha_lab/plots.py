@@ -174,7 +174,7 @@ def value_plane(
     title: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """Values (S, 2) as points with their words, the polygon they span (in the given order), and outputs (M, 2) in it."""
+    """Values (S, 2) as points with their words, the polygon they span (in the given order), and outputs (M, 2)."""
     if ax is None:
         _, ax = plt.subplots(figsize=(5.2, 4.2))
     values = _array(values)
