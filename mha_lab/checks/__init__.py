@@ -1,7 +1,7 @@
 """Exercises that answer: `checks.split_heads(your_function)` runs it beside ours and says what differs.
 
 Every check returns a result that shows itself in a notebook, is true where the exercise is solved, and carries the hint
-and the solution. `help(checks.split_heads)` tells the task.
+and the solution. `checks.split_heads` alone, or `checks.split_heads?`, tells the task.
 """
 
 from mha_lab.checks.lesson00 import next_token_head, previous_token_head, where_it_looks

@@ -57,7 +57,7 @@ class Result:
         pill = f"background-color:{color};color:#ffffff;border-radius:12px;padding:2px 12px;font-weight:600"
         head = [
             f'<span style="{pill}">{sign} {_words(self.verdict)}</span>',
-            f"<b>{_words(self.task.__name__)}</b>",
+            f"<b>{self.task.__name__}</b>",
             f'<span style="opacity:0.75">{stars(self.task)}</span>',
         ]
         return "\n".join(

@@ -85,13 +85,16 @@ def number_pair(yours, target) -> tuple[str, str]:
 
 def a_thing(value: Any) -> str:
     """What a value is, in words without an address."""
+    if value is None:
+        return "None"
+    kind = f"{'an' if type(value).__name__[0] in 'aeiouAEIOU' else 'a'} {type(value).__name__}"
     if isinstance(value, torch.Tensor | np.ndarray):
-        return f"a {type(value).__name__} of shape {tuple(value.shape)}"
+        return f"{kind} of shape {tuple(value.shape)}"
     if isinstance(value, tuple | list) and (len(value) > 4 or not all(isinstance(v, PLAIN) for v in value)):
-        return f"a {type(value).__name__} of {len(value)}"
+        return f"{kind} of {len(value)}"
     if isinstance(value, (*PLAIN, tuple, list)):
         return f"the {type(value).__name__} {value!r}"
-    return f"a {type(value).__name__}"
+    return kind
 
 
 def _shapes_differ(yours: tuple, target: tuple, axes: Sequence[str]) -> str:

@@ -26,7 +26,7 @@ class Task:
     then: str = ""
 
     def __post_init__(self):
-        # The solution's name is the learner's too, and help() and IPython's ? show its docstring, which is the task.
+        # The solution's name is the learner's too, and its docstring is the task, which IPython's ? shows.
         object.__setattr__(self, "__name__", self.solution.__name__)
         object.__setattr__(self, "__doc__", self.solution.__doc__)
 

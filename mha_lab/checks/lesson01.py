@@ -297,8 +297,7 @@ def _entropy_gap(yours, target, scores, target_entropy):
     hint="Entropy grows with temperature, from 0 (all weight on one key) to log S (all equal). So halve an interval: "
     "try the middle; if its entropy is too high, the answer is below, else above. Thirty halvings are plenty. "
     "Very cold weights underflow to 0, and 0 · log 0 is NaN: `torch.special.entr` knows that it should be 0.",
-    then="1/√K is a temperature chosen once and for all, √K, so that training starts with an entropy it can learn "
-    "from.",
+    then="√K is a temperature too, chosen once and for all, so that training starts with weights it can still change.",
     cases=temperature_cases,
     parts={"temperature": ()},
     gap=_entropy_gap,

@@ -79,7 +79,7 @@ def test_a_blank_left_in_the_code_is_seen():
 @pytest.mark.parametrize(
     "handed_in, words",
     [
-        (None, "got a NoneType"),
+        (None, "got None"),
         (torch.zeros(2, 3), "got a Tensor of shape (2, 3)"),
         ("split_heads", "got the str 'split_heads'"),
     ],
@@ -197,8 +197,18 @@ def test_a_part_that_is_right_is_not_blamed():
     assert "in the weights, first difference" in checks.masked_attention(weights_wrong).lines[0]
 
 
+def without_mask(query, key, value, mask):
+    weights = (query @ key.T / query.shape[1] ** 0.5).softmax(1)
+    return weights @ value, weights
+
+
+def test_weights_are_looked_at_before_the_output_they_explain():
+    assert "in the weights, first difference" in checks.masked_attention(without_mask).lines[1]
+
+
 def test_a_boolean_is_not_a_number_and_a_number_no_boolean():
     assert "True or False was asked for" in checks.causal_mask(lambda n: torch.ones(n, n)).lines[0]
+    assert "True or False was asked for" in checks.causal_mask(lambda n: torch.ones(n, n).triu(1)).lines[0]
     assert (
         "numbers were asked for"
         in checks.split_heads(lambda x, num_heads: split_heads_right(x, num_heads) > 3).lines[0]
@@ -236,6 +246,17 @@ def test_numpy_is_as_welcome_as_torch():
     for function in one_query, split_heads, causal_mask:
         result = getattr(checks, function.__name__)(function)
         assert result.passed, result
+
+
+def test_code_that_speaks_numpy_is_given_arrays_from_the_start():
+    given = []
+
+    def one_query(query, keys, values):
+        given.append(type(query))
+        return np.ones(values.shape[1])
+
+    checks.one_query(one_query)
+    assert given == [np.ndarray] * 5
 
 
 def test_gradients_and_double_precision_do_not_matter():
@@ -470,6 +491,19 @@ def test_the_colours_of_a_card_read_on_white_and_on_black():
         assert all(re.findall(r"(?:^|;)color:([^;]+)", style) in ([], ["inherit"]) for style in others)
 
 
+def test_maps_that_are_compared_have_one_colour_scale():
+    figure = RESULTS["scores"]().picture()
+    yours, target = (ax.images[0] for ax in figure.axes)
+    assert yours.get_clim() == target.get_clim() and yours.get_array().max() > 1.9 * target.get_array().max()
+
+
+def test_a_weight_on_a_hidden_key_is_drawn_and_the_target_is_hatched():
+    allowed = checks.masked_attention.cases()[0][-1].numpy()
+    yours, target = (ax.images[0].get_array() for ax in checks.masked_attention(without_mask).picture().axes)
+    assert not np.ma.getmaskarray(yours).any() and np.isfinite(yours).all()
+    assert (np.isfinite(np.ma.filled(target, np.nan)) == allowed).all()
+
+
 def test_what_a_learner_writes_cannot_become_html():
     def merge_heads(x):
         raise ValueError("<script>alert('hello')</script> & <b>bold</b>")
@@ -549,5 +583,5 @@ def test_checking_needs_no_matplotlib_and_showing_leaves_no_figure_behind():
 
 
 def test_things_are_named_without_addresses():
-    assert a_thing(object()) == "a object" or "0x" not in a_thing(object())
+    assert a_thing(object()) == "an object" and a_thing({}) == "a dict" and a_thing(None) == "None"
     assert a_thing((1, 2.5)) == "the tuple (1, 2.5)" and a_thing([1] * 9) == "a list of 9"
