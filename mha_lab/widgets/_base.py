@@ -50,7 +50,7 @@ class Explorer(anywidget.AnyWidget):
 
 
 def numbers(name: str, data, shape: str, dtype=np.float32) -> np.ndarray:
-    """`data` (a torch tensor, an array, nested lists) as an array of as many dimensions as `shape` names, all finite."""
+    """`data` (a tensor, an array, nested lists) as an array of as many dimensions as `shape` names, all finite."""
     data = data.detach().cpu() if hasattr(data, "detach") else data
     try:
         array = np.asarray(data, dtype=dtype)

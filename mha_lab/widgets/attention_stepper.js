@@ -85,8 +85,8 @@ export function explain(stage, { q, k, v, j, width, temperature, words, row, now
     return `${pair}q·k = ${width > 8 ? `a sum of ${width} products` : products.join(" + ")} = ${short(now.scores[j])}`;
   }
   if (stage === 2) {
-    const t = temperature === 1 ? "" : ` · ${short(temperature)}`;
-    return `${pair}${short(now.scores[j])} / (√${width}${t}) = ${short(now.scaled[j])}`;
+    const divisor = temperature === 1 ? `√${width}` : `(√${width} · ${short(temperature)})`;
+    return `${pair}${short(now.scores[j])} / ${divisor} = ${short(now.scaled[j])}`;
   }
   if (stage === 3) return `${pair}may look: the score stays ${short(now.scaled[j])}`;
   if (stage === 4) {
@@ -391,12 +391,14 @@ function render({ model, el }) {
 
   chooser.onkeydown = (event) => {
     const moves = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
-    const position = model.get("position") + moves[event.key];
-    if (!(event.key in moves) || position < 0 || position >= chooser.childElementCount) return;
+    if (!(event.key in moves)) return;
     event.preventDefault();
+    const position = model.get("position") + moves[event.key];
+    if (position < 0 || position >= chooser.childElementCount) return;
     change({ position });
     chooser.children[position].focus();
   };
+  root.onkeydown = (event) => event.stopPropagation(); // the notebook would move on with the arrow keys
   heat.oninput = () => change({ temperature: Number((10 ** heat.value).toPrecision(3)) });
   causal.onchange = () => change({ causal: causal.checked });
 

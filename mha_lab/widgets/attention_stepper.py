@@ -9,7 +9,7 @@ import torch
 import traitlets
 
 from mha_lab.attention import attention
-from mha_lab.widgets._base import Explorer, allowed_cells, numbers, shown_words, words
+from mha_lab.widgets._base import Explorer, allowed_cells, numbers, plural, shown_words, words
 from mha_lab.widgets._picture import LINE, MUTED, Page, weight_colour
 
 MOST_TOKENS, MOST_WIDE = 32, 128
@@ -20,9 +20,9 @@ class AttentionStepper(Explorer):
 
         AttentionStepper(query, key, value, ["trophy", "suitcase", "it"], position=2, stage=1)
 
-    Every state is a trait, to be set or observed from Python: position (the token that looks), stage (1 to 5: how much is
-    uncovered), temperature (scores are divided by √K · temperature; 1 is attention as published), causal, and hovered
-    (the key whose arithmetic is written out, -1 for the one with the largest weight).
+    Every state is a trait, to be set or observed from Python: position (the token that looks), stage (1 to 5: how much
+    is uncovered), temperature (scores are divided by √K · temperature; 1 is attention as published), causal, and
+    hovered (the key whose arithmetic is written out, -1 for the one with the largest weight).
     """
 
     _esm = Path(__file__).with_suffix(".js")
@@ -67,8 +67,8 @@ class AttentionStepper(Explorer):
         tokens = words(tokens, n, "rows of query, key and value")
         if n > MOST_TOKENS or max(query.shape[1], value.shape[1]) > MOST_WIDE or 0 in (query.shape[1], value.shape[1]):
             raise ValueError(
-                f"{n} tokens of widths {query.shape[1]} and {value.shape[1]}: the stepper writes out 1 to {MOST_TOKENS} tokens "
-                f"of 1 to {MOST_WIDE} numbers."
+                f"{n} tokens of widths {query.shape[1]} and {value.shape[1]}: the stepper writes out "
+                f"1 to {MOST_TOKENS} tokens of 1 to {MOST_WIDE} numbers."
             )
         mask = allowed_cells(mask, n)
         super().__init__(
@@ -87,15 +87,12 @@ class AttentionStepper(Explorer):
 
     @property
     def stages(self) -> dict[str, np.ndarray]:
-        """What the browser shows, computed here: scores, scaled, allowed, weights (N,), terms (N, width), output (width,)."""
+        """What the browser shows, computed here: scores, scaled, allowed and weights (N,), terms (N, width), output."""
         n, row = len(self.tokens), self.position
-        query, key, value = (
-            np.frombuffer(data, np.float32).reshape(n, -1).astype(float)
-            for data in (self._query, self._key, self._value)
-        )
-        allowed = (
-            np.frombuffer(self._mask, np.uint8).reshape(n, n)[row].astype(bool) if self._mask else np.ones(n, bool)
-        )
+        sent = self._query, self._key, self._value
+        query, key, value = (np.frombuffer(data, np.float32).reshape(n, -1).astype(float) for data in sent)
+        mask = np.frombuffer(self._mask or bytes([1] * n * n), np.uint8).reshape(n, n)
+        allowed = mask[row].astype(bool)
         if self.causal:
             allowed = allowed & (np.arange(n) <= row)
         scale = 1 / (sqrt(self.d_head) * self.temperature)
@@ -116,9 +113,8 @@ class AttentionStepper(Explorer):
         return _draw(self)
 
     def __repr__(self):
-        return (
-            f"AttentionStepper({len(self.tokens)} tokens, d_head {self.d_head}; {self.tokens[self.position]!r} looks)"
-        )
+        looking = self.tokens[self.position]
+        return f"AttentionStepper({plural(len(self.tokens), 'token')}, d_head {self.d_head}; {looking!r} looks)"
 
     @traitlets.validate("position")
     def _position_exists(self, proposal):
@@ -187,12 +183,8 @@ def _draw(stepper: AttentionStepper) -> tuple[bytes, int]:
 
 
 def _short(number: float) -> str:
-    """As in the browser: few characters, a true minus sign."""
-    return (
-        f"{number:.2f}".rstrip("0").rstrip(".").replace("-", "−").replace("−0", "0")
-        if abs(number) < 0.005
-        else (f"{number:.3g}".replace("-", "−"))
-    )
+    """In few characters, with a true minus sign."""
+    return "0" if abs(number) < 5e-7 else f"{number:.3g}".replace("-", "−")
 
 
 def _vector(data: np.ndarray) -> str:

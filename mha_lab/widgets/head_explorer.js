@@ -357,6 +357,7 @@ function render({ model, el }) {
     const wordRoom = Math.min(84, Math.max(...now.words.map((word) => measure.measureText(word).width)));
     layout = arrange({ heads: now.heads, n: now.n, width, pinned: model.get("pinned"), wordRoom, unit });
     stage.style.height = `${layout.height}px`;
+    stage.dataset.places = JSON.stringify(layout.places.slice(0, 64)); // where a script or a test finds the maps
     drawMaps(sized(maps, width, layout.height), now, ink);
     drawMarks(now, ink);
     root.dataset.drawn = Number(root.dataset.drawn ?? 0) + 1;
@@ -741,6 +742,7 @@ function render({ model, el }) {
   stage.onpointerleave = () => change({ hovered: [] });
   stage.onclick = click;
   stage.onkeydown = press;
+  root.onkeydown = (event) => event.stopPropagation(); // the notebook would move on with the arrow keys
   stage.onfocus = () => ((focused = stage.matches(":focus-visible")), schedule());
   stage.onblur = () => ((focused = false), schedule());
 

@@ -15,7 +15,7 @@ HOW_TO_READ = "To type your own, install the model once with `make models`, then
 
 
 class HeadExplorer(Explorer):
-    """All heads as small multiples; point at a cell to read its weight, click a head to enlarge it, and another beside it.
+    """All heads as small multiples: point at a cell to read its weight, click a head to enlarge it, another beside it.
 
         HeadExplorer(recordings, layer=1)                      a trained model's heads; model= lets the learner type
         HeadExplorer.from_projection(query, key, tokens)       the head count moves, and the browser recuts the heads
@@ -69,7 +69,7 @@ class HeadExplorer(Explorer):
 
         recordings   one or more objects with .sentence, .tokens (N words) and .weights (layers, H, N, N), such as
                      pretrained.recorded() gives. Each sentence's weights are sent once, with 16 bits a weight.
-        model        an object whose .read(sentence) gives such a recording: what a learner types is then run through it.
+        model        an object whose .read(sentence) gives such a recording: what a learner types is run through it.
         how_to_read  what the text box says where there is no model.
         mask         (N, N) boolean, True = may attend, where all recordings have N tokens; other cells are hatched.
 
@@ -311,7 +311,8 @@ def _pack(recording, model_shape: tuple[int, int], mask=None) -> dict:
         layer, head, row = wrong[0]
         raise ValueError(
             f"layer {layer}, head {head}, row {row} is not attention: its smallest weight is "
-            f"{smallest[layer, head, row]:.3g} and its sum {sums[layer, head, row]:.3g}. Weights lie from 0 to 1, rows sum to 1."
+            f"{smallest[layer, head, row]:.3g} and its sum {sums[layer, head, row]:.3g}. "
+            "Weights lie from 0 to 1, and rows sum to 1."
         )
     if allowed is not None and weights[..., ~allowed].max(initial=0.0) > 0.001:
         raise ValueError(

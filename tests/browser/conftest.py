@@ -1,170 +1,10 @@
 """A real JupyterLab in a real Chromium, started once: `lab.show(code)` runs a cell and gives its output on the page."""
 
-import json
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 
-import nbformat
 import pytest
-from playwright.sync_api import Browser, Locator, Page
-
-REPOSITORY = Path(__file__).parents[2]
-SECONDS = 1000  # Playwright counts in milliseconds
-PATIENCE = 60 * SECONDS  # how long a condition may take on a busy machine before it is a failure
-SETTINGS = {
-    "@jupyterlab/apputils-extension/notification.jupyterlab-settings": {"fetchNews": "false", "checkForUpdates": False},
-    "@jupyterlab/apputils-extension/themes.jupyterlab-settings": {"adaptive-theme": False},
-}
-
-
-class Server:
-    """A JupyterLab of its own: a free port, no token, settings and files in a temporary folder."""
-
-    def __init__(self, folder: Path):
-        self.files = folder / "files"
-        settings = folder / "settings"
-        self.files.mkdir()
-        for name, content in SETTINGS.items():
-            path = settings / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(content))
-        with closing(socket.socket()) as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        options = [
-            f"--ServerApp.port={port}",
-            "--ServerApp.port_retries=0",
-            "--ServerApp.ip=127.0.0.1",
-            f"--ServerApp.root_dir={self.files}",
-            "--ServerApp.allow_root=True",
-            "--ServerApp.open_browser=False",
-            "--ServerApp.disable_check_xsrf=True",
-            "--IdentityProvider.token=",
-            "--LabApp.expose_app_in_browser=True",
-        ]
-        places = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
-        lab_places = {f"JUPYTERLAB_{name}_DIR": str(folder / name.lower()) for name in ("SETTINGS", "WORKSPACES")}
-        more = {"JUPYTER_PREFER_ENV_PATH": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
-        self.log = (folder / "jupyter.log").open("w+")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *options],
-            env={**os.environ, **places, **lab_places, **more},
-            cwd=self.files,
-            stdout=self.log,
-            stderr=subprocess.STDOUT,
-        )
-
-    def wait(self) -> None:
-        """Return when the server answers."""
-        deadline = time.monotonic() + PATIENCE / SECONDS
-        while self.process.poll() is None and time.monotonic() < deadline:
-            try:
-                urllib.request.urlopen(f"{self.url}/api/status", timeout=5).close()
-                return
-            except OSError:
-                time.sleep(0.1)
-        self.log.seek(0)
-        raise RuntimeError(f"JupyterLab did not start:\n{self.log.read()}")
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(timeout=30)
-        self.log.close()
-
-
-class Lab:
-    """The page of that JupyterLab, with one notebook open."""
-
-    def __init__(self, page: Page, server: Server):
-        self.page, self.server = page, server
-
-    def open(self, path: str) -> None:
-        """Open a notebook and wait for its kernel."""
-        self.page.goto(f"{self.server.url}/lab/tree/{path}?reset", timeout=PATIENCE)
-        self.page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.content?.model", timeout=PATIENCE)
-        self.page.evaluate(
-            """async () => {
-                const app = window.jupyterapp;
-                await app.restored;
-                await app.shell.currentWidget.context.ready;
-                await app.shell.currentWidget.sessionContext.ready;
-                if (!app.shell.leftCollapsed) await app.commands.execute('application:toggle-left-area');
-            }"""
-        )
-
-    def open_new(self, name: str) -> None:
-        """Open an empty notebook with a kernel of its own."""
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("")])
-        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-        nbformat.write(notebook, self.server.files / name)
-        self.open(name)
-
-    def show(self, code: str) -> Locator:
-        """Run `code` as the notebook's only cell and give the cell's output area. An error in it fails the test."""
-        self.page.evaluate(
-            """async (source) => {
-                const model = window.jupyterapp.shell.currentWidget.content.model.sharedModel;
-                model.transact(() => {
-                    model.deleteCellRange(0, model.cells.length);
-                    model.insertCells(0, [{ cell_type: 'code', source, metadata: {}, outputs: [] }]);
-                });
-            }""",
-            code,
-        )
-        self.run_all()
-        return self.page.locator(".jp-Notebook .jp-OutputArea").first
-
-    def run_all(self) -> None:
-        """Run every cell and wait for the last; an error in one fails the test."""
-        self.page.set_default_timeout(4 * PATIENCE)
-        self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
-        self.page.set_default_timeout(PATIENCE)
-        errors = [o for cell in self.cells() for o in cell.get("outputs", []) if o["output_type"] == "error"]
-        assert not errors, "\n".join(errors[0]["traceback"])
-
-    def cells(self) -> list[dict]:
-        """The notebook's cells with their outputs, as they are now."""
-        return self.page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.toJSON().cells")
-
-    def python(self, expression: str) -> object:
-        """The value of an expression in the notebook's kernel (something that JSON can carry)."""
-        text = self.page.evaluate(
-            """async (code) => {
-                const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
-                const future = kernel.requestExecute({ code, store_history: false });
-                let text = '';
-                future.onIOPub = (message) => {
-                    if (message.header.msg_type === 'stream') text += message.content.text;
-                    if (message.header.msg_type === 'error') text = message.content.traceback.join('\\n');
-                };
-                await future.done;
-                return text;
-            }""",
-            f"import json as _json\nprint(_json.dumps({expression}))",
-        )
-        try:
-            return json.loads(text)
-        except json.JSONDecodeError:
-            raise AssertionError(text) from None
-
-    def stop_kernel(self) -> None:
-        """Shut the kernel down for good."""
-        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
-
-    def theme(self, name: str) -> None:
-        """Change the theme ("JupyterLab Dark" or "JupyterLab Light") and wait until the page wears it."""
-        self.page.evaluate("(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", name)
-        self.page.wait_for_function(
-            "(theme) => document.body.dataset.jpThemeName === theme", arg=name, timeout=PATIENCE
-        )
+from live_lab import Lab, Server
+from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="session")
@@ -178,32 +18,25 @@ def server(tmp_path_factory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def session_page(browser: Browser) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
-    page.set_default_timeout(PATIENCE)
-    yield page
-    page.close()
-
-
-@pytest.fixture(scope="session")
-def session_lab(session_page: Page, server: Server) -> Lab:
-    """One notebook and one kernel for all tests that leave both as they were."""
-    lab = Lab(session_page, server)
-    lab.open_new("scratch.ipynb")
-    return lab
+def shared_lab(browser: Browser, server: Server) -> Iterator[Lab]:
+    lab = Lab(browser, server)
+    lab.open_new("shared.ipynb")
+    yield lab
+    lab.close()
 
 
 @pytest.fixture
-def lab(session_lab: Lab) -> Lab:
-    return session_lab
+def lab(shared_lab: Lab) -> Iterator[Lab]:
+    """One notebook and one kernel for all tests that leave both as they were."""
+    yield shared_lab
+    if shared_lab.page.evaluate("document.body.dataset.jpThemeLight") == "false":
+        shared_lab.theme("JupyterLab Light")
 
 
 @pytest.fixture
 def own_lab(browser: Browser, server: Server, request) -> Iterator[Lab]:
     """A page, a notebook and a kernel of the test's own, to be broken."""
-    page = browser.new_page(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
-    page.set_default_timeout(PATIENCE)
-    lab = Lab(page, server)
+    lab = Lab(browser, server)
     lab.open_new(f"{request.node.name}.ipynb")
     yield lab
-    page.close()
+    lab.close()

@@ -1,0 +1,312 @@
+"""HeadExplorer, driven as a learner drives it, in a real JupyterLab."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+SENTENCES = ["the cat saw the dog", "it was too big"]
+SETUP = f"""
+import numpy as np
+from types import SimpleNamespace
+from mha_lab.widgets import HeadExplorer
+
+def recording(sentence, seed=0):
+    n = len(sentence.split())
+    scores = np.random.default_rng(seed).normal(size=(3, 4, n, n)) * 2
+    weights = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    return SimpleNamespace(sentence=sentence, tokens=sentence.split(), weights=weights)
+
+class Model:
+    def read(self, sentence):
+        if len(sentence.split()) > 6:
+            raise ValueError("the sentence has 7 tokens, and the model takes at most 6: shorten it.")
+        return recording(sentence, 1)
+
+query, key = np.random.default_rng(0).normal(size=(2, 5, 24)).astype(np.float32)
+tokens = {SENTENCES[0].split()}
+"""
+RECORDED = SETUP + f"explorer = HeadExplorer([recording(s) for s in {SENTENCES}])\nexplorer"
+WITH_MODEL = SETUP + f"explorer = HeadExplorer([recording(s) for s in {SENTENCES}], model=Model())\nexplorer"
+PROJECTION = SETUP + "explorer = HeadExplorer.from_projection(query, key, tokens, num_heads=4)\nexplorer"
+
+
+class Explorer:
+    """The explorer on the page: its parts, and what is drawn."""
+
+    def __init__(self, lab, code):
+        self.lab, self.page = lab, lab.page
+        self.root = lab.show(code).locator(".mha-heads")
+        self.stage = self.root.locator(".mha-heads-stage")
+        self.readout = self.root.locator(".mha-heads-readout")
+        self.drawn()
+
+    def drawn(self):
+        """Wait until it has drawn."""
+        expect(self.root).to_have_attribute("data-drawn", re.compile("."))
+
+    def pixels(self, layer="first"):
+        """The drawn maps (layer "first") or the marks over them ("last"), to be compared."""
+        return getattr(self.stage.locator("canvas"), layer).evaluate("(canvas) => canvas.toDataURL()")
+
+    def changed(self, before):
+        """Wait until the maps look different from before, and give them."""
+        canvas = self.stage.locator("canvas").first.element_handle()
+        self.page.wait_for_function("([c, before]) => c.toDataURL() !== before", arg=[canvas, before])
+        return self.pixels()
+
+    def place(self, head, query=0, key=0):
+        """The middle of a cell of a head, on the page, as the explorer's own layout has it."""
+        self.stage.scroll_into_view_if_needed()
+        box = self.stage.bounding_box()
+        x, y = self.stage.evaluate(
+            """(stage, [head, query, key]) => {
+                const place = JSON.parse(stage.dataset.places)[head];
+                return [place.x + (key + 0.5) * place.cell, place.y + (query + 0.5) * place.cell];
+            }""",
+            [head, query, key],
+        )
+        return box["x"] + x, box["y"] + y
+
+    def point(self, head, query, key):
+        self.page.mouse.move(*self.place(head, query, key))
+
+    def click(self, head):
+        self.page.mouse.click(*self.place(head))
+
+    def value(self, expression):
+        return self.lab.python(f"explorer.{expression}")
+
+    def expect_python(self, expression, expected):
+        """Wait until Python's trait has followed the page."""
+        self.lab.expect_python(f"explorer.{expression}", expected)
+
+
+def test_hover_reads_head_words_and_weight(lab):
+    explorer = Explorer(lab, RECORDED)
+    explorer.point(3, 1, 4)
+    weight = explorer.value("weights[3, 1, 4].item()")
+    expect(explorer.readout).to_contain_text(f"head 3: cat → dog {weight:.2f}")
+    expect(explorer.readout).to_contain_text(f"{weight:.4f}")
+    explorer.expect_python("hovered", [3, 1, 4])
+    marks = explorer.pixels("last")
+    explorer.point(3, 0, 3)
+    expect(explorer.readout).to_contain_text("head 3: the₁ → the₂ ")
+    assert explorer.pixels("last") != marks
+    explorer.page.mouse.move(1, 1)
+    expect(explorer.readout).to_contain_text("Point at a cell")
+    explorer.expect_python("hovered", [])
+
+
+def test_layer_sentence_and_stretch_redraw_the_maps(lab):
+    explorer = Explorer(lab, RECORDED)
+    maps = explorer.pixels()
+    explorer.root.get_by_role("slider").press("ArrowRight")
+    explorer.expect_python("layer", 1)
+    maps = explorer.changed(maps)
+    explorer.root.get_by_role("combobox").select_option(SENTENCES[1])
+    explorer.expect_python("sentence", SENTENCES[1])
+    maps = explorer.changed(maps)
+    explorer.root.get_by_label("stretch").check()
+    explorer.expect_python("stretch", True)
+    explorer.changed(maps)
+    expect(explorer.root.locator(".mha-heads-scale")).to_contain_text("head's largest")
+
+
+def test_click_pins_two_heads_side_by_side_and_escape_puts_them_back(lab):
+    explorer = Explorer(lab, RECORDED)
+    overview = explorer.pixels()
+    explorer.click(2)
+    explorer.expect_python("pinned", [2])
+    one = explorer.changed(overview)
+    explorer.click(0)
+    explorer.expect_python("pinned", [2, 0])
+    two = explorer.changed(one)
+    explorer.click(2)
+    explorer.expect_python("pinned", [0])
+    explorer.changed(two)
+    explorer.stage.press("Escape")
+    explorer.expect_python("pinned", [])
+    explorer.page.mouse.move(1, 1)
+
+
+def test_keys_choose_and_pin_a_head_and_jupyterlab_keeps_its_own(lab):
+    explorer = Explorer(lab, RECORDED)
+    explorer.stage.focus()
+    for key, head in ("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1), ("End", 3), ("ArrowRight", 3), ("Home", 0):
+        explorer.stage.press(key)
+        explorer.expect_python("head", head)
+    explorer.stage.press("End")
+    explorer.stage.press("Enter")
+    explorer.expect_python("pinned", [3])
+    explorer.stage.press("b")  # in JupyterLab's command mode: a new cell below
+    explorer.stage.press("Escape")
+    explorer.expect_python("pinned", [])
+    assert len(lab.cells()) == 1
+
+
+def test_python_moves_the_page(lab):
+    explorer = Explorer(lab, RECORDED)
+    maps = explorer.pixels()
+    lab.python("explorer.set_trait('layer', 2)")
+    explorer.changed(maps)
+    expect(explorer.root.get_by_role("slider")).to_have_value("2")
+    lab.python("explorer.set_trait('hovered', [1, 0, 2])")
+    expect(explorer.readout).to_contain_text("head 1: the₁ → saw ")
+
+
+def test_a_typed_sentence_runs_through_the_model(lab):
+    explorer = Explorer(lab, WITH_MODEL)
+    maps = explorer.pixels()
+    box, button = explorer.root.get_by_role("textbox"), explorer.root.get_by_role("button")
+    box.fill("a quite new sentence")
+    button.click()
+    explorer.expect_python("sentence", "a quite new sentence")
+    explorer.changed(maps)
+    menu = explorer.root.get_by_role("combobox")
+    expect(menu).to_have_value("a quite new sentence")
+    expect(menu.locator("option")).to_have_text([*SENTENCES, "a quite new sentence"])
+    for typed, words in ("one two three four five six seven", "at most 6"), ("   ", "empty"):
+        box.fill(typed)
+        box.press("Enter")
+        expect(explorer.root.locator(".mha-heads-message")).to_contain_text(words)
+        expect(box).to_have_value(typed)
+    expect(menu).to_have_value("a quite new sentence")
+
+
+def test_without_a_model_the_box_says_how_to_get_one(lab):
+    explorer = Explorer(lab, RECORDED)
+    message, box = explorer.root.locator(".mha-heads-message"), explorer.root.get_by_role("textbox")
+    expect(message).to_contain_text("make models")
+    box.fill("my own words")
+    box.press("Enter")
+    expect(message).to_contain_text("make models")
+    expect(box).to_have_value("my own words")
+    box.fill(SENTENCES[1])
+    box.press("Enter")
+    explorer.expect_python("sentence", SENTENCES[1])
+
+
+def test_html_in_a_token_is_text(lab):
+    evil = "<img src=x onerror=window.hacked=1> <b>it</b>"
+    code = SETUP + f"r = recording('a b c')\nr.sentence, r.tokens = {evil!r}, {evil.split()[:3]!r}\nHeadExplorer([r])"
+    explorer = Explorer(lab, code)
+    explorer.point(0, 0, 2)
+    expect(explorer.readout).to_contain_text("<img → onerror=window.hacked=1>")
+    assert explorer.root.locator("img").count() == 0
+    assert explorer.page.evaluate("window.hacked") is None
+
+
+def test_head_count_moves_without_a_kernel(own_lab):
+    explorer = Explorer(own_lab, PROJECTION)
+    page, facts = own_lab.page, explorer.root.locator(".mha-heads-facts")
+    expect(facts).to_contain_text("d_head6")
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    own_lab.stop_kernel()
+    page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel")
+    slider = explorer.root.get_by_role("slider")
+    maps = explorer.pixels()
+    for heads, d_head, scores in (6, 4, 150), (8, 3, 200), (12, 2, 300), (24, 1, 600):
+        slider.press("ArrowRight")
+        maps = explorer.changed(maps)
+        for text in f"heads H{heads}", f"d_head{d_head}", f"stored scores{scores}", "parameters2,400":
+            expect(facts).to_contain_text(text)
+    explorer.root.get_by_label("causal mask").check()
+    maps = explorer.changed(maps)
+    explorer.point(20, 1, 4)
+    expect(explorer.readout).to_contain_text("head 20: cat → dog masked")
+    explorer.click(20)
+    explorer.changed(maps)
+    assert errors == []
+
+
+def test_an_unanswered_question_is_told_and_kept(own_lab):
+    explorer = Explorer(own_lab, WITH_MODEL)
+    own_lab.stop_kernel()
+    box = explorer.root.get_by_role("textbox")
+    box.fill("is anybody there")
+    box.press("Enter")
+    expect(explorer.root.locator(".mha-heads-message")).to_contain_text("kernel has not answered")
+    expect(box).to_have_value("is anybody there")
+
+
+def test_it_still_draws_when_scrolled_away_and_back(lab):
+    explorer = Explorer(lab, RECORDED)
+    maps = explorer.pixels()
+    lab.page.evaluate(
+        """() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.insertCells(1,
+            Array.from({ length: 60 }, () => ({ cell_type: 'markdown', source: '# far\\n\\naway', metadata: {} })))"""
+    )
+    scroll = """(last) => {
+        const notebook = window.jupyterapp.shell.currentWidget.content;
+        return notebook.scrollToItem(last ? notebook.widgets.length - 1 : 0);
+    }"""
+    lab.page.evaluate(scroll, True)
+    expect(explorer.stage).not_to_be_in_viewport()
+    lab.page.evaluate(scroll, False)
+    expect(explorer.stage).to_be_in_viewport()
+    assert explorer.pixels() == maps
+    explorer.point(1, 0, 1)
+    expect(explorer.readout).to_contain_text("head 1: the₁ → cat ")
+
+
+def test_two_explorers_of_one_page_keep_apart(lab):
+    lab.show(RECORDED + "\nfrom IPython.display import display\nother = HeadExplorer([recording('it was too big')])")
+    root = lab.show("display(explorer, other)").locator(".mha-heads")
+    expect(root).to_have_count(2)
+    layers = root.get_by_role("slider")
+    layers.nth(1).press("ArrowRight")
+    expect(layers.nth(1)).to_have_value("1")
+    expect(layers.nth(0)).to_have_value("0")
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_every_word_is_legible_in_both_themes(lab, theme):
+    lab.theme(theme)
+    explorer = Explorer(lab, PROJECTION)
+    contrast = explorer.root.evaluate(CONTRAST)
+    assert min(contrast.values()) >= 4.5, contrast
+    light = explorer.page.evaluate("document.body.dataset.jpThemeLight") == "true"
+    brightness = explorer.stage.locator("canvas").first.evaluate(WORD_BRIGHTNESS)
+    assert brightness < 100 if light else brightness > 155
+
+
+CONTRAST = """(root) => {
+    // WCAG 2 contrast of every text in the explorer with the first opaque background behind it.
+    const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
+    const luminance = (colour) => rgb(colour).slice(0, 3).map((c) => c / 255)
+        .map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+    const behind = (node) => {
+        for (let n = node; n; n = n.parentElement) {
+            const colour = getComputedStyle(n).backgroundColor;
+            if ((rgb(colour)[3] ?? 1) === 1) return colour;
+        }
+        return 'rgb(255, 255, 255)';
+    };
+    const found = {};
+    const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const node = walker.currentNode.parentElement;
+        if (!walker.currentNode.data.trim() || !node.offsetParent || node.disabled) continue;
+        const [a, b] = [luminance(getComputedStyle(node).color), luminance(behind(node))];
+        found[walker.currentNode.data.trim()] = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    }
+    return found;
+}"""
+
+WORD_BRIGHTNESS = """(canvas) => {
+    // The mean brightness, 0 to 255, of what is drawn left of the maps: the words.
+    const place = JSON.parse(canvas.parentElement.dataset.places)[0];
+    const scale = devicePixelRatio;
+    const box = [place.y, place.x - 6, place.side].map((length) => Math.floor(length * scale));
+    const { data } = canvas.getContext('2d').getImageData(0, box[0], box[1], box[2]);
+    let [sum, count] = [0, 0];
+    for (let i = 0; i < data.length; i += 4) {
+        if (data[i + 3] < 200) continue;
+        sum += (data[i] + data[i + 1] + data[i + 2]) / 3;
+        count += 1;
+    }
+    return sum / count;
+}"""

@@ -1,0 +1,186 @@
+"""The explorers' own mathematics, run in the browser and compared with PyTorch's. Needs no JupyterLab."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from matplotlib import colormaps
+
+from mha_lab import attention, causal_mask, split_heads
+from mha_lab.pretrained import recorded_projection
+from mha_lab.widgets import AttentionStepper
+from mha_lab.widgets import _base as base
+
+WIDGETS = Path(base.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def page(browser):
+    page = browser.new_page()
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def run(page):
+    """run(module, body, **data): what the body of a function returns that has the module's exports as `m`, and data."""
+
+    def run(module, body, **data):
+        code = (WIDGETS / f"{module}.js").read_text(encoding="utf-8")
+        return page.evaluate(
+            f"""async ([code, data]) => {{
+                const url = URL.createObjectURL(new Blob([code], {{ type: 'text/javascript' }}));
+                const m = await import(url);
+                {body}
+            }}""",
+            [code, data],
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("num_heads, causal", [(1, False), (12, False), (12, True), (48, True), (384, False)])
+def test_maps_equal_pytorchs_to_1e_6(run, num_heads, causal):
+    query, key, tokens = recorded_projection()
+    n, width = query.shape
+    q, k = (split_heads(x.double()[None], num_heads) for x in (query, key))
+    expected = attention(q, k, k, mask=causal_mask(n) if causal else None)[1][0]
+    maps = run(
+        "head_explorer",
+        """const floats = (name) => Float32Array.from(data[name]);
+        const allowed = m.allowedCells(data.n, null, data.causal);
+        return Array.from(m.headMaps(floats('query'), floats('key'), data.n, data.width, data.heads, allowed));""",
+        query=query.flatten().tolist(),
+        key=key.flatten().tolist(),
+        n=n,
+        width=width,
+        heads=num_heads,
+        causal=causal,
+    )
+    np.testing.assert_allclose(np.reshape(maps, expected.shape), expected, atol=1e-6, rtol=0)
+
+
+def test_a_row_that_may_see_nothing_is_zero_and_large_scores_do_not_overflow(run):
+    rows = run(
+        "head_explorer",
+        """return [m.softmax([1, 2], [0, 0]), m.softmax([1e4, 1e4 + 1]), m.softmax([5, 6, 7], [1, 0, 1])];""",
+    )
+    assert rows[0] == [0, 0]
+    np.testing.assert_allclose(rows[1], torch.tensor([0.0, 1.0]).double().softmax(0))
+    np.testing.assert_allclose(rows[2], [1 / (1 + np.e**2), 0, np.e**2 / (1 + np.e**2)])
+
+
+def test_sixteen_bit_weights_come_back(run):
+    weights = np.random.default_rng(0).integers(0, 65536, (3, 2, 4, 4))
+    layer = run(
+        "head_explorer",
+        "return Array.from(m.layerMaps(Uint16Array.from(data.w), 2, 2, 4))",
+        w=weights.flatten().tolist(),
+    )
+    np.testing.assert_allclose(np.reshape(layer, (2, 4, 4)), weights[2] / 65535, atol=1e-6)
+
+
+def test_colours_are_matplotlibs_cividis(run):
+    table = run("head_explorer", "return Array.from(m.colourTable(data.anchors))", anchors=base.CIVIDIS)
+    table = np.reshape(table, (256, 4))
+    assert np.abs(table[:, :3] - colormaps["cividis"](np.arange(256))[:, :3] * 255).max() <= 2
+    assert (table[:, 3] == 255).all()
+
+
+@pytest.mark.parametrize("module", ["head_explorer", "attention_stepper"])
+def test_repeated_words_are_numbered_and_white_space_shows(run, module):
+    tokens = ["the", "cat", "the", " a ", "", "\n", "</b>", "猫"]
+    shown = run(module, "return m.shownWords(data.tokens)", tokens=tokens)
+    assert shown == ["the₁", "cat", "the₂", "␣a␣", "∅", "↵", "</b>", "猫"]
+
+
+def test_divisors_pins_and_parameters(run):
+    facts = run(
+        "head_explorer",
+        """return {
+            divisors: m.divisors(384),
+            pins: [[], [1], [1, 2]].map((pinned) => m.togglePin(pinned, 3)).concat([m.togglePin([1, 3], 1)]),
+            parameters: [m.parameterCount(384, true), m.parameterCount(384, false)],
+        }""",
+    )
+    layer = torch.nn.MultiheadAttention(384, 12)
+    assert facts["divisors"] == [d for d in range(1, 385) if 384 % d == 0]
+    assert facts["pins"] == [[3], [1, 3], [1, 3], [3]]
+    assert facts["parameters"][0] == sum(p.numel() for p in layer.parameters())
+    assert facts["parameters"][1] == 4 * 384**2
+
+
+@pytest.mark.parametrize("width", [320, 1096])
+@pytest.mark.parametrize(
+    "heads, n, pinned", [(1, 3, []), (12, 15, []), (12, 15, [3, 8]), (64, 32, []), (384, 16, [200])]
+)
+def test_maps_stand_apart_inside_the_page(run, width, heads, n, pinned):
+    arranged = run(
+        "head_explorer",
+        """const arranged = m.arrange(data);
+        const lastRow = (p) => m.placeAt(arranged.places, data.n, p.x + p.cell / 2, p.y + p.side - p.cell / 2);
+        const { head, query, key } = arranged.places.map(lastRow).at(-1);
+        return { ...arranged, found: [head, query, key] };""",
+        width=width,
+        heads=heads,
+        n=n,
+        pinned=pinned,
+    )
+    places = arranged["places"]
+    assert [place["head"] for place in places] == [*range(heads), *pinned]
+    assert arranged["found"] == [places[-1]["head"], n - 1, 0], "a point finds its map and cell"
+    boxes = np.array([(p["x"], p["y"], p["x"] + p["side"], p["y"] + p["side"] + p["label"]) for p in places])
+    assert (boxes[:, :2] >= 0).all() and (boxes[:, 2:] <= [width, arranged["height"]]).all(), "a map leaves the page"
+    left, top, right, bottom = boxes.T[:, :, None]
+    apart = (left >= right.T) | (right <= left.T) | (top >= bottom.T) | (bottom <= top.T)
+    assert (apart | np.eye(len(boxes), dtype=bool)).all(), "two maps overlap"
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("temperature", [0.1, 1, 10])
+def test_the_steppers_stages_equal_pytorchs(run, causal, temperature):
+    query, key, value = np.random.default_rng(0).normal(size=(3, 5, 8)).astype(np.float32)
+    mask = np.random.default_rng(1).random((5, 5)) < 0.7
+    stepper = AttentionStepper(
+        query, key, value, list("abcde"), position=3, causal=causal, temperature=temperature, mask=mask
+    )
+    stages = run(
+        "attention_stepper",
+        """const [query, key, value] = data.rows.map((numbers) => Float32Array.from(numbers));
+        return m.stages({ query, key, value, n: 5, width: 8, valueWidth: 8, row: 3, ...data.state });""",
+        rows=[x.flatten().tolist() for x in (query, key, value)],
+        state={"causal": causal, "temperature": temperature, "mask": mask.flatten().astype(int).tolist()},
+    )
+    for name, expected in stepper.stages.items():
+        np.testing.assert_allclose(stages[name], expected, atol=1e-6, err_msg=name)
+    entropy = -sum(w * np.log(w) for w in stepper.stages["weights"] if w > 0)
+    assert stages["entropy"] == pytest.approx(entropy, abs=1e-6)
+
+
+def test_numbers_are_short_and_scales_end_at_round_ones(run):
+    short = run("attention_stepper", "return data.x.map(m.short)", x=[0, 4, -1.5, 0.6652, 16.98, -123.4, 54321, 1e-9])
+    assert short == ["0", "4", "−1.50", "0.67", "17.0", "−123", "5.4e+4", "0"]
+    ends = run("attention_stepper", "return data.x.map(m.roundUp)", x=[4, 16.98, 0.21, 1, 90])
+    assert ends == pytest.approx([4, 20, 0.3, 1, 100])
+
+
+def test_the_arithmetic_is_written_out(run):
+    said = run(
+        "attention_stepper",
+        """const query = Float32Array.from([0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, -1]);
+        const key = Float32Array.from([2, 0, 2, 0, 2, 2, 0, 0, 1, 0, 0, 1]);
+        const value = Float32Array.from([10, 0, 0, 10, 0, 0]);
+        const now = m.stages({ query, key, value, n: 3, width: 4, valueWidth: 2, row: 2 });
+        const words = ['trophy', 'suitcase', 'it'];
+        const [q, k, v] = [[1, 0, 1, -1], [2, 0, 2, 0], [10, 0]];
+        const facts = { q, k, v, j: 0, width: 4, temperature: 1, words, row: 2, now };
+        return [1, 2, 3, 4, 5].map((stage) => m.explain(stage, facts));""",
+    )
+    assert said == [
+        "it → trophy: q·k = 1·2 + 0·0 + 1·2 + (−1)·0 = 4",
+        "it → trophy: 4 / √4 = 2",
+        "it → trophy: may look: the score stays 2",
+        "it → trophy: e^2 / (e^2 + e^1 + e^0) = 7.39 / 11.1 = 0.665",
+        "it → trophy: 0.665 · [10, 0] = [6.65, 0]; these add up to the output",
+    ]

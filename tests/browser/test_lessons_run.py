@@ -1,0 +1,46 @@
+"""Every lesson, opened in JupyterLab and run from top to bottom: no error, and every explorer draws."""
+
+import re
+import shutil
+
+import pytest
+from live_lab import REPOSITORY, Lab
+from playwright.sync_api import expect
+
+LESSONS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
+EXPLORERS = {"HeadExplorer": ".mha-heads", "AttentionStepper": ".mha-step"}
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+@pytest.fixture
+def empty_lab(browser, server):
+    lab = Lab(browser, server)
+    yield lab
+    lab.close()
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=[lesson.stem for lesson in LESSONS])
+def test_a_lesson_runs_and_its_explorers_draw(empty_lab, lesson):
+    lab = empty_lab
+    shutil.copy(lesson, lab.server.files / lesson.name)
+    lab.open(lesson.name)
+    lab.run_all()
+
+    outputs = [output for cell in lab.cells() for output in cell.get("outputs", [])]
+    warnings = ["".join(output["text"]) for output in outputs if output.get("name") == "stderr"]
+    assert not warnings, warnings[0]
+    shown = ["".join(output["data"]["text/plain"]) for output in outputs if WIDGET in output.get("data", {})]
+    for name, selector in EXPLORERS.items():
+        explorers = lab.page.locator(selector)
+        expect(explorers).to_have_count(sum(text.startswith(name) for text in shown))
+        for explorer in explorers.all():
+            explorer.scroll_into_view_if_needed()
+            expect(explorer).to_have_attribute("data-drawn", re.compile("."))
+    for maps in lab.page.locator(".mha-heads canvas:first-child").all():
+        assert maps.evaluate(COLOURS) > 20, "an empty picture"
+
+
+COLOURS = """(canvas) => {
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    return new Set(new Uint32Array(data.buffer)).size;
+}"""
