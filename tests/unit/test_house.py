@@ -132,10 +132,11 @@ def requirements(name):
 
 
 REQUIREMENTS = sorted(path.name for path in ROOT.glob("requirements*.txt"))
+CUDA = {canonicalize_name(r.name): r for r in requirements("constraints-cuda.txt")}  # pinned where torch asks for them
 PINNED = {canonicalize_name(r.name): r for name in REQUIREMENTS for r in requirements(name)}
 
 
-@pytest.mark.parametrize("name", REQUIREMENTS)
+@pytest.mark.parametrize("name", [*REQUIREMENTS, "constraints-cuda.txt"])
 def test_every_requirement_is_pinned_exactly(name):
     loose = [str(r) for r in requirements(name) if not re.fullmatch(r"==[\w.]+", str(r.specifier))]
     assert requirements(name) and not loose
@@ -168,7 +169,7 @@ def wanted(requirement, platform):
 
 @pytest.mark.parametrize("platform", list(platforms()), ids=lambda p: f"{p['sys_platform']}-{p['python_version']}")
 def test_what_the_pinned_packages_need_is_pinned_too_on_every_platform(platform):
-    """But for what a package pins itself (torch its CUDA libraries) and what make models leaves out (--no-deps)."""
+    """But for what make models leaves out (--no-deps)."""
     optional = {canonicalize_name(r.name) for r in requirements("requirements-models.txt")}
     for name in {name for name, r in PINNED.items() if wanted(r, platform)} - optional:
         try:
@@ -176,8 +177,8 @@ def test_what_the_pinned_packages_need_is_pinned_too_on_every_platform(platform)
         except importlib.metadata.PackageNotFoundError:  # belongs to another platform
             continue
         for need in (Requirement(text) for text in needs):
-            if wanted(need, platform) and not str(need.specifier).startswith("=="):
-                pin = PINNED.get(canonicalize_name(need.name))
+            if wanted(need, platform):
+                pin = (CUDA | PINNED).get(canonicalize_name(need.name))
                 assert pin and wanted(pin, platform), f"{name} needs {need}"
                 assert need.specifier.contains(str(pin.specifier)[2:]), f"{name} needs {need}, pinned is {pin}"
 
