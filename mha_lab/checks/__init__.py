@@ -7,16 +7,20 @@ and the solution. `checks.split_heads` alone, or `checks.split_heads?`, tells th
 from mha_lab.checks.lesson00 import next_token_head, previous_token_head, where_it_looks
 from mha_lab.checks.lesson01 import causal_mask, masked_attention, one_query, temperature
 from mha_lab.checks.lesson02 import mended_pseudo_code, merge_heads, multi_head_scores, split_heads
+from mha_lab.checks.lesson03 import multi_head_attention, output_as_a_sum, repaired_mask
 
 __all__ = [
     "causal_mask",
     "masked_attention",
     "mended_pseudo_code",
     "merge_heads",
+    "multi_head_attention",
     "multi_head_scores",
     "next_token_head",
     "one_query",
+    "output_as_a_sum",
     "previous_token_head",
+    "repaired_mask",
     "split_heads",
     "temperature",
     "where_it_looks",

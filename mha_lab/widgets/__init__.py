@@ -2,6 +2,7 @@
 
 from mha_lab.widgets.attention_stepper import AttentionStepper
 from mha_lab.widgets.head_explorer import HeadExplorer
+from mha_lab.widgets.output_mixer import OutputMixer
 from mha_lab.widgets.true_or_false import TrueOrFalse
 
-__all__ = ["AttentionStepper", "HeadExplorer", "TrueOrFalse"]
+__all__ = ["AttentionStepper", "HeadExplorer", "OutputMixer", "TrueOrFalse"]

@@ -363,6 +363,157 @@ def _(Q, K, V, h):
     return (weights @ v).transpose(1, 2).flatten(2)
 
 
+# ------------------------------------------------------------------------------------------- 03: the whole layer
+
+
+def learners_layer(x, W_q, W_k, W_v, W_o, num_heads, mask, heads_of=lambda x, h: cut(x, h), **softmax):
+    """Every head's output (B, H, N, K) and weights, through PyTorch's functions."""
+    query, key, value = heads_of(x @ W_q, num_heads), heads_of(x @ W_k, num_heads), heads_of(x @ W_v, num_heads)
+    eye = torch.eye(x.shape[1]).expand(*query.shape[:3], -1)
+    heads = F.scaled_dot_product_attention(query, key, value, mask, **softmax)
+    return heads, F.scaled_dot_product_attention(query, key, eye, mask, **softmax)
+
+
+def learners_output(heads, W_o):
+    return torch.cat(list(heads.unbind(1)), -1) @ W_o
+
+
+@wrong("multi_head_attention", "without_w_o")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    heads, weights = learners_layer(x, W_q, W_k, W_v, W_o, num_heads, mask)
+    return torch.cat(list(heads.unbind(1)), -1), weights
+
+
+@wrong("multi_head_attention", "merged_without_transpose")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    heads, weights = learners_layer(x, W_q, W_k, W_v, W_o, num_heads, mask)
+    return heads.reshape(x.shape) @ W_o, weights
+
+
+@wrong("multi_head_attention", "split_with_a_plain_view")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    B, N, D = x.shape
+    plain = lambda x, h: x.view(B, h, N, D // h)  # noqa: E731
+    heads, weights = learners_layer(x, W_q, W_k, W_v, W_o, num_heads, mask, plain)
+    return learners_output(heads, W_o), weights
+
+
+@wrong("multi_head_attention", "scaled_by_d_model")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    heads, weights = learners_layer(x, W_q, W_k, W_v, W_o, num_heads, mask, scale=1 / math.sqrt(x.size(-1)))
+    return learners_output(heads, W_o), weights
+
+
+@wrong("multi_head_attention", "without_scale")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    heads, weights = learners_layer(x, W_q, W_k, W_v, W_o, num_heads, mask, scale=1.0)
+    return learners_output(heads, W_o), weights
+
+
+@wrong("multi_head_attention", "softmax_over_queries")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    query, key, value = (cut(x @ W, num_heads) for W in (W_q, W_k, W_v))
+    scores = torch.einsum("bhnk,bhsk->bhns", query, key) / math.sqrt(query.size(-1))
+    weights = torch.softmax(torch.where(mask, scores, -math.inf), dim=2)
+    return learners_output(weights @ value, W_o), weights
+
+
+@wrong("multi_head_attention", "mask_turned_round")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    query, key, value = (cut(x @ W, num_heads) for W in (W_q, W_k, W_v))
+    scores = query @ key.transpose(2, 3) / math.sqrt(query.size(-1))
+    weights = scores.masked_fill(mask, -math.inf).softmax(3)  # a row that may look everywhere becomes NaN
+    return learners_output(weights @ value, W_o), weights
+
+
+@wrong("multi_head_attention", "mask_forgotten")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    heads, weights = learners_layer(x, W_q, W_k, W_v, W_o, num_heads, None)
+    return learners_output(heads, W_o), weights
+
+
+@wrong("multi_head_attention", "matrices_transposed")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    query, key, value = (cut(F.linear(x, W), num_heads) for W in (W_q, W_k, W_v))
+    weights = F.softmax(torch.where(mask, query @ key.mT / math.sqrt(query.size(-1)), -math.inf), dim=-1)
+    return F.linear((weights @ value).transpose(1, 2).flatten(2), W_o), weights
+
+
+@wrong("multi_head_attention", "weights_averaged")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    heads, weights = learners_layer(x, W_q, W_k, W_v, W_o, num_heads, mask)
+    return learners_output(heads, W_o), weights.sum(1) / num_heads
+
+
+# ------------------------------------------------------------------------------------------- 03: W^O as a sum
+
+
+@wrong("output_as_a_sum", "the_sum_itself")
+def _(heads, W_o):
+    return torch.cat(list(heads.unbind(1)), -1) @ W_o
+
+
+@wrong("output_as_a_sum", "interleaved_rows")
+def _(heads, W_o):
+    H = heads.shape[1]
+    return torch.stack([heads[:, i] @ W_o[i::H] for i in range(H)], 1)
+
+
+@wrong("output_as_a_sum", "everybody_gets_the_first_rows")
+def _(heads, W_o):
+    return torch.einsum("bhnk,kd->bhnd", heads, W_o[: heads.size(-1)])
+
+
+@wrong("output_as_a_sum", "equal_shares")
+def _(heads, W_o):
+    H = heads.shape[1]
+    return torch.stack([torch.cat(list(heads.unbind(1)), -1) @ W_o] * H, 1) / H
+
+
+@wrong("output_as_a_sum", "heads_in_front")
+def _(heads, W_o):
+    H, K = heads.shape[1], heads.shape[3]
+    return torch.stack([heads[:, i] @ W_o[i * K : (i + 1) * K] for i in range(H)])
+
+
+# ---------------------------------------------------------------------------------------- 03: the inverted mask
+
+
+@wrong("repaired_mask", "both_must_forbid")
+def _(allowed, is_word):
+    return torch.logical_not(allowed)[None] & torch.logical_not(is_word).unsqueeze(1)
+
+
+@wrong("repaired_mask", "not_turned_round")
+def _(allowed, is_word):
+    return torch.logical_and(allowed[None], is_word[:, None, :])
+
+
+@wrong("repaired_mask", "only_allowed_turned_round")
+def _(allowed, is_word):
+    return torch.logical_or(~allowed, is_word.unsqueeze(1))
+
+
+@wrong("repaired_mask", "only_is_word_turned_round")
+def _(allowed, is_word):
+    return torch.logical_or(allowed, ~is_word.unsqueeze(1))
+
+
+@wrong("repaired_mask", "padding_forgotten")
+def _(allowed, is_word):
+    return torch.stack([~allowed for _ in is_word])
+
+
+@wrong("repaired_mask", "order_forgotten")
+def _(allowed, is_word):
+    return torch.stack([~words.expand(allowed.shape) for words in is_word])
+
+
+@wrong("repaired_mask", "zeros_and_minus_infinity")
+def _(allowed, is_word):
+    return torch.where(allowed & is_word[:, None], 0.0, -math.inf)
+
+
 # ------------------------------------------------------------------------------------------------- the promises
 
 
@@ -399,6 +550,12 @@ def test_the_solution_passes_as_it_is_shown(exercise):
         assert result.verdict == "passes on 5 shapes"
 
 
+def through_pytorchs_layer(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    layer = torch.nn.MultiheadAttention(x.shape[-1], num_heads, bias=False, batch_first=True)
+    layer.load_state_dict({"in_proj_weight": torch.cat([W_q, W_k, W_v], 1).T, "out_proj.weight": W_o.T})
+    return layer(x, x, x, attn_mask=~mask, average_attn_weights=False)
+
+
 OTHER_WAYS = {
     "one_query": lambda q, k, v: F.scaled_dot_product_attention(q[None], k, v)[0],
     "causal_mask": lambda n: np.tri(n, dtype=bool),
@@ -415,6 +572,9 @@ OTHER_WAYS = {
     "mended_pseudo_code": lambda Q, K, V, h: (
         F.scaled_dot_product_attention(cut(Q, h), cut(K, h), cut(V, h)).permute(0, 2, 1, 3).flatten(2)
     ),
+    "multi_head_attention": through_pytorchs_layer,
+    "output_as_a_sum": lambda heads, W_o: torch.einsum("bhnk,hkd->bhnd", heads, W_o.unflatten(0, (heads.shape[1], -1))),
+    "repaired_mask": lambda allowed, is_word: ~allowed[None] | ~is_word[:, None],
 }
 
 

@@ -1,0 +1,111 @@
+"""OutputMixer on a real page: heads switched by mouse and by keyboard, the sum growing, and no kernel needed."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from playwright.sync_api import expect
+from test_head_explorer import CONTRAST
+
+from mha_lab.widgets import OutputMixer
+
+MIXER = """
+import numpy as np
+from mha_lab.widgets import OutputMixer
+heads = np.array([[[9, 1], [0, 0]], [[5, 1], [2, 0]], [[1, 0], [0, 0]]])
+w_o = np.array([[1, 0, -1], [0, 0, 0], [0, 0, 1], [0, 0, 0], [0, 1, 0], [0, 0, 0]])
+mixer = OutputMixer(heads, w_o, ["it", "fit"], features=["size", "degree", "room"])
+mixer
+"""
+
+
+@pytest.fixture
+def root(lab):
+    root = lab.show(MIXER).locator(".mha-mix")
+    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    return root
+
+
+def sums(root):
+    return root.locator("tfoot tr").first.locator("td")
+
+
+def test_a_head_is_switched_off_by_mouse_and_on_by_keyboard(lab, root):
+    explanation, status = root.locator(".mha-mix-explanation"), root.locator(".mha-mix-status")
+    expect(sums(root)).to_have_text(["9", "1", "−4"])
+    expect(status).to_have_text("3 of 3 on: the sum is the output")
+    expect(explanation).to_have_text("room at it: −9 from head 0 + 5 from head 1 = −4")
+    head_1 = root.get_by_role("button", name="head 1")
+    head_1.click()
+    expect(head_1).to_have_attribute("aria-pressed", "false")
+    expect(sums(root)).to_have_text(["9", "1", "−9"])
+    expect(status).to_have_text("2 of 3 on: 51% of the output is missing")  # 5 / √(81 + 1 + 16)
+    expect(explanation).to_have_text("room at it: −9 from head 0 = −9")
+    assert lab.python("mixer.active") == [0, 2]
+    head_1.press("Space")  # in JupyterLab's command mode this would scroll the notebook
+    expect(sums(root)).to_have_text(["9", "1", "−4"])
+    expect(head_1).to_be_focused()
+
+
+def test_none_all_and_one_by_one(root):
+    status = root.locator(".mha-mix-status")
+    root.get_by_role("button", name="none").click()
+    expect(sums(root)).to_have_text(["0", "0", "0"])
+    expect(root.locator(".mha-mix-explanation")).to_contain_text("a sum of nothing is 0")
+    root.get_by_role("button", name="all", exact=True).click()
+    expect(status).to_contain_text("3 of 3 on")
+    root.get_by_role("button", name="add one by one").click()
+    for count in "1", "2":
+        expect(status).to_contain_text(f"{count} of 3 on")
+    expect(status).to_have_text("3 of 3 on: the sum is the output")
+    expect(root.get_by_role("button", name="add one by one")).to_be_visible()
+
+
+def test_a_word_is_chosen_by_arrow_keys_and_a_feature_by_pointing(lab, root):
+    words = root.get_by_role("radio")
+    words.nth(0).press("ArrowRight")
+    expect(words.nth(1)).to_be_focused()
+    expect(sums(root)).to_have_text(["0", "0", "2"])
+    assert lab.python("mixer.position") == 1
+    root.get_by_role("columnheader", name="degree").hover()
+    expect(root.locator(".mha-mix-explanation")).to_have_text("degree at fit: these heads add nothing here")
+
+
+def test_it_goes_on_without_a_kernel(own_lab):
+    root = own_lab.show(MIXER).locator(".mha-mix")
+    expect(sums(root)).to_have_text(["9", "1", "−4"])
+    own_lab.stop_kernel()
+    root.get_by_role("button", name="head 0").click()
+    expect(sums(root)).to_have_text(["0", "1", "5"])
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_every_word_is_legible_in_both_themes(lab, theme):
+    lab.theme(theme)
+    root = lab.show(MIXER).locator(".mha-mix")
+    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    contrast = root.evaluate(CONTRAST)
+    assert min(contrast.values()) >= 4.5, contrast
+
+
+def test_the_browser_computes_what_pytorch_computes(browser):
+    generator = torch.Generator().manual_seed(0)
+    heads, w_o = torch.randn(4, 5, 3, generator=generator), torch.randn(12, 7, generator=generator)
+    active = [0, 3]
+    mixer = OutputMixer(heads, w_o, list("abcde"), position=2, active=active)
+    page = browser.new_page()
+    found = page.evaluate(
+        """async ([code, heads, w_o, active]) => {
+            const m = await import(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })));
+            const [h, o] = [Float32Array.from(heads), Float32Array.from(w_o)];
+            return m.mix({ heads: h, wO: o, n: 5, H: 4, D: 7, row: 2, active });
+        }""",
+        [str(OutputMixer._esm), heads.flatten().tolist(), w_o.flatten().tolist(), active],
+    )
+    full = heads[:, 2].flatten() @ w_o
+    page.close()
+    np.testing.assert_allclose(found["full"], full, atol=1e-5)
+    np.testing.assert_allclose(found["sum"], heads[0, 2] @ w_o[:3] + heads[3, 2] @ w_o[9:], atol=1e-5)
+    np.testing.assert_allclose(found["shares"], mixer.mix["shares"], atol=1e-6)
+    assert abs(found["missing"] - mixer.mix["missing"]) < 1e-6
