@@ -5,6 +5,7 @@ Sizes use the letters of `mha_lab`: B batch, N queries, S keys (N unless given),
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 FRESH = 32 * 2**20
@@ -56,17 +57,19 @@ def explicit_peak_bytes(
     S: int | None = None,
     bytes_per_number: int = 4,
 ) -> int:
-    """Bytes allocated at the worst moment of a forward pass of `MultiHeadAttention` with need_weights, without gradients:
+    """Bytes allocated at the worst moment of a `MultiHeadAttention` forward with need_weights and without gradients:
     2·B·num_heads·N² + 3·B·N·d_model numbers from N = 3·d_head on.
 
-    That moment is the softmax, with scores and weights beside query, key and value. For fewer tokens it is the end, with
-    weights, query, key, value, the heads' outputs, their merged copy and the result. Ignored: parameters and x, which
-    were there before, and a mask, which adds two bytes for each of its entries (itself and its opposite)."""
+    That moment is the softmax: scores and weights beside query, key and value. For fewer tokens it is the end: weights,
+    query, key, value, the heads' outputs, their merged copy and the result; for few queries on many keys in a batch, a
+    product that copies its keys or values. Ignored: parameters and x, which were there before; a mask, which adds two
+    bytes for each of its entries (itself and its opposite); and that nothing is copied where d_head is 1."""
     S = N if S is None else S
-    _, kv_width = _widths(d_model, num_heads, num_kv_heads)
+    d_head, kv_width = _widths(d_model, num_heads, num_kv_heads)
     scores, x, kv = stored_scores(B, N, num_heads, S=S), B * N * d_model, B * S * kv_width
     merged = x if num_heads > 1 and N > 1 else 0  # otherwise the heads lie as W^O wants them
-    numbers = x + 2 * kv + max(2 * scores, scores + x + merged + x)
+    copied = kv if B > 1 and kv_width > d_head else 0  # heads of a batch that do not lie evenly spaced
+    numbers = x + 2 * kv + scores + max(scores, 2 * x + merged, x + copied)
     return numbers * bytes_per_number
 
 
@@ -113,18 +116,22 @@ def kv_cache_bytes(
 
 @dataclass(frozen=True)
 class Machine:
-    """Rates of one device with one number of threads, float32, as `measure.calibrate` finds them."""
+    """What one device takes, in float32 and with one number of threads, as `measure.calibrate` finds it."""
 
     name: str
     device: str
     threads: int
-    call_seconds: float  # one operation on almost nothing
-    flops_per_second: float  # a large matrix product
-    bytes_per_second: float  # a large elementwise operation, read and written
-    page_seconds: float  # first write to a fresh byte, beyond bytes_per_second
-    softmax_seconds: float  # a number that softmax goes over
-    products: tuple[tuple[int, int, float], ...] = ()  # (N, d_head, FLOP/s) of small matrix products
-    fused: tuple[tuple[int, int, float], ...] = ()  # (N, d_head, FLOP/s) of the fused kernel
+    flops_per_second: float
+    """A large matrix product."""
+    bytes_per_second: float
+    """Reading 64 MiB."""
+    page_seconds: float
+    """Beyond that, for each byte of a buffer that the system had to hand over (`FRESH`)."""
+    call_seconds: Mapping[str, float]
+    """A whole forward pass on almost nothing, by path: Python, checks, and one call after the other."""
+    step_seconds: Mapping[str, tuple[tuple[int, int, float], ...]]
+    """Rows (N, d_head, seconds for each score) of "QKᵀ", "scale", "softmax", "AV" and "attention" (the fused kernel),
+    and (N, d_model, seconds for each multiply-add) of "W". Small matrices are slower, number by number."""
 
 
 def predict(
@@ -138,9 +145,12 @@ def predict(
     S: int | None = None,
     path: str = "explicit",
 ) -> float:
-    """Seconds of one forward pass without gradients: the sum of `predict_steps`."""
+    """Seconds of one forward pass without gradients: the sum of `predict_steps`. A GPU computes while Python makes the
+    next calls: there the longer of the two counts."""
     steps = predict_steps(machine, B, N, d_model, num_heads, num_kv_heads, S=S, path=path)
-    return sum(steps.values())
+    calls = steps.pop("calls")
+    work = sum(steps.values())
+    return calls + work if machine.device == "cpu" else max(calls, work)
 
 
 def predict_steps(
@@ -154,31 +164,49 @@ def predict_steps(
     S: int | None = None,
     path: str = "explicit",
 ) -> dict[str, float]:
-    """Predicted seconds of each step of one forward pass in float32: the slower of computing and moving its bytes."""
+    """Predicted seconds of each step of one forward pass, and of the calls themselves.
+
+    A matrix product takes as long as its multiply-adds or its bytes, whichever is more (the roofline, Williams 2009); the
+    rate of the multiply-adds depends on the size of the matrices. Fresh memory pages come on top. Ignored: masks, dropout,
+    and which numbers a step still finds in the cache."""
     S = N if S is None else S
     sizes = B, N, d_model, num_heads, num_kv_heads
-    work, moved = flops(*sizes, S=S), traffic_bytes(*sizes, S=S, path=path)
-    d_head, _ = _widths(d_model, num_heads, num_kv_heads)
-    scores = stored_scores(B, N, num_heads, S=S)
-    compute = {name: work[name] / machine.flops_per_second for name in ("W^Q", "W^K", "W^V", "W^O")}
-    fresh = 4 * scores if 4 * scores >= FRESH else 0
-    if _is_explicit(path):
-        rate = _interpolate(machine.products, S, d_head)
-        compute |= {"QKᵀ": work["QKᵀ"] / rate, "AV": work["AV"] / rate, "softmax": scores * machine.softmax_seconds}
-    else:
-        compute["attention"] = (work["QKᵀ"] + work["AV"]) / _interpolate(machine.fused, S, d_head)
-        fresh = 0
-    seconds = {}
-    for name, size in moved.items():
-        seconds[name] = machine.call_seconds + max(compute.get(name, 0), size / machine.bytes_per_second)
-        if name in ("QKᵀ", "scale", "softmax"):
-            seconds[name] += fresh * machine.page_seconds
+    d_head, kv_width = _widths(d_model, num_heads, num_kv_heads)
+    x, kv, scores = B * N * d_model, B * S * kv_width, stored_scores(B, N, num_heads, S=S)
+    rows = {"W^Q": B * N, "W^K": B * S, "W^V": B * S, "W^O": B * N}
+    written = {"W^K": kv, "W^V": kv, "QKᵀ": scores, "scale": scores, "softmax": scores}  # all else: x
+    counted = flops(*sizes, S=S)
+    seconds = {"calls": machine.call_seconds[path]}
+    for step, moved in traffic_bytes(*sizes, S=S, path=path).items():
+        work = 0.0
+        if step in rows:
+            work = counted[step] / 2 * _at(machine.step_seconds["W"], rows[step], d_model)
+        elif step != "merge":
+            work = scores * _at(machine.step_seconds[step], math.sqrt(N * S), d_head)
+        if step not in ("scale", "softmax"):
+            work = max(work, moved / machine.bytes_per_second)
+        result = 4 * written.get(step, x)
+        seconds[step] = work + (result * machine.page_seconds if result >= FRESH else 0.0)
     return seconds
 
 
-def _interpolate(table, n, d_head):
-    """The rate of the nearest (N, d_head) of the table, in steps of doubling."""
-    return min(table, key=lambda row: abs(math.log2(row[0] / n)) + abs(math.log2(row[1] / d_head)))[2]
+def _at(table, n, width):
+    """Seconds at (n, width), between the rows of the table on logarithmic axes: n held within the table, width not."""
+    ns, widths = (sorted({row[axis] for row in table}) for axis in (0, 1))
+    logs = {row[:2]: math.log(row[2]) for row in table}
+    (n0, n1, a), (w0, w1, b) = _between(ns, min(max(n, ns[0]), ns[-1])), _between(widths, width)
+    narrow = (1 - a) * logs[n0, w0] + a * logs[n1, w0]
+    wide = (1 - a) * logs[n0, w1] + a * logs[n1, w1]
+    return math.exp((1 - b) * narrow + b * wide)
+
+
+def _between(marks, position):
+    """The two marks nearest to a position on either side, and how far it is from the first to the second."""
+    if len(marks) == 1:
+        return marks[0], marks[0], 0.0
+    i = next((i for i, mark in enumerate(marks[1:-1], 1) if mark >= position), len(marks) - 1)
+    low, high = marks[i - 1], marks[i]
+    return low, high, math.log(position / low) / math.log(high / low)
 
 
 def _widths(d_model, num_heads, num_kv_heads):

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from mha_lab.attention import MultiHeadAttention
 from mha_lab.cost import FRESH, Machine
 
 SAMPLE = 2e-4  # seconds: shorter calls are repeated within a sample until the clock reads at least this
@@ -69,8 +70,8 @@ def compare(
     The budget is for each candidate. Ratios: compare({"a": f, "b": g})["b"].ratio(…["a"])."""
     if repeats < 3:
         raise ValueError(f"repeats={repeats} gives no quartiles: take at least 3.")
+    deadline = time.perf_counter() + budget * len(candidates)
     runs = {name: _Sampler(fn, device) for name, fn in candidates.items()}
-    deadline = time.perf_counter() + budget * len(runs)
     for i in range(repeats):
         if i >= 3 and time.perf_counter() > deadline:
             break
@@ -83,15 +84,18 @@ class _Sampler:
     """Warms a callable up, then takes one sample at a time."""
 
     def __init__(self, fn, device=None):
-        self.fn, self.samples, self.loops = fn, [], 1
+        self.fn, self.samples, self.loops, self.brief = fn, [], 1, False
         self.device = torch.device(_device_of(fn()) if device is None else device)
         self.threads = torch.get_num_threads()
         alone = self.device.type == "cpu" and self.threads == 1 and sys.platform != "win32"
         self.clock = time.thread_time if alone else time.perf_counter
-        self.loops = max(1, math.ceil(SAMPLE / max(self.once(), 1e-9)))
+        each = min(self.once(), self.once())
+        self.loops, self.brief = max(1, math.ceil(SAMPLE / max(each, 1e-7))), each < 5e-3
 
     def once(self):
         """Seconds of one call, averaged over a sample."""
+        if self.brief:
+            self.fn()  # others ran since the last sample: it would mostly measure cold caches
         _synchronise(self.device)
         start = self.clock()
         for _ in range(self.loops):
@@ -135,7 +139,7 @@ def peak_memory(fn: Callable[[], object], *, device: str | None = None) -> int:
     """Bytes that `fn` has allocated at its worst moment, beyond what was allocated before; its result counts.
 
     fn runs twice, first to warm up. On a GPU this is PyTorch's count of what its allocator gave (max_memory_allocated).
-    On a CPU every storage that an operation makes for a tensor counts until it is freed. Scratch space within one kernel
+    On a CPU every storage that an operation makes for a tensor counts until it is freed. Scratch space within a kernel
     and buffers that are not torch's do not count."""
     device = torch.device(_device_of(fn()) if device is None else device)
     if device.type != "cpu":
@@ -196,35 +200,55 @@ def _in_words(size):
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
 
 
-def calibrate(seconds: float = 1.5, *, device: str | torch.device = "cpu") -> Machine:
-    """Rates of this machine with the present number of threads, from short probes that take `seconds` of wall time."""
-    device, threads = torch.device(device), torch.get_num_threads()
-    small = torch.ones(16, device=device)
-    large = torch.ones(1024, 1024, device=device)
-    fresh = 2 * FRESH // 4
-    table = [(n, k) for n in (64, 512) for k in (8, 64)]
+def calibrate(seconds: float = 1.2, *, device: str | torch.device = "cpu") -> Machine:
+    """What this machine takes with the present number of threads: the fastest of several runs of some 50 short probes.
 
-    def heads(n, k):
-        return torch.ones(1, max(1, 2**18 // n**2), n, k, device=device)
-
-    probes = {"call": lambda: small * 1, "matmul": lambda: large @ large, "stream": lambda: large * 1}
-    probes |= {"page": lambda: torch.ones(fresh, device=device), "softmax": lambda: large.softmax(-1)}
-    for n, k in table:
-        q = heads(n, k)
-        probes["product", n, k] = lambda q=q: q @ q.mT
-        probes["fused", n, k] = lambda q=q: F.scaled_dot_product_attention(q, q, q)
+    seconds  of wall time for all of them together, though each runs at least three times."""
+    device = torch.device(device)
+    steps = {
+        "QKᵀ": lambda scores, q: q @ q.mT,
+        "scale": lambda scores, q: scores * 0.5,
+        "softmax": lambda scores, q: scores.softmax(-1),
+        "AV": lambda scores, q: scores @ q,
+        "attention": lambda scores, q: F.scaled_dot_product_attention(q, q, q),
+        "W": lambda x, weight: F.linear(x, weight),
+    }
+    sizes, scores = ((32, 128, 512), 2**18) if device.type == "cpu" else ((128, 512, 2048), 2**22)
+    probes, units = {}, {}
+    for step, run in steps.items():
+        widths = {"scale": (1,), "softmax": (1,), "W": (128, 512)}.get(step, (4, 16, 128))
+        for n, width in [(1, 1), *((n, width) for n in sizes for width in widths)]:
+            heads = 1 if n == 1 else max(2, scores // n**2)
+            shapes = [(n, width), (width, width)] if step == "W" else [(1, heads, n, n), (1, heads, n, width)]
+            operands = [torch.ones(shape, device=device) for shape in shapes]
+            units[step, n, width] = n * width**2 if step == "W" else heads * n * n
+            probes[step, n, width] = lambda run=run, operands=operands: run(*operands)
+    large = torch.ones(FRESH // 4, device=device)
+    with torch.random.fork_rng(devices=[]):  # its weights leave everyone's random numbers as they were
+        tiny, token = MultiHeadAttention(2, 2).to(device), torch.ones(1, 2, 2, device=device)
+    probes |= {
+        "explicit": lambda: tiny(token, need_weights=True),
+        "fused": lambda: tiny(token),
+        "stream": lambda: large.sum(),
+        "fresh": lambda: torch.empty_like(large)[: FRESH // 32].fill_(1.0),  # only pages that are written to count
+        "used": lambda: large[: FRESH // 32].fill_(1.0),
+    }
+    torch.empty(FRESH - 2**20, dtype=torch.uint8)  # freed at once: from now on glibc keeps whatever is smaller (FRESH)
     with torch.no_grad():
-        t = {name: run.fastest for name, run in compare(probes, budget=seconds / len(probes), device=device).items()}
-    rate = 2 * large.nbytes / t["stream"]
+        taken = compare(probes, repeats=50, budget=seconds / len(probes), device=device)
+    t = {name: timing.fastest for name, timing in taken.items()}
+    rows = {step: [] for step in steps}
+    for (step, n, width), count in units.items():
+        if n > 1:  # a call on one number tells what the call itself takes
+            alone = max(t[step, n, width] - t[step, 1, 1], 0.1 * t[step, n, width])
+            rows[step].append((n, width, alone / count))
     return Machine(
-        name=platform.processor() or platform.machine(),
+        name=f"{platform.processor() or platform.machine()}, torch {torch.__version__}",
         device=str(device),
-        threads=threads,
-        call_seconds=t["call"],
-        flops_per_second=2 * 1024**3 / t["matmul"],
-        bytes_per_second=rate,
-        page_seconds=max(0.0, t["page"] / (4 * fresh) - 1 / rate) if device.type == "cpu" else 0.0,
-        softmax_seconds=t["softmax"] / large.numel(),
-        products=tuple((n, k, 2 * heads(n, k).shape[1] * n * n * k / t["product", n, k]) for n, k in table),
-        fused=tuple((n, k, 4 * heads(n, k).shape[1] * n * n * k / t["fused", n, k]) for n, k in table),
+        threads=torch.get_num_threads(),
+        flops_per_second=2 / min(each for *_, each in rows["W"]),
+        bytes_per_second=FRESH / t["stream"],
+        page_seconds=max(0.0, t["fresh"] - t["used"]) / (FRESH // 8),
+        call_seconds={path: t[path] for path in ("explicit", "fused")},
+        step_seconds={step: tuple(found) for step, found in rows.items()},
     )
