@@ -1,0 +1,303 @@
+"""Exercises of lesson 04: count a layer's parameters, its FLOPs, and the bytes of its scores."""
+
+from functools import partial
+
+from mha_lab.checks.engine import exercise
+
+# (B, N, S, d_model, num_heads, num_kv_heads): one plain sentence first, then a batch, other keys than queries, shared
+# keys and values, and all of it at once.
+SIZES = [
+    (1, 16, 16, 64, 4, 4),
+    (3, 10, 10, 48, 6, 6),
+    (1, 5, 12, 40, 8, 8),
+    (2, 7, 7, 96, 12, 3),
+    (5, 9, 13, 72, 6, 2),
+]
+
+
+def _gap(yours, target, *_):
+    """Both numbers, and how many times the target yours is: a forgotten factor shows at once."""
+    if yours.shape != target.shape:
+        return f"yours has shape {yours.shape}, and one number was asked for."
+    mine, right = yours.item(), target.item()
+    if abs(mine - right) <= 1e-9 * right:
+        return None
+    return f"yours is {mine:,.10g}, the target {right:,}: yours is {mine / right:.4g} times the target."
+
+
+def counted(**fields):
+    """An exercise that returns one whole number, and has to be right to the last digit."""
+    return exercise(parts={"number": ()}, rtol=1e-9, gap=_gap, **fields)
+
+
+# ----------------------------------------------------------------------------------------------------- parameters
+
+
+@counted(
+    stars=1,
+    minutes=5,
+    hint="Write down the shape of each of the four matrices first. Only two of them get narrower when keys and values "
+    "are shared: d_model × (num_kv_heads · d_head). A bias has one number for each output of its matrix.",
+    then="The head count divided d_model and multiplied d_head: it left no trace.",
+    cases=lambda: [(d_model, H, G) for _, _, _, d_model, H, G in SIZES],
+)
+def count_parameters(d_model, num_heads, num_kv_heads):
+    """Numbers that a layer learns: W^Q, W^K, W^V, W^O and a bias for each of their outputs.
+    There may be fewer heads of keys and values, num_kv_heads, than heads of queries, num_heads."""
+    d_head = d_model // num_heads
+    kv_width = num_kv_heads * d_head
+    matrices = 2 * d_model * d_model + 2 * d_model * kv_width
+    biases = 2 * d_model + 2 * kv_width
+    return matrices + biases
+
+
+def _parameters(d_model, kv_width, *, bias=1, out=1):
+    return (1 + out) * d_model * (d_model + bias) + 2 * kv_width * (d_model + bias)
+
+
+def _kv_width(d_model, num_heads, num_kv_heads):
+    return d_model // num_heads * num_kv_heads
+
+
+def full_matrices_for_each_head(d_model, num_heads, num_kv_heads, *, bias, shared):
+    matrix = d_model * (d_model + bias)
+    return 2 * num_heads * matrix + 2 * (num_kv_heads if shared else num_heads) * matrix
+
+
+for _bias in (1, 0):
+    for _shared in (True, False):
+        count_parameters.mistake(
+            "You count num_heads times too many: each head got matrices of d_model × d_model. How wide is one head's "
+            "matrix, and how wide are all of them side by side?"
+        )(partial(full_matrices_for_each_head, bias=_bias, shared=_shared))
+
+
+@count_parameters.mistake(
+    "One matrix is missing: three make queries, keys and values. Which fourth one puts the heads together, and what "
+    "is its shape?"
+)
+def w_o_forgotten(d_model, num_heads, num_kv_heads):
+    return _parameters(d_model, _kv_width(d_model, num_heads, num_kv_heads), out=0)
+
+
+@count_parameters.mistake(
+    "The matrices are right and their biases are missing. `nn.Linear(d_model, width)` learns one more vector: how long?"
+)
+def biases_forgotten(d_model, num_heads, num_kv_heads):
+    return _parameters(d_model, _kv_width(d_model, num_heads, num_kv_heads), bias=0)
+
+
+@count_parameters.mistake(
+    "Right wherever every head has keys of its own. With num_kv_heads below num_heads, how many columns do W^K and W^V "
+    "have left?"
+)
+def sharing_ignored(d_model, num_heads, num_kv_heads):
+    return _parameters(d_model, d_model)
+
+
+@count_parameters.mistake(
+    "You share *all* matrices. W^Q still makes a query for each of num_heads heads: which two of the four are shared?"
+)
+def queries_shared_too(d_model, num_heads, num_kv_heads):
+    kv_width = _kv_width(d_model, num_heads, num_kv_heads)
+    return d_model * (d_model + 1) + 3 * kv_width * (d_model + 1)
+
+
+@count_parameters.mistake(
+    "That is 4·d_model², the textbook's formula. It has neither biases nor shared keys: which terms does each add?"
+)
+def the_textbooks_formula(d_model, num_heads, num_kv_heads):
+    return 4 * d_model * d_model
+
+
+@count_parameters.mistake(
+    "You count one head. num_heads of them stand side by side in W^Q: what is missing as a factor, and where?"
+)
+def one_head_only(d_model, num_heads, num_kv_heads):
+    d_head = d_model // num_heads
+    return 3 * d_head * (d_model + 1) + d_model * (d_model + 1)
+
+
+# ---------------------------------------------------------------------------------------------------------- FLOPs
+
+
+@counted(
+    stars=2,
+    minutes=10,
+    hint="Six products. For each write (rows × inner) @ (inner × columns): it costs 2 · rows · inner · columns. "
+    "Queries have N rows, keys and values S. Then times B. A head's scores are (N × d_head) @ (d_head × S), and there "
+    "are num_heads of them.",
+    then="num_heads · d_head is d_model again: in the two products of attention, too, the head count cancels.",
+    cases=lambda: list(SIZES),
+)
+def count_flops(B, N, S, d_model, num_heads, num_kv_heads):
+    """FLOPs of the six matrix products of one forward pass, a multiply-add as 2.
+    B times N queries look at S keys; keys and values are made from the S tokens."""
+    d_head = d_model // num_heads
+    kv_width = num_kv_heads * d_head
+    w_q_and_w_o = 2 * (2 * N * d_model * d_model)
+    w_k_and_w_v = 2 * (2 * S * d_model * kv_width)
+    qk_and_av = 2 * (2 * num_heads * N * d_head * S)
+    return B * (w_q_and_w_o + w_k_and_w_v + qk_and_av)
+
+
+def _flops(B, N, S, d_model, num_heads, num_kv_heads, *, add=2, out=1, scores=1, values=1, S_of_kv=None, kv_width=None):
+    """The count with one thing changed."""
+    kv_width = _kv_width(d_model, num_heads, num_kv_heads) if kv_width is None else kv_width
+    projections = (1 + out) * N * d_model * d_model + 2 * (S_of_kv or S) * d_model * kv_width
+    return add * B * (projections + (scores + values) * N * S * d_model)
+
+
+@count_flops.mistake(
+    "Exactly half: you count a multiplication and the addition that follows it as one. Hardware data sheets and "
+    "torch's counter count two; what does each term become?"
+)
+def multiply_add_as_one(*sizes):
+    return _flops(*sizes, add=1)
+
+
+@count_flops.mistake(
+    "You see what a counter sees that adds up the layers: the four projections. Which two products in attention belong "
+    "to no layer, because they multiply activations by activations?"
+)
+def blind_as_hooks(*sizes):
+    return _flops(*sizes, scores=0, values=0)
+
+
+@count_flops.mistake(
+    "That is attention alone, the O(n²·d) of the textbooks. Who made the queries, keys and values, and who mixes the "
+    "heads?"
+)
+def attention_alone(B, N, S, d_model, num_heads, num_kv_heads):
+    return 4 * B * N * S * d_model
+
+
+@count_flops.mistake("One product is missing, of N · d_model · d_model multiply-adds. What happens to the heads last?")
+def w_o_not_counted(*sizes):
+    return _flops(*sizes, out=0)
+
+
+@count_flops.mistake(
+    "One of the two products of attention is missing. The scores are one; what multiplies the values by the weights?"
+)
+def values_not_weighted(*sizes):
+    return _flops(*sizes, values=0)
+
+
+@count_flops.mistake(
+    "Your attention costs num_heads times too much: each head's dot products ran over d_model numbers. Over how many "
+    "does one head's q·k run?"
+)
+def full_width_for_each_head(B, N, S, d_model, num_heads, num_kv_heads):
+    return _flops(B, N, S, d_model, num_heads, num_kv_heads, scores=num_heads, values=num_heads)
+
+
+@count_flops.mistake("Right for one sentence. What does a batch of B of them change?")
+def batch_forgotten(B, *sizes):
+    return _flops(1, *sizes)
+
+
+@count_flops.mistake(
+    "Right where there are as many keys as queries. From how many tokens are keys and values made: N or S?"
+)
+def keys_counted_as_queries(B, N, S, *sizes):
+    return _flops(B, N, S, *sizes, S_of_kv=N)
+
+
+@count_flops.mistake(
+    "You used N for the keys too: N² scores. There are S keys and N queries; how many scores are there, and which of "
+    "the projections run over S tokens?"
+)
+def every_n_alike(B, N, S, *sizes):
+    return _flops(B, N, N, *sizes)
+
+
+@count_flops.mistake(
+    "Right wherever every head has keys of its own. With fewer K/V heads W^K and W^V have fewer columns: how many?"
+)
+def narrow_keys_ignored(B, N, S, d_model, num_heads, num_kv_heads):
+    return _flops(B, N, S, d_model, num_heads, num_kv_heads, kv_width=d_model)
+
+
+@count_flops.mistake(
+    "You let sharing shrink the attention itself. Each of num_heads queries still meets every key, its own or a shared "
+    "one: which head count belongs in QKᵀ?"
+)
+def sharing_saves_products(B, N, S, d_model, num_heads, num_kv_heads):
+    shared = num_kv_heads / num_heads
+    return _flops(B, N, S, d_model, num_heads, num_kv_heads, scores=shared, values=shared)
+
+
+# --------------------------------------------------------------------------------------------------------- scores
+
+
+@counted(
+    stars=1,
+    minutes=5,
+    hint="Scores have the shape (B, H, N, S), and weights the same. Softmax reads the first and writes the second, so "
+    "there is a moment when both exist. A float32 number takes 4 bytes.",
+    then="This is what the fused kernel never stores, and the one place where the head count stands as a factor.",
+    cases=lambda: [(B, N, S, H, G) for B, N, S, _, H, G in SIZES],
+)
+def peak_scores(B, N, S, num_heads, num_kv_heads):
+    """Bytes of scores and weights, in float32, that the explicit path holds at its worst moment:
+    while softmax reads the one and writes the other."""
+    scores = B * num_heads * N * S
+    return 2 * scores * 4
+
+
+def _bytes(B, N, S, heads, tensors=2, width=4):
+    return tensors * B * heads * N * S * width
+
+
+@peak_scores.mistake(
+    "Exactly half: one tensor of this shape in 4-byte numbers, or two in 2-byte ones. Softmax reads the scores while "
+    "it writes the weights, in float32: how many bytes is that?"
+)
+def one_tensor(B, N, S, num_heads, num_kv_heads):
+    return _bytes(B, N, S, num_heads, tensors=1)
+
+
+@peak_scores.mistake("You counted numbers, and bytes were asked for. How many bytes does a float32 take?")
+def numbers_for_bytes(B, N, S, num_heads, num_kv_heads):
+    return _bytes(B, N, S, num_heads, width=1)
+
+
+@peak_scores.mistake(
+    "You counted the numbers of one tensor. How many bytes does a float32 take, and how many tensors of this shape "
+    "does softmax need at once?"
+)
+def numbers_of_one_tensor(B, N, S, num_heads, num_kv_heads):
+    return _bytes(B, N, S, num_heads, tensors=1, width=1)
+
+
+@peak_scores.mistake(
+    "Right wherever every head has keys of its own. Two query heads that share their keys still ask different "
+    "questions: may they share a map of scores?"
+)
+def maps_shared(B, N, S, num_heads, num_kv_heads):
+    return _bytes(B, N, S, num_kv_heads)
+
+
+@peak_scores.mistake(
+    "You have one map for all heads. What does each head have of its own, although d_model is cut between them?"
+)
+def one_map_for_all_heads(B, N, S, num_heads, num_kv_heads):
+    return _bytes(B, N, S, 1)
+
+
+def _square(B, N, S, num_heads, num_kv_heads, side):
+    side = N if side == "N" else S
+    return _bytes(B, side, side, num_heads)
+
+
+for _side in "NS":
+    peak_scores.mistake(
+        "Your maps are square. A row is a query and a column is a key: how many of each are there in N queries on S "
+        "keys?"
+    )(partial(_square, side=_side))
+
+
+@peak_scores.mistake("Right for one sentence. How many maps does a batch of B have?")
+def one_sentence(B, N, S, num_heads, num_kv_heads):
+    return _bytes(1, N, S, num_heads)
