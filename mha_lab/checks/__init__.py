@@ -8,9 +8,16 @@ from mha_lab.checks.lesson00 import next_token_head, previous_token_head, where_
 from mha_lab.checks.lesson01 import causal_mask, masked_attention, one_query, temperature
 from mha_lab.checks.lesson02 import mended_pseudo_code, merge_heads, multi_head_scores, split_heads
 from mha_lab.checks.lesson03 import multi_head_attention, output_as_a_sum, repaired_mask
+from mha_lab.checks.lesson04 import count_flops, count_parameters, peak_scores
+from mha_lab.checks.lesson05 import cache_bytes, decode_step, grouped_attention
 
 __all__ = [
+    "cache_bytes",
     "causal_mask",
+    "count_flops",
+    "count_parameters",
+    "decode_step",
+    "grouped_attention",
     "masked_attention",
     "mended_pseudo_code",
     "merge_heads",
@@ -19,6 +26,7 @@ __all__ = [
     "next_token_head",
     "one_query",
     "output_as_a_sum",
+    "peak_scores",
     "previous_token_head",
     "repaired_mask",
     "split_heads",

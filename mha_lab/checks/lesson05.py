@@ -1,0 +1,347 @@
+"""Exercises of lesson 05: shared keys and values, the bytes of a cache, one decoding step."""
+
+import torch
+
+from mha_lab.checks.engine import exercise, seeded
+
+# (B, N, S, H, G, K). The last two are MHA and MQA; the others tell one order of sharing from another.
+SIZES = [(2, 3, 5, 4, 2, 3), (1, 1, 4, 6, 2, 4), (2, 2, 3, 6, 3, 2), (1, 4, 4, 3, 3, 5), (2, 2, 4, 4, 1, 3)]
+
+
+def _grouped_cases():
+    return [
+        tuple(seeded(seed, (B, H, N, K), (B, G, S, K), (B, G, S, K))) for seed, (B, N, S, H, G, K) in enumerate(SIZES)
+    ]
+
+
+@exercise(
+    stars=2,
+    minutes=15,
+    hint="Short: `key.repeat_interleave(H // G, dim=1)` gives every query head its key head, and the same for "
+    "value; the rest is lesson 01. Without a copy: `query.reshape(B, G, H // G * N, K)` lets a group's queries "
+    "stand as more rows of one head; attend, then `view(B, H, N, K)`.",
+    then="Now compare the two ways: the fold reads the shared keys as they lie, and the repetition writes every one of "
+    "them H / G times first. A decoder pays for that at every token.",
+    cases=_grouped_cases,
+    parts={"output": ("batch", "head", "query", "feature")},
+)
+def grouped_attention(query, key, value):
+    """query (B, H, N, K), key and value (B, G, S, K), G divides H → output (B, H, N, K): query heads
+    0 … H/G − 1 use key/value head 0, the next H/G use head 1, and so on."""
+    B, H, N, K = query.shape
+    G = key.shape[1]
+    rows = query.reshape(B, G, H // G * N, K)  # a group's query heads become rows of one head
+    weights = (rows @ key.mT / K**0.5).softmax(dim=-1)
+    return (weights @ value).view(B, H, N, K)
+
+
+def _attend(query, key, value, *, scale=None, axis=-1):
+    scale = query.shape[-1] ** 0.5 if scale is None else scale
+    return (query @ key.mT / scale).softmax(axis) @ value
+
+
+def _neighbours(x, query):
+    return x.repeat_interleave(query.shape[1] // x.shape[1], dim=1)
+
+
+def _in_turn(x, query):
+    return x.repeat(1, query.shape[1] // x.shape[1], 1, 1)
+
+
+@grouped_attention.mistake(
+    "Your heads take turns: query head 0 uses key/value head 0, query head 1 uses head 1, and so on from the "
+    "start again. That is what `repeat` does, and a fold into (H / G, G). Which heads should be neighbours in "
+    "one group?"
+)
+def repeated_in_turn(query, key, value):
+    return _attend(query, _in_turn(key, query), _in_turn(value, query))
+
+
+@grouped_attention.mistake(
+    "Your keys are shared by neighbours and your values in turn, so a head looks in one place and fetches from "
+    "another. Which of your two lines is different from the other?"
+)
+def values_repeated_in_turn(query, key, value):
+    return _attend(query, _neighbours(key, query), _in_turn(value, query))
+
+
+@grouped_attention.mistake(
+    "Your values are shared by neighbours and your keys in turn, so a head looks with the wrong keys. Which of "
+    "your two lines is different from the other?"
+)
+def keys_repeated_in_turn(query, key, value):
+    return _attend(query, _in_turn(key, query), _neighbours(value, query))
+
+
+@grouped_attention.mistake(
+    "All your query heads use key/value head 0: that is multi-query attention. Where did the other G − 1 heads go?"
+)
+def first_head_for_all(query, key, value):
+    return _attend(query, key[:, :1], value[:, :1])
+
+
+@grouped_attention.mistake(
+    "Your key and value heads were averaged into one. G of them are there to be told apart: which query heads "
+    "share which?"
+)
+def averaged_over_heads(query, key, value):
+    return _attend(query, key.mean(1, keepdim=True), value.mean(1, keepdim=True))
+
+
+@grouped_attention.mistake(
+    "You have G outputs, one for each group: the queries of a group were averaged. It is the keys and values that are "
+    "shared. How many queries does a group keep?"
+)
+def queries_averaged(query, key, value):
+    return _attend(query.unflatten(1, (key.shape[1], -1)).mean(2), key, value)
+
+
+@grouped_attention.mistake(
+    "The numbers are right and still folded: (B, G, H/G · N, K). What turns the rows of a group back into its heads?"
+)
+def not_unfolded(query, key, value):
+    return _attend(query.reshape(query.shape[0], key.shape[1], -1, query.shape[-1]), key, value)
+
+
+@grouped_attention.mistake(
+    "The sharing is right and the scores were not scaled. By what does one head divide, however many heads "
+    "share its keys?"
+)
+def grouped_without_scale(query, key, value):
+    return _attend(query, _neighbours(key, query), _neighbours(value, query), scale=1)
+
+
+@grouped_attention.mistake(
+    "The sharing is right and the scale is too large: it is the root of all heads' width together. How many "
+    "products does one head's dot product sum?"
+)
+def grouped_scaled_by_d_model(query, key, value):
+    wide = (query.shape[1] * query.shape[-1]) ** 0.5
+    return _attend(query, _neighbours(key, query), _neighbours(value, query), scale=wide)
+
+
+@grouped_attention.mistake(
+    "The sharing is right, and softmax ran over the queries: each key hands out 1. Which axis of the scores (B, "
+    "H, N, S) holds the keys?"
+)
+def grouped_softmax_over_queries(query, key, value):
+    return _attend(query, _neighbours(key, query), _neighbours(value, query), axis=-2)
+
+
+def _byte_cases():
+    return [  # batch, tokens, layers, num_heads, num_kv_heads, d_head, bytes_per_number
+        (1, 8192, 32, 32, 8, 128, 2),  # Llama-3-8B
+        (1, 1024, 12, 12, 12, 64, 2),  # GPT-2 small
+        (4, 2048, 30, 9, 3, 64, 4),  # SmolLM2-135M
+        (3, 100, 5, 16, 1, 7, 1),
+        (2, 6, 2, 4, 2, 3, 2),  # small enough to count on paper
+    ]
+
+
+def _bytes_gap(yours, target, *_):
+    if yours.size != 1:
+        return f"yours has shape {yours.shape}, and one number was asked for."
+    found, right = yours.item(), target.item()
+    if found == right:
+        return None
+    times = found / right
+    share = f"{times:.4g} times" if times >= 1 else f"1/{1 / times:.4g} of" if found > 0 else "not"
+    return f"yours is {found:,.12g} bytes, which is {share} the target, {right:,} bytes."
+
+
+@exercise(
+    stars=1,
+    minutes=5,
+    hint="How many vectors does one token leave behind in one layer? How many numbers has such a vector? Multiply by "
+    "everything there is several of.",
+    then="Queries leave nothing behind, so their heads do not appear. That is the whole idea of sharing.",
+    cases=_byte_cases,
+    parts={"bytes": ()},
+    gap=_bytes_gap,
+    rtol=1e-9,
+)
+def cache_bytes(batch, tokens, layers, num_heads, num_kv_heads, d_head, bytes_per_number):
+    """Whole numbers → the bytes of all keys and values that a decoder keeps for `batch` texts of `tokens` tokens."""
+    return 2 * batch * tokens * layers * num_kv_heads * d_head * bytes_per_number
+
+
+def _bytes(case, **changed):
+    names = ("batch", "tokens", "layers", "num_heads", "num_kv_heads", "d_head", "bytes_per_number")
+    return cache_bytes.solution(**(dict(zip(names, case, strict=True)) | changed))
+
+
+@cache_bytes.mistake(
+    "Yours is half of it: one vector for each token, head and layer. What is kept beside the key, so that the "
+    "token can hand something over?"
+)
+def values_forgotten(*case):
+    return _bytes(case) // 2
+
+
+@cache_bytes.mistake(
+    "You counted query heads. How many heads do the *keys and values* have, and is any old query needed again?"
+)
+def query_heads_counted(*case):
+    return _bytes(case, num_kv_heads=case[3])
+
+
+@cache_bytes.mistake(
+    "You counted query heads, and keys only. What is kept beside a key, and how many heads does it have?"
+)
+def query_heads_counted_and_values_forgotten(*case):
+    return _bytes(case, num_kv_heads=case[3]) // 2
+
+
+@cache_bytes.mistake(
+    "You counted one query for every token too. Which token's query is needed at the next step: an old one's, "
+    "or the new one's?"
+)
+def queries_kept_too(*case):
+    return _bytes(case) + _bytes(case, num_kv_heads=case[3]) // 2
+
+
+@cache_bytes.mistake("Yours is one layer's cache. Can a layer use the keys of another one?")
+def one_layer(*case):
+    return _bytes(case, layers=1)
+
+
+@cache_bytes.mistake("Yours is one text's cache. Do texts in a batch share their past?")
+def one_text(*case):
+    return _bytes(case, batch=1)
+
+
+@cache_bytes.mistake("Yours counts numbers, and bytes were asked for. How wide is one number?")
+def numbers_instead_of_bytes(*case):
+    return _bytes(case, bytes_per_number=1)
+
+
+@cache_bytes.mistake("Yours is in bits. How many of them make a byte?")
+def bits_instead_of_bytes(*case):
+    return 8 * _bytes(case)
+
+
+@cache_bytes.mistake(
+    "Yours grows with the square of the text. Those are the scores, and nobody keeps them: what does one *token* leave?"
+)
+def tokens_squared(*case):
+    return _bytes(case, tokens=case[1] ** 2)
+
+
+def _decode_cases():
+    sizes = [(1, 2, 5, 3), (2, 3, 4, 2), (1, 1, 7, 4), (3, 4, 1, 5), (2, 2, 2, 2)]  # (B, H, S, K)
+    return [tuple(seeded(seed, *[(B, H, 1, K)] * 3, *[(B, H, S, K)] * 2)) for seed, (B, H, S, K) in enumerate(sizes)]
+
+
+_KEPT = ("batch", "head", "token", "feature")
+
+
+@exercise(
+    stars=2,
+    minutes=10,
+    hint="First `torch.cat` the new key behind the old ones, along the tokens, `dim=-2`; the value likewise. "
+    "Then attend as in lesson 01, the single query over all S + 1 keys. Which mask does the last word of a text need?",
+    then="No mask: everything that the last token could be hidden from lies in the future, and is not there yet.",
+    cases=_decode_cases,
+    parts={"output": ("batch", "head", "query", "feature"), "keys": _KEPT, "values": _KEPT},
+)
+def decode_step(query, key, value, cached_key, cached_value):
+    """The new token's query, key and value (B, H, 1, K), and those of the S tokens before it, cached_key and
+    cached_value (B, H, S, K) → output (B, H, 1, K), and the two caches for the next step (B, H, S + 1, K)."""
+    keys = torch.cat([cached_key, key], dim=-2)
+    values = torch.cat([cached_value, value], dim=-2)
+    weights = (query @ keys.mT / query.shape[-1] ** 0.5).softmax(dim=-1)
+    return weights @ values, keys, values
+
+
+def _joined(old, new):
+    return torch.cat([old, new], dim=-2)
+
+
+def _caches(key, value, cached_key, cached_value):
+    return _joined(cached_key, key), _joined(cached_value, value)
+
+
+@decode_step.mistake(
+    "The caches are right, and the output is the value of token 0: `is_causal=True` numbers queries from the "
+    "first key, so your one query was taken for the first word. Which keys may the *last* word see?"
+)
+def causal_at_decode(query, *rest):
+    keys, values = _caches(*rest)
+    return values[:, :, :1], keys, values
+
+
+@decode_step.mistake(
+    "Your caches hold the new token only: what was in them was overwritten. What will the next token see of the text?"
+)
+def cache_overwritten(query, key, value, cached_key, cached_value):
+    return _attend(query, key, value), key, value
+
+
+@decode_step.mistake(
+    "The output is right. The caches that you return hold the new token only, so the next step has lost the text. What "
+    "should it find there?"
+)
+def only_the_new_token_kept(query, key, value, *cached):
+    return _attend(query, *_caches(key, value, *cached)), key, value
+
+
+@decode_step.mistake(
+    "The output is right, and the caches came back as they were. Will the next token be able to see this one?"
+)
+def cache_not_extended(query, key, value, *cached):
+    return _attend(query, *_caches(key, value, *cached)), *cached
+
+
+@decode_step.mistake(
+    "The caches are right, and the new token did not see itself: attention ran before it was appended. Which of "
+    "the two steps comes first?"
+)
+def attends_before_appending(query, key, value, *cached):
+    return _attend(query, *cached), *_caches(key, value, *cached)
+
+
+@decode_step.mistake(
+    "Your token saw the old tokens and not itself, and was not kept for the next one either. Where did its key go?"
+)
+def new_token_dropped(query, key, value, *cached):
+    return _attend(query, *cached), *cached
+
+
+@decode_step.mistake(
+    "The output is right, since attention does not mind the order. But your new token stands *before* the old "
+    "ones: where will a position, or a mask for several tokens at once, look for it?"
+)
+def prepended(query, key, value, cached_key, cached_value):
+    keys, values = _joined(key, cached_key), _joined(value, cached_value)
+    return _attend(query, keys, values), keys, values
+
+
+@decode_step.mistake(
+    "The new key stands behind the old ones and the new value in front of them. Whose value should a key stand beside?"
+)
+def values_prepended(query, key, value, cached_key, cached_value):
+    keys, values = _joined(cached_key, key), _joined(value, cached_value)
+    return _attend(query, keys, values), keys, values
+
+
+@decode_step.mistake(
+    "The new value stands behind the old ones and the new key in front of them. Whose value should a key stand beside?"
+)
+def keys_prepended(query, key, value, cached_key, cached_value):
+    keys, values = _joined(key, cached_key), _joined(cached_value, value)
+    return _attend(query, keys, values), keys, values
+
+
+@decode_step.mistake("The caches are right, and the scores were not scaled. By what does one head divide?")
+def decoded_without_scale(query, *rest):
+    keys, values = _caches(*rest)
+    return _attend(query, keys, values, scale=1), keys, values
+
+
+@decode_step.mistake(
+    "The caches are right, and every old token got its full weight: softmax ran over the one query, not over the keys. "
+    "Which axis holds the keys?"
+)
+def decoded_with_softmax_over_queries(query, *rest):
+    keys, values = _caches(*rest)
+    return _attend(query, keys, values, axis=-2), keys, values
