@@ -38,15 +38,10 @@ class Explorer(anywidget.AnyWidget):
         raise NotImplementedError
 
     def _repr_mimebundle_(self, **kwargs):
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle is None:
-            return None
-        data, metadata = bundle
+        data, metadata = super()._repr_mimebundle_(**kwargs)
         png, width = self.picture()
-        return (
-            {**data, "image/png": base64.b64encode(png).decode()},
-            {**metadata, "image/png": {"width": width}},
-        )
+        picture = {"image/png": base64.b64encode(png).decode()}
+        return {**data, **picture}, {**metadata, "image/png": {"width": width}}
 
 
 def numbers(name: str, data, shape: str, dtype=np.float32) -> np.ndarray:

@@ -109,6 +109,7 @@ export function togglePin(pinned, head) {
 // --------------------------------------------------------------------------------------------------------------- layout
 
 const WORD_CELL = 7; // the smallest cell, in CSS pixels, whose row can carry a word
+const LONG = 20; // letters; a longer word may be cut, and then shows whole in a title
 const NUMBER_CELL = 26; // the smallest cell that can carry its number
 
 /**
@@ -357,7 +358,7 @@ function render({ model, el }) {
     const wordRoom = Math.min(84, Math.max(...now.words.map((word) => measure.measureText(word).width)));
     layout = arrange({ heads: now.heads, n: now.n, width, pinned: model.get("pinned"), wordRoom, unit });
     stage.style.height = `${layout.height}px`;
-    stage.dataset.places = JSON.stringify(layout.places.slice(0, 64)); // where a script or a test finds the maps
+    stage.places = layout.places; // where a script on the page, or a test, finds the maps
     drawMaps(sized(maps, width, layout.height), now, ink);
     drawMarks(now, ink);
     root.dataset.drawn = Number(root.dataset.drawn ?? 0) + 1;
@@ -567,8 +568,9 @@ function render({ model, el }) {
   }
 
   /** A word on a small plate: it says which row or column the pointer is on. */
-  function chip(context, word, x, y, align, colour, ink) {
+  function chip(context, whole, x, y, align, colour, ink) {
     context.font = `600 13px ${ink.family}`;
+    const word = clipped(context, whole, 180);
     const width = context.measureText(word).width + 10;
     const wanted = align === "right" ? x - width : x - width / 2;
     const left = Math.max(1, Math.min(wanted, stage.clientWidth - width - 1));
@@ -686,9 +688,13 @@ function render({ model, el }) {
 
   function answered(content) {
     if (content.kind !== "answered") return;
+    stopWaiting();
+    schedule();
+  }
+
+  function stopWaiting() {
     clearTimeout(waiting);
     waiting = 0;
-    schedule();
   }
 
   function point(event) {
@@ -696,6 +702,8 @@ function render({ model, el }) {
     const found = layout && placeAt(layout.places, known.n, event.clientX - box.left, event.clientY - box.top);
     const cell = found && found.query >= 0 ? [found.head, found.query, found.key] : [];
     stage.style.cursor = found ? "pointer" : "default";
+    const pair = cell.slice(1).map((token) => known.words[token]);
+    stage.title = pair.some((word) => word.length > LONG) ? pair.join(" → ") : "";
     if (String(cell) !== String(model.get("hovered"))) change({ hovered: cell });
     return found;
   }
@@ -731,7 +739,10 @@ function render({ model, el }) {
     event.preventDefault();
   }
 
-  sentenceMenu.onchange = () => change({ sentence: sentenceMenu.value, message: "" });
+  sentenceMenu.onchange = () => {
+    stopWaiting();
+    change({ sentence: sentenceMenu.value, message: "" });
+  };
   layer.oninput = () => change({ layer: Number(layer.value) });
   headCount.oninput = () => change({ num_heads: counts[Number(headCount.value)] });
   causal.onchange = () => change({ causal: causal.checked });

@@ -11,7 +11,7 @@ from mha_lab.attention import attention, causal_mask, split_heads
 from mha_lab.widgets._base import Explorer, allowed_cells, numbers, plural, shown_words, words
 from mha_lab.widgets._picture import MUTED, Page
 
-HOW_TO_READ = "To type your own, install the model once with `make models`, then pass on model=MiniLM.load()."
+HOW_TO_READ = "To type your own, install the model once with `make models`, then pass on model=MiniLM.load."
 
 
 class HeadExplorer(Explorer):
@@ -70,6 +70,7 @@ class HeadExplorer(Explorer):
         recordings   one or more objects with .sentence, .tokens (N words) and .weights (layers, H, N, N), such as
                      pretrained.recorded() gives. Each sentence's weights are sent once, with 16 bits a weight.
         model        an object whose .read(sentence) gives such a recording: what a learner types is run through it.
+                     Or a function that loads it, called when the first sentence is typed: MiniLM.load.
         how_to_read  what the text box says where there is no model.
         mask         (N, N) boolean, True = may attend, where all recordings have N tokens; other cells are hatched.
 
@@ -78,6 +79,10 @@ class HeadExplorer(Explorer):
         recordings = list(recordings)
         if not recordings:
             raise ValueError("there are 0 recordings; HeadExplorer shows one or more.")
+        if model is not None and not hasattr(model, "read") and not callable(model):
+            raise ValueError(
+                f"model is {type(model).__name__}: it must have .read(sentence), or be a function that loads it."
+            )
         model_shape = _model_shape(recordings[0])
         packed = [_pack(recording, model_shape, mask) for recording in recordings]
         if len({p["sentence"] for p in packed}) < len(packed):
@@ -151,6 +156,8 @@ class HeadExplorer(Explorer):
         if sentence not in self._sentences():
             if self._model is None:
                 raise ValueError(self.how_to_read)
+            if not hasattr(self._model, "read"):
+                self._model = self._model()
             packed = _pack(self._model.read(sentence), (self.num_layers, self.num_heads))
             self._typed = [*self._typed, {**packed, "sentence": sentence}]
         self.sentence = sentence

@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import nbformat
@@ -92,10 +93,15 @@ class Lab:
         self.stop_kernel()
         self.page.close()
 
+    @property
+    def panel(self) -> Locator:
+        """The notebook in front."""
+        return self.page.locator(".jp-NotebookPanel:visible")
+
     def open(self, path: str) -> None:
-        """Open a notebook and wait for its kernel."""
+        """Load the page with this notebook and wait for its kernel."""
         self.page.goto(f"{self.server.url}/lab/tree/{path}?reset", timeout=PATIENCE)
-        self.page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.content?.model", timeout=PATIENCE)
+        self.page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.content?.model")
         self.page.evaluate(
             """async () => {
                 const app = window.jupyterapp;
@@ -106,6 +112,30 @@ class Lab:
             }"""
         )
 
+    @contextmanager
+    def beside(self, path: str) -> Iterator[None]:
+        """Another notebook in front, in the page as it is; closed again afterwards, its kernel too."""
+        self.page.evaluate(
+            """async (path) => {
+                const { commands, shell } = window.jupyterapp;
+                const first = shell.currentWidget.id;
+                const widget = await commands.execute('docmanager:open', { path, factory: 'Notebook' });
+                await widget.context.ready;
+                await widget.sessionContext.ready;
+                shell.activateById(widget.id);
+                window.leaveBeside = async () => {
+                    await widget.sessionContext.shutdown();
+                    widget.dispose();
+                    shell.activateById(first);
+                };
+            }""",
+            path,
+        )
+        try:
+            yield
+        finally:
+            self.page.evaluate("window.leaveBeside()")
+
     def open_new(self, name: str) -> None:
         """Open an empty notebook with a kernel of its own."""
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("")])
@@ -115,6 +145,7 @@ class Lab:
 
     def show(self, code: str) -> Locator:
         """Run `code` as the notebook's only cell and give the cell's output area. An error in it fails the test."""
+        self.page.mouse.move(1, 1)  # away from what is about to appear
         self.page.evaluate(
             """async (source) => {
                 const model = window.jupyterapp.shell.currentWidget.content.model.sharedModel;
@@ -126,13 +157,18 @@ class Lab:
             code,
         )
         self.run_all()
-        return self.page.locator(".jp-Notebook .jp-OutputArea").first
+        return self.panel.locator(".jp-OutputArea").first
 
     def run_all(self) -> None:
         """Run every cell and wait for the last; an error in one fails the test."""
-        self.page.set_default_timeout(4 * PATIENCE)
-        self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
-        self.page.set_default_timeout(PATIENCE)
+        ended = self.page.evaluate(
+            """(patience) => Promise.race([
+                window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => true),
+                new Promise((late) => setTimeout(late, patience)),
+            ])""",
+            4 * PATIENCE,
+        )
+        assert ended, "the cells did not come to an end"
         errors = [o for cell in self.cells() for o in cell.get("outputs", []) if o["output_type"] == "error"]
         assert not errors, "\n".join(errors[0]["traceback"])
 
@@ -177,3 +213,29 @@ class Lab:
         self.page.wait_for_function(
             "(theme) => document.body.dataset.jpThemeName === theme", arg=name, timeout=PATIENCE
         )
+
+
+CONTRAST = """(root) => {
+    // WCAG 2 contrast of every text in an explorer with the first opaque background behind it.
+    const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
+    const luminance = (colour) => rgb(colour).slice(0, 3).map((c) => c / 255)
+        .map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+    const behind = (node) => {
+        for (let n = node; n; n = n.parentElement) {
+            const colour = getComputedStyle(n).backgroundColor;
+            if ((rgb(colour)[3] ?? 1) === 1) return colour;
+        }
+        return 'rgb(255, 255, 255)';
+    };
+    const found = {};
+    const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const node = walker.currentNode.parentElement;
+        if (!walker.currentNode.data.trim() || !node.offsetParent || node.disabled) continue;
+        const [a, b] = [luminance(getComputedStyle(node).color), luminance(behind(node))];
+        found[walker.currentNode.data.trim()] = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    }
+    return found;
+}"""
+"""How legible an explorer is: `root.evaluate(CONTRAST)` gives {text: ratio}."""

@@ -3,8 +3,8 @@
 import re
 
 import pytest
+from live_lab import CONTRAST
 from playwright.sync_api import expect
-from test_head_explorer import CONTRAST
 
 STEPPER = """
 import numpy as np

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from live_lab import CONTRAST
 from playwright.sync_api import expect
 
 SENTENCES = ["the cat saw the dog", "it was too big"]
@@ -61,7 +62,7 @@ class Explorer:
         box = self.stage.bounding_box()
         x, y = self.stage.evaluate(
             """(stage, [head, query, key]) => {
-                const place = JSON.parse(stage.dataset.places)[head];
+                const place = stage.places[head];
                 return [place.x + (key + 0.5) * place.cell, place.y + (query + 0.5) * place.cell];
             }""",
             [head, query, key],
@@ -272,33 +273,9 @@ def test_every_word_is_legible_in_both_themes(lab, theme):
     assert brightness < 100 if light else brightness > 155
 
 
-CONTRAST = """(root) => {
-    // WCAG 2 contrast of every text in the explorer with the first opaque background behind it.
-    const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
-    const luminance = (colour) => rgb(colour).slice(0, 3).map((c) => c / 255)
-        .map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
-        .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-    const behind = (node) => {
-        for (let n = node; n; n = n.parentElement) {
-            const colour = getComputedStyle(n).backgroundColor;
-            if ((rgb(colour)[3] ?? 1) === 1) return colour;
-        }
-        return 'rgb(255, 255, 255)';
-    };
-    const found = {};
-    const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
-    while (walker.nextNode()) {
-        const node = walker.currentNode.parentElement;
-        if (!walker.currentNode.data.trim() || !node.offsetParent || node.disabled) continue;
-        const [a, b] = [luminance(getComputedStyle(node).color), luminance(behind(node))];
-        found[walker.currentNode.data.trim()] = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    }
-    return found;
-}"""
-
 WORD_BRIGHTNESS = """(canvas) => {
     // The mean brightness, 0 to 255, of what is drawn left of the maps: the words.
-    const place = JSON.parse(canvas.parentElement.dataset.places)[0];
+    const place = canvas.parentElement.places[0];
     const scale = devicePixelRatio;
     const box = [place.y, place.x - 6, place.side].map((length) => Math.floor(length * scale));
     const { data } = canvas.getContext('2d').getImageData(0, box[0], box[1], box[2]);

@@ -4,7 +4,7 @@ import re
 import shutil
 
 import pytest
-from live_lab import REPOSITORY, Lab
+from live_lab import REPOSITORY
 from playwright.sync_api import expect
 
 LESSONS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
@@ -12,32 +12,23 @@ EXPLORERS = {"HeadExplorer": ".mha-heads", "AttentionStepper": ".mha-step"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
-@pytest.fixture
-def empty_lab(browser, server):
-    lab = Lab(browser, server)
-    yield lab
-    lab.close()
-
-
 @pytest.mark.parametrize("lesson", LESSONS, ids=[lesson.stem for lesson in LESSONS])
-def test_a_lesson_runs_and_its_explorers_draw(empty_lab, lesson):
-    lab = empty_lab
+def test_a_lesson_runs_and_its_explorers_draw(lab, lesson):
     shutil.copy(lesson, lab.server.files / lesson.name)
-    lab.open(lesson.name)
-    lab.run_all()
-
-    outputs = [output for cell in lab.cells() for output in cell.get("outputs", [])]
-    warnings = ["".join(output["text"]) for output in outputs if output.get("name") == "stderr"]
-    assert not warnings, warnings[0]
-    shown = ["".join(output["data"]["text/plain"]) for output in outputs if WIDGET in output.get("data", {})]
-    for name, selector in EXPLORERS.items():
-        explorers = lab.page.locator(selector)
-        expect(explorers).to_have_count(sum(text.startswith(name) for text in shown))
-        for explorer in explorers.all():
-            explorer.scroll_into_view_if_needed()
-            expect(explorer).to_have_attribute("data-drawn", re.compile("."))
-    for maps in lab.page.locator(".mha-heads canvas:first-child").all():
-        assert maps.evaluate(COLOURS) > 20, "an empty picture"
+    with lab.beside(lesson.name):
+        lab.run_all()
+        outputs = [output for cell in lab.cells() for output in cell.get("outputs", [])]
+        warnings = ["".join(output["text"]) for output in outputs if output.get("name") == "stderr"]
+        assert not warnings, warnings[0]
+        shown = ["".join(output["data"]["text/plain"]) for output in outputs if WIDGET in output.get("data", {})]
+        for name, selector in EXPLORERS.items():
+            explorers = lab.panel.locator(selector)
+            expect(explorers).to_have_count(sum(text.startswith(name) for text in shown))
+            for explorer in explorers.all():
+                explorer.scroll_into_view_if_needed()
+                expect(explorer).to_have_attribute("data-drawn", re.compile("."))
+        for maps in lab.panel.locator(".mha-heads canvas:first-child").all():
+            assert maps.evaluate(COLOURS) > 20, "an empty picture"
 
 
 COLOURS = """(canvas) => {

@@ -14,7 +14,6 @@ from traitlets import TraitError
 from mha_lab import attention, split_heads
 from mha_lab.pretrained import PROJECTION_LAYER, recorded, recorded_projection
 from mha_lab.widgets import AttentionStepper, HeadExplorer
-from mha_lab.widgets._base import Explorer
 from mha_lab.widgets._picture import colour_table
 
 WORDS = ["trophy", "suitcase", "it"]
@@ -118,6 +117,29 @@ def test_without_a_model_the_box_says_how_to_get_one():
     assert explorer.message == explorer.how_to_read
     assert HeadExplorer([recording()], how_to_read="Ask your teacher.").how_to_read == "Ask your teacher."
     assert HeadExplorer([recording()], model=Model()).can_read
+
+
+def test_a_model_can_be_loaded_when_it_is_first_needed():
+    loaded = []
+
+    def load():
+        loaded.append(True)
+        return Model()
+
+    explorer = HeadExplorer([recording()], model=load)
+    assert explorer.can_read and not loaded
+    type_into(explorer, "a new sentence")
+    type_into(explorer, "and one more")
+    assert explorer.sentence == "and one more" and len(loaded) == 1
+
+    def missing():
+        raise ImportError("the real MiniLM is not installed: run `make models`.")
+
+    explorer = HeadExplorer([recording()], model=missing)
+    type_into(explorer, "a new sentence")
+    assert explorer.message == "the real MiniLM is not installed: run `make models`."
+    with pytest.raises(ValueError, match="model is int"):
+        HeadExplorer([recording()], model=5)
 
 
 def test_a_model_of_another_shape_is_told_too():
@@ -338,11 +360,6 @@ def test_each_module_is_small_import_free_and_calls_nobody():
         code, style = str(widget._esm), str(widget._css)
         assert len(code.encode()) + len(style.encode()) < 40_000
         assert "import " not in code and "http" not in code + style
-
-
-def test_explorers_say_their_own_picture():
-    with pytest.raises(NotImplementedError):
-        Explorer().picture()
 
 
 # --------------------------------------------------------------------------------------------------- AttentionStepper
