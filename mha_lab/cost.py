@@ -166,23 +166,28 @@ def predict_steps(
 ) -> dict[str, float]:
     """Predicted seconds of each step of one forward pass, and of the calls themselves.
 
-    A matrix product takes as long as its multiply-adds or its bytes, whichever is more (the roofline, Williams 2009); the
-    rate of the multiply-adds depends on the size of the matrices. Fresh memory pages come on top. Ignored: masks, dropout,
-    and which numbers a step still finds in the cache."""
+    A matrix product takes as long as its multiply-adds or its bytes, whichever is more (the roofline, Williams 2009);
+    how fast multiply-adds go depends on the size of the matrices. Fresh memory pages come on top. Ignored: masks,
+    dropout, and which numbers a step still finds in the cache."""
     S = N if S is None else S
     sizes = B, N, d_model, num_heads, num_kv_heads
     d_head, kv_width = _widths(d_model, num_heads, num_kv_heads)
     x, kv, scores = B * N * d_model, B * S * kv_width, stored_scores(B, N, num_heads, S=S)
     rows = {"W^Q": B * N, "W^K": B * S, "W^V": B * S, "W^O": B * N}
     written = {"W^K": kv, "W^V": kv, "QKᵀ": scores, "scale": scores, "softmax": scores}  # all else: x
-    counted = flops(*sizes, S=S)
+    counted, traffic = flops(*sizes, S=S), traffic_bytes(*sizes, S=S, path=path)
     seconds = {"calls": machine.call_seconds[path]}
-    for step, moved in traffic_bytes(*sizes, S=S, path=path).items():
-        work = 0.0
+    for step, moved in traffic.items():
+        table = machine.step_seconds.get("W" if step in rows else step)
         if step in rows:
-            work = counted[step] / 2 * _at(machine.step_seconds["W"], rows[step], d_model)
-        elif step != "merge":
-            work = scores * _at(machine.step_seconds[step], math.sqrt(N * S), d_head)
+            work = counted[step] / 2 * _at(table, rows[step], d_model)
+        elif step in ("scale", "softmax"):
+            work = scores * _at(table, math.sqrt(N * S), 1)
+        elif step == "merge":
+            work = 0.0
+        else:
+            wider = max(1.0, d_head / table[-1][1])  # than any calibrated: as many times the multiply-adds
+            work = scores * _at(table, math.sqrt(N * S), d_head) * wider
         if step not in ("scale", "softmax"):
             work = max(work, moved / machine.bytes_per_second)
         result = 4 * written.get(step, x)
@@ -191,20 +196,22 @@ def predict_steps(
 
 
 def _at(table, n, width):
-    """Seconds at (n, width), between the rows of the table on logarithmic axes: n held within the table, width not."""
+    """Seconds at (n, width): between the rows of the table on logarithmic axes, beyond them as at its edge."""
     ns, widths = (sorted({row[axis] for row in table}) for axis in (0, 1))
     logs = {row[:2]: math.log(row[2]) for row in table}
-    (n0, n1, a), (w0, w1, b) = _between(ns, min(max(n, ns[0]), ns[-1])), _between(widths, width)
+    (n0, n1, a), (w0, w1, b) = _between(ns, n), _between(widths, width)
     narrow = (1 - a) * logs[n0, w0] + a * logs[n1, w0]
     wide = (1 - a) * logs[n0, w1] + a * logs[n1, w1]
     return math.exp((1 - b) * narrow + b * wide)
 
 
 def _between(marks, position):
-    """The two marks nearest to a position on either side, and how far it is from the first to the second."""
-    if len(marks) == 1:
+    """The marks on either side of a position, and how far it is from the first to the second."""
+    if position <= marks[0] or len(marks) == 1:
         return marks[0], marks[0], 0.0
-    i = next((i for i, mark in enumerate(marks[1:-1], 1) if mark >= position), len(marks) - 1)
+    if position >= marks[-1]:
+        return marks[-1], marks[-1], 0.0
+    i = next(i for i, mark in enumerate(marks) if mark > position)
     low, high = marks[i - 1], marks[i]
     return low, high, math.log(position / low) / math.log(high / low)
 

@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import torch
@@ -189,11 +190,27 @@ def require_memory(size: int, *, device: str | torch.device = "cpu") -> None:
 
 
 def free_memory(device: str | torch.device = "cpu") -> int:
-    """Bytes that can still be allocated."""
+    """Bytes that can still be allocated: on a CPU without swapping and within a container's limit."""
     device = torch.device(device)
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return psutil.virtual_memory().available
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # PyTorch hands it out again
+        return torch.cuda.mem_get_info(device)[0] + kept
+    return min(psutil.virtual_memory().available, _container_leaves())
+
+
+def _container_leaves(root=Path("/sys/fs/cgroup")):
+    """What a container's limit (Linux control groups, version 2 or 1) leaves; files kept in memory can be dropped."""
+    for folder, limit, used in (
+        (root, "memory.max", "memory.current"),
+        (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ):
+        try:
+            left = int((folder / limit).read_text()) - int((folder / used).read_text())
+            counts = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        except (OSError, ValueError):  # not this version, or no limit: the word "max"
+            continue
+        return left + int(counts.get("total_inactive_file", counts.get("inactive_file", 0)))
+    return sys.maxsize
 
 
 def _in_words(size):
@@ -218,7 +235,7 @@ def calibrate(seconds: float = 1.2, *, device: str | torch.device = "cpu") -> Ma
     for step, run in steps.items():
         widths = {"scale": (1,), "softmax": (1,), "W": (128, 512)}.get(step, (4, 16, 128))
         for n, width in [(1, 1), *((n, width) for n in sizes for width in widths)]:
-            heads = 1 if n == 1 else max(2, scores // n**2)
+            heads = 1 if n == 1 else max(4, scores // n**2)
             shapes = [(n, width), (width, width)] if step == "W" else [(1, heads, n, n), (1, heads, n, width)]
             operands = [torch.ones(shape, device=device) for shape in shapes]
             units[step, n, width] = n * width**2 if step == "W" else heads * n * n
