@@ -8,7 +8,7 @@ UNIT_AND_LESSONS = notebooks tests/unit
 # The lab's own kernel, even where the user has installed another one of the same name.
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: help lab test check notebooks models install install-dev
+.PHONY: help lab test check bench notebooks models install install-dev
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -27,6 +27,9 @@ check: install-dev  ## check style, import floors, pins, and the README against 
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) pytest tests/unit/test_house.py
+
+bench: install  ## measure this machine beside what mha_lab.cost predicts for it (some minutes)
+	@for script in benchmarks/*.py; do .venv/bin/python $$script || exit 1; done
 
 notebooks: install  ## run the lessons again in place, ready to commit; all, or ARGS="01 02"
 	.venv/bin/python tools/run_notebooks.py $(ARGS)
