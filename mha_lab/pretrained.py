@@ -5,7 +5,6 @@
 
 import hashlib
 import io
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import distribution
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mha_lab.attention import MultiHeadAttention
+from mha_lab.measure import single_thread
 
 RECORDINGS = Path(__file__).parents[1] / "data" / "minilm_attention.npz"
 RECORDINGS_SHA256 = "fa98c807a3b2e62cd6e73173c2a84536bb0f84842956d94d19c57d37e2b05ed7"
@@ -130,7 +130,7 @@ class MiniLM(nn.Module):
     def read(self, sentence: str) -> Recording:
         """What all heads look at in this sentence. On one thread: for so little work, waking a second is slower."""
         ids, tokens = self.ids(sentence)
-        with _one_thread(), torch.no_grad():
+        with single_thread(), torch.no_grad():
             _, weights = self(ids)
         return Recording(sentence, tokens, weights[0].float().cpu())
 
@@ -198,13 +198,3 @@ def _check_sha256(path, content, expected):
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
         raise ValueError(f"{path} was altered or cut short: its sha256 is {found[:12]}…, not {expected[:12]}….")
-
-
-@contextmanager
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
