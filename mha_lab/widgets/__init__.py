@@ -2,7 +2,8 @@
 
 from mha_lab.widgets.attention_stepper import AttentionStepper
 from mha_lab.widgets.head_explorer import HeadExplorer
+from mha_lab.widgets.kv_cache_explorer import KVCacheExplorer
 from mha_lab.widgets.output_mixer import OutputMixer
 from mha_lab.widgets.true_or_false import TrueOrFalse
 
-__all__ = ["AttentionStepper", "HeadExplorer", "OutputMixer", "TrueOrFalse"]
+__all__ = ["AttentionStepper", "HeadExplorer", "KVCacheExplorer", "OutputMixer", "TrueOrFalse"]
