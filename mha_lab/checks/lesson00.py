@@ -189,7 +189,7 @@ def _brightest_word(weights: Tensor, tokens: Sequence[str]) -> str:
     minutes=3,
     hint="In the explorer choose layer 1, pin head 3 and point at the row of “it”. A row is the word that looks; its "
     "columns are what it looks at.",
-    then="A person says trophy; the head looks at the other noun. Whether it knows which one is meant is the next question.",
+    then="A person says trophy; the head looks at the other noun. What does it know, and what not? That comes next.",
     judge=_judge_word,
 )
 def where_it_looks(recordings):
