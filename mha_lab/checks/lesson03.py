@@ -33,7 +33,7 @@ def _layer_picture(yours, target, x, W_q, W_k, W_v, W_o, num_heads, mask):
     hint="Five steps, one or two lines each. Project: `x @ W_q` and so on. Split: `view`, then `transpose(1, 2)`. "
     "Attend: scores, −∞ where the mask is False, softmax, times the values. Merge: `transpose(1, 2)`, then "
     "`flatten(2)`. Mix: `@ W_o`.",
-    then="That is the layer of every Transformer. PyTorch's adds biases and dropout, and nothing else.",
+    then="That is multi-head attention, whole. PyTorch's layer adds biases and dropout.",
     cases=_layer_cases,
     parts={"output": ("batch", "token", "feature"), "weights": ("batch", "head", "query", "key")},
     picture=_layer_picture,
@@ -206,7 +206,7 @@ def heads_in_front(heads, W_o):
 
 def _mask_cases():
     cases = []
-    for seed, (lengths, N) in enumerate([([4, 2], 4), ([1, 3, 5], 5), ([2, 3], 3), ([6], 6), ([3, 1], 3)]):
+    for seed, (lengths, N) in enumerate([([3, 4], 4), ([1, 3, 5], 5), ([2, 3], 3), ([6], 6), ([3, 1], 3)]):
         S = max(lengths) + seed % 2  # in two cases there is one key more than queries
         allowed = torch.ones(N, S, dtype=torch.bool).tril(S - N)
         is_word = torch.arange(S) < torch.tensor(lengths)[:, None]

@@ -148,6 +148,7 @@ function render({ model, el }) {
     explanation,
     element("div", { className: "mha-mix-frame" }, table),
   );
+  root.style.setProperty("--mha-features", D);
   el.append(root);
 
   // --------------------------------------------------------------------------------------------------------------- state
