@@ -118,8 +118,13 @@ class KVCacheExplorer(Explorer):
     def __repr__(self):
         return f"KVCacheExplorer({self.model}, {self.context:,} tokens: {size(self.cache_bytes)})"
 
-    def _model(self) -> Model:
-        return next(Model(**m) for m in self._models if m["name"] == self.model)
+    def _model(self, name: str | None = None) -> Model:
+        """The sizes of the present model, or of the named one."""
+        name = self.model if name is None else name
+        models = {m["name"]: m for m in self._models}
+        if name not in models:
+            raise traitlets.TraitError(f"{name!r} is none of the models: {', '.join(models)}.")
+        return Model(**models[name])
 
     def _bytes(self, *, num_kv_heads=None, batch=None, tokens=None, latent=None) -> int:
         m = self._model()
@@ -147,10 +152,7 @@ class KVCacheExplorer(Explorer):
 
     @traitlets.validate("model")
     def _model_exists(self, proposal):
-        names = [m["name"] for m in self._models]
-        if proposal["value"] not in names:
-            raise traitlets.TraitError(f"{proposal['value']!r} is none of the models: {', '.join(names)}.")
-        return proposal["value"]
+        return self._model(proposal["value"]).name
 
     @traitlets.validate("num_kv_heads")
     def _num_kv_heads_divides(self, proposal):
