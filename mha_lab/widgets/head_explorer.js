@@ -769,7 +769,11 @@ function render({ model, el }) {
   model.on("change:hovered", moved);
   model.on("msg:custom", answered);
   const resized = new ResizeObserver(schedule);
-  resized.observe(stage);
+  try {
+    resized.observe(stage, { box: "device-pixel-content-box" }); // a finer screen changes this size alone
+  } catch {
+    resized.observe(stage); // Safari does not know that box
+  }
   const scrolled = new IntersectionObserver(schedule); // JupyterLab blanks what is scrolled away
   scrolled.observe(stage);
   const themed = new MutationObserver(schedule);

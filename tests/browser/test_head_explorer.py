@@ -222,6 +222,25 @@ def test_head_count_moves_without_a_kernel(own_lab):
     assert errors == []
 
 
+def test_masked_cells_are_hatched_not_coloured(lab):
+    explorer = Explorer(lab, PROJECTION.replace("num_heads=4", "num_heads=4, causal=True"))
+    expect(explorer.root.locator(".mha-heads-masked")).to_be_visible()
+    share = """(stage, [query, key]) => {
+        // How much of the middle of a cell is painted at all.
+        const { x, y, cell } = stage.places[1];
+        const box = [x + (key + 0.1) * cell, y + (query + 0.1) * cell, 0.8 * cell, 0.8 * cell].map(Math.round);
+        const { data } = stage.querySelector('canvas').getContext('2d').getImageData(...box);
+        return data.filter((value, i) => i % 4 === 3 && value > 0).length / (data.length / 4);
+    }"""
+    for query, key in (0, 1), (2, 4):
+        assert 0 < explorer.stage.evaluate(share, [query, key]) < 0.5
+    for query, key in (1, 0), (3, 3):
+        assert explorer.stage.evaluate(share, [query, key]) == 1
+    explorer.root.get_by_label("causal mask").uncheck()
+    expect(explorer.root.locator(".mha-heads-masked")).to_be_hidden()
+    assert explorer.stage.evaluate(share, [0, 1]) == 1
+
+
 def test_an_unanswered_question_is_told_and_kept(own_lab):
     explorer = Explorer(own_lab, WITH_MODEL)
     own_lab.stop_kernel()
