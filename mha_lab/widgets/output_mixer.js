@@ -37,7 +37,7 @@ export function short(value) {
 /** One feature's sum in words: "room: head 0 −9 + head 1 5 = −4". Heads that add nothing are left out. */
 export function explain({ feature, name, word, shares, sum, active }) {
   const terms = active.map((h) => [h, short(shares[h][feature])]).filter(([, text]) => text !== "0");
-  const place = `${name} at ${word}: `;
+  const place = `${/^\d+$/.test(name) ? `feature ${name}` : name} at ${word}: `;
   if (!active.length) return `${place}no head is on, and a sum of nothing is 0`;
   if (!terms.length) return `${place}${active.length === 1 ? "this head adds" : "these heads add"} nothing here`;
   if (terms.length > 6) return `${place}a sum of ${terms.length} terms = ${short(sum[feature])}`;
@@ -68,8 +68,8 @@ export function shownWords(tokens) {
 // ----------------------------------------------------------------------------------------------------------------- page
 
 const PAUSE = 1100; // ms between two heads when they are added one by one
-const STRONGEST = 50; // percent of colour in the cell with the largest number: words on it stay legible
 const MOST_NUMBERS = 12; // features whose numbers are written into the cells; more are tints, and numbers on pointing
+const STRONGEST = 50; // percent of colour in the cell with the largest number: words on it stay legible
 
 /** An element with properties or attributes, and children (text is always text, never HTML). */
 function element(tag, properties = {}, ...children) {
@@ -220,7 +220,7 @@ function render({ model, el }) {
   function fill(cells, values, reach) {
     cells.forEach((cell, d) => {
       const text = short(values[d]);
-      const strength = STRONGEST * Math.min(1, Math.abs(values[d]) / reach);
+      const strength = (D > MOST_NUMBERS ? 100 : STRONGEST) * Math.min(1, Math.abs(values[d]) / reach);
       const tint = `color-mix(in srgb, var(--mha-${values[d] < 0 ? "below" : "above"}) ${strength}%, transparent)`;
       cell.style.backgroundImage = `linear-gradient(${tint}, ${tint})`;
       cell.textContent = D > MOST_NUMBERS ? "" : text;

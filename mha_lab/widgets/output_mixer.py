@@ -130,7 +130,7 @@ def _draw(mixer: OutputMixer) -> tuple[bytes, int]:
             page.box(0, y - 5, left + D * width, 1, LINE)
         page.text(left - 12, y + height / 2, name if on else f"{name} (off)", 13, anchor="rm", bold=row == H)
         for column, value in enumerate(values):
-            tint = STRONGEST * min(abs(value) / reach, 1.0) if on else 0.0
+            tint = (STRONGEST if width >= 40 else 1.0) * min(abs(value) / reach, 1.0) if on else 0.0
             colour = tuple(round(255 + tint * (c - 255)) for c in (ABOVE if value > 0 else BELOW))
             x = left + column * width
             page.box(x + 1, y + 1, width - 2, height - 2, colour if on else None, None if on else LINE)

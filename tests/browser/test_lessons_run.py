@@ -8,7 +8,7 @@ from live_lab import REPOSITORY
 from playwright.sync_api import expect
 
 LESSONS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
-EXPLORERS = {"HeadExplorer": ".mha-heads", "AttentionStepper": ".mha-step"}
+EXPLORERS = {"HeadExplorer": ".mha-heads", "AttentionStepper": ".mha-step", "OutputMixer": ".mha-mix"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -21,6 +21,7 @@ def test_a_lesson_runs_and_its_explorers_draw(lab, lesson):
         warnings = ["".join(output["text"]) for output in outputs if output.get("name") == "stderr"]
         assert not warnings, warnings[0]
         shown = ["".join(output["data"]["text/plain"]) for output in outputs if WIDGET in output.get("data", {})]
+        expect(lab.panel.get_by_text("Error displaying widget")).to_have_count(0)
         for name, selector in EXPLORERS.items():
             explorers = lab.panel.locator(selector)
             expect(explorers).to_have_count(sum(text.startswith(name) for text in shown))

@@ -109,3 +109,13 @@ def test_the_browser_computes_what_pytorch_computes(browser):
     np.testing.assert_allclose(found["sum"], heads[0, 2] @ w_o[:3] + heads[3, 2] @ w_o[9:], atol=1e-5)
     np.testing.assert_allclose(found["shares"], mixer.mix["shares"], atol=1e-6)
     assert abs(found["missing"] - mixer.mix["missing"]) < 1e-6
+
+
+def test_many_features_are_tints_and_pointing_gives_the_number(lab):
+    many = MIXER.replace("mixer = OutputMixer(heads, w_o", "mixer = OutputMixer(heads, np.tile(w_o, 7)")
+    many = many.replace(', features=["size", "degree", "room"]', "")
+    root = lab.show(many).locator(".mha-mix")
+    expect(sums(root)).to_have_count(21)
+    expect(sums(root).nth(5)).to_have_text("")
+    sums(root).nth(5).hover()
+    expect(root.locator(".mha-mix-explanation")).to_have_text("feature 5 at it: −9 from head 0 + 5 from head 1 = −4")
