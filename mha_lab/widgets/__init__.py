@@ -1,9 +1,10 @@
 """The explorers: anywidgets that compute and draw in the browser, so that a control answers without the kernel."""
 
 from mha_lab.widgets.attention_stepper import AttentionStepper
+from mha_lab.widgets.cost_explorer import CostExplorer
 from mha_lab.widgets.head_explorer import HeadExplorer
 from mha_lab.widgets.kv_cache_explorer import KVCacheExplorer
 from mha_lab.widgets.output_mixer import OutputMixer
 from mha_lab.widgets.true_or_false import TrueOrFalse
 
-__all__ = ["AttentionStepper", "HeadExplorer", "KVCacheExplorer", "OutputMixer", "TrueOrFalse"]
+__all__ = ["AttentionStepper", "CostExplorer", "HeadExplorer", "KVCacheExplorer", "OutputMixer", "TrueOrFalse"]

@@ -1,0 +1,370 @@
+// CostExplorer: what a layer costs in parameters, FLOPs, memory and time, while its sizes move.
+//
+// All state lives in the model's traits, and draw() reads them afresh. The arithmetic is that of mha_lab.cost, done here,
+// without the kernel.
+
+// ---------------------------------------------------------------------------------------------------------- mathematics
+
+const BYTES = { float32: 4, bfloat16: 2 };
+const FRESH = 32 * 2 ** 20; // cost.FRESH
+
+/** What the sizes { n, d_model, num_heads, num_kv_heads, batch, dtype, bias } cost; machine as in mha_lab.cost, or null. */
+export function costs(sizes, machine = null) {
+  const { n, d_model: d, num_heads: H, num_kv_heads: G, batch: B, dtype = "float32", bias = true } = sizes;
+  const kvWidth = (d / H) * G;
+  const [x, kv, scores] = [B * n * d, B * n * kvWidth, B * H * n * n];
+  const flops = {
+    "W^Q": 2 * x * d,
+    "W^K": 2 * x * kvWidth,
+    "W^V": 2 * x * kvWidth,
+    "W^O": 2 * x * d,
+    QKᵀ: 2 * x * n,
+    AV: 2 * x * n,
+  };
+  const merged = H > 1 && n > 1 ? x : 0;
+  const copied = B > 1 && G > 1 ? kv : 0;
+  const seconds = {};
+  if (machine && dtype === "float32") {
+    for (const path of ["explicit", "fused"]) seconds[path] = predict(machine, { B, n, d, H, G }, path);
+  }
+  return {
+    parameters: 2 * d * d + 2 * d * kvWidth + (bias ? 2 * d + 2 * kvWidth : 0),
+    flops,
+    scores,
+    scores_bytes: scores * BYTES[dtype],
+    peak_bytes: (x + 2 * kv + scores + Math.max(scores, 2 * x + merged, x + copied)) * BYTES[dtype],
+    crossing: d + kvWidth,
+    seconds,
+  };
+}
+
+/** Seconds of one forward pass in float32: cost.predict. */
+export function predict(machine, { B, n, d, H, G }, path) {
+  const kvWidth = (d / H) * G;
+  const [x, kv, scores] = [B * n * d, B * n * kvWidth, B * H * n * n];
+  const weights = { "W^Q": d * d, "W^K": d * kvWidth, "W^V": d * kvWidth, "W^O": d * d };
+  const inner =
+    path === "explicit"
+      ? { QKᵀ: x + kv + scores, scale: 2 * scores, softmax: 2 * scores, AV: scores + kv + x }
+      : { attention: x + 2 * kv + x };
+  const traffic = {
+    "W^Q": 2 * x + d * d,
+    "W^K": x + d * kvWidth + kv,
+    "W^V": x + d * kvWidth + kv,
+    ...inner,
+    merge: 2 * x,
+    "W^O": 2 * x + d * d,
+  };
+  const written = { "W^K": kv, "W^V": kv, QKᵀ: scores, scale: scores, softmax: scores };
+  let total = 0;
+  for (const [step, moved] of Object.entries(traffic)) {
+    const passes = step === "scale" || step === "softmax";
+    const table = machine.step_seconds[step in weights ? "W" : step];
+    let work = 0;
+    if (step in weights) work = B * n * weights[step] * at(table, B * n, d);
+    else if (passes) work = scores * at(table, n, 1);
+    else if (step !== "merge") work = scores * at(table, n, d / H) * Math.max(1, d / H / table.at(-1)[1]);
+    if (!passes) work = Math.max(work, (4 * moved) / machine.bytes_per_second);
+    const result = 4 * (written[step] ?? x);
+    total += work + (result >= FRESH ? result * machine.page_seconds : 0);
+  }
+  const calls = machine.call_seconds[path];
+  return machine.device === "cpu" ? calls + total : Math.max(calls, total);
+}
+
+/** Seconds at (n, width): between the rows of the table on logarithmic axes, beyond them as at its edge. */
+function at(table, n, width) {
+  const marks = (axis) => [...new Set(table.map((row) => row[axis]))].sort((a, b) => a - b);
+  const log = (m, w) => Math.log(table.find((row) => row[0] === m && row[1] === w)[2]);
+  const [n0, n1, a] = between(marks(0), n);
+  const [w0, w1, b] = between(marks(1), width);
+  const narrow = (1 - a) * log(n0, w0) + a * log(n1, w0);
+  const wide = (1 - a) * log(n0, w1) + a * log(n1, w1);
+  return Math.exp((1 - b) * narrow + b * wide);
+}
+
+/** The marks on either side of a position, and how far it is from the first to the second. */
+function between(marks, position) {
+  if (position <= marks[0] || marks.length === 1) return [marks[0], marks[0], 0];
+  if (position >= marks.at(-1)) return [marks.at(-1), marks.at(-1), 0];
+  const i = marks.findIndex((mark) => mark > position);
+  const [low, high] = [marks[i - 1], marks[i]];
+  return [low, high, Math.log(position / low) / Math.log(high / low)];
+}
+
+export const divisors = (whole) => Array.from({ length: whole }, (_, i) => i + 1).filter((d) => whole % d === 0);
+
+/** The sizes with head counts that divide: each goes to the nearest one that does, sharing stays as it was if it can. */
+export function settled({ d_model, num_heads, num_kv_heads, ...rest }) {
+  const nearest = (choices, wish) =>
+    choices.reduce((best, choice) =>
+      Math.abs(Math.log(choice / wish)) < Math.abs(Math.log(best / wish)) ? choice : best,
+    );
+  const heads = nearest(divisors(d_model), num_heads);
+  const shared = num_kv_heads >= num_heads ? heads : Math.min(num_kv_heads, heads);
+  return { ...rest, d_model, num_heads: heads, num_kv_heads: nearest(divisors(heads), shared) };
+}
+
+/** A positive number in three digits with its unit: "FLOP" and "" in thousands, "B" in 1,024s, "s" from µs on. */
+export function amount(value, unit) {
+  const prefixes = ["", "k", "M", "G", "T", "P", "E"].map((prefix) => prefix + unit);
+  const steps = { B: ["B", "KiB", "MiB", "GiB", "TiB", "PiB"], s: ["µs", "ms", "s"] }[unit] ?? prefixes;
+  const base = unit === "B" ? 1024 : 1000;
+  let rest = unit === "s" ? value * 1e6 : value;
+  for (const step of steps) {
+    if (rest < 999.5 || step === steps.at(-1)) return `${Number(rest.toPrecision(3))}${step ? ` ${step}` : ""}`;
+    rest /= base;
+  }
+}
+
+// ----------------------------------------------------------------------------------------------------------------- page
+
+const LENGTHS = Array.from({ length: 27 }, (_, i) => (16 * 2 ** Math.floor(i / 2) * (i % 2 ? 3 : 2)) / 2);
+const WIDTHS = [64, 128, 192, 256, 384, 512, 576, 768, 1024, 1536, 2048, 2560, 3072, 4096, 5120, 6144, 8192];
+const BATCHES = [1, 2, 4, 8, 16, 32, 64];
+const SIZES = ["n", "d_model", "num_heads", "num_kv_heads", "batch", "dtype", "bias"];
+const TERMS = ["W^Q", "W^K", "W^V", "W^O", "QKᵀ", "AV"];
+const [WIDTH, HEIGHT, LEFT, TOP, BOTTOM] = [400, 300, 62, 12, 46]; // of a chart
+
+/** An element with properties or attributes, and children (text is always text, never HTML). */
+function element(tag, properties = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name in node) node[name] = value;
+    else node.setAttribute(name, value);
+  }
+  node.append(...children);
+  return node;
+}
+
+function shape(tag, attributes, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+const whole = (number) => number.toLocaleString("en-US");
+
+/** Curves over n, both axes logarithmic; points are measured; `marks` are vertical lines [n, class, words]. */
+function chart(title, unit, curves, points, marks) {
+  const values = [...curves.flatMap(([, ys]) => ys), ...points.map(([, y]) => y)];
+  const low = Math.floor(Math.log10(Math.min(...values)));
+  const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...values))));
+  const [first, last] = [Math.log(LENGTHS[0]), Math.log(LENGTHS.at(-1))];
+  const across = (n) => LEFT + ((Math.log(n) - first) / (last - first)) * (WIDTH - LEFT - 10);
+  const up = (y) => HEIGHT - BOTTOM - ((Math.log10(y) - low) / (high - low)) * (HEIGHT - BOTTOM - TOP);
+  const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${title} against tokens` });
+  const write = (x, y, words, attributes = {}) => svg.append(shape("text", { x, y, ...attributes }, words));
+  for (let power = low; power <= high; power += Math.max(1, Math.floor((high - low) / 5))) {
+    const y = up(10 ** power);
+    svg.append(shape("line", { class: "mha-cost-grid", x1: LEFT, x2: WIDTH - 10, y1: y, y2: y }));
+    write(LEFT - 6, y + 4, amount(10 ** power, unit), { "text-anchor": "end" });
+  }
+  for (const n of [16, 128, 1024, 8192, 65536]) {
+    write(across(n), HEIGHT - BOTTOM + 16, whole(n), { "text-anchor": "middle" });
+  }
+  write((LEFT + WIDTH) / 2, HEIGHT - 8, "tokens", { "text-anchor": "middle" });
+  for (const [n, name, words] of marks) {
+    if (n < LENGTHS[0] || n > LENGTHS.at(-1)) continue;
+    const x = across(n);
+    svg.append(shape("line", { class: name, x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM }));
+    const left = x > 0.7 * WIDTH;
+    const side = { class: "mha-cost-note", "text-anchor": left ? "end" : "start" };
+    if (words) write(x + (left ? -5 : 5), HEIGHT - BOTTOM - 8, words, side);
+  }
+  curves.forEach(([name, ys], row) => {
+    const corners = ys.map((y, i) => `${across(LENGTHS[i]).toFixed(1)},${up(y).toFixed(1)}`).join(" ");
+    svg.append(shape("polyline", { class: `mha-cost-curve mha-cost-${name.split(" ")[0]}`, points: corners }));
+    write(LEFT + 8, TOP + 14 + 17 * row, name, { class: `mha-cost-name mha-cost-${name.split(" ")[0]}` });
+  });
+  for (const [n, y, path] of points) {
+    svg.append(
+      shape(
+        "circle",
+        { class: `mha-cost-point mha-cost-${path}`, cx: across(n), cy: up(y), r: 5 },
+        shape("title", {}, `measured, ${path}: ${amount(y, "s")} at ${whole(n)} tokens`),
+      ),
+    );
+  }
+  return element("figure", {}, element("figcaption", {}, title), svg);
+}
+
+function render({ model, el }) {
+  const change = (traits) => {
+    for (const [name, value] of Object.entries(traits)) model.set(name, value);
+    try {
+      model.save_changes();
+    } catch {
+      // Without a kernel nobody else needs to know: the picture follows the local state all the same.
+    }
+  };
+  const present = () => Object.fromEntries(SIZES.map((name) => [name, model.get(name)]));
+  const set = (traits) => change(settled({ ...present(), ...traits }));
+
+  // ------------------------------------------------------------------------------------------------------------ elements
+  /** A slider over the places of a list that may change; it says the value, not the place. */
+  function slider(name, words, choices) {
+    const input = element("input", { type: "range", min: 0, step: 1 });
+    const output = element("output");
+    input.oninput = () => set({ [name]: choices(present())[input.value] });
+    const show = (sizes) => {
+      const list = choices(sizes);
+      const nearest = list.reduce((best, value, i) => {
+        return Math.abs(Math.log(value / sizes[name])) < Math.abs(Math.log(list[best] / sizes[name])) ? i : best;
+      }, 0);
+      input.max = list.length - 1;
+      input.value = nearest;
+      input.disabled = list.length === 1;
+      output.textContent = whole(sizes[name]);
+      input.setAttribute("aria-valuetext", output.textContent);
+    };
+    return { label: element("label", {}, element("span", {}, words), input, output), show };
+  }
+  const sliders = [
+    slider("n", "tokens", () => LENGTHS),
+    slider("d_model", "d_model", () => WIDTHS),
+    slider("num_heads", "heads", ({ d_model }) => divisors(d_model)),
+    slider("num_kv_heads", "K/V heads", ({ num_heads }) => divisors(num_heads)),
+    slider("batch", "batch", () => BATCHES),
+  ];
+  const models = model.get("_models");
+  const menu = element(
+    "select",
+    {},
+    element("option", { value: "" }, "sizes of your own"),
+    ...models.map(({ name }) => element("option", { value: name }, name)),
+  );
+  menu.onchange = () => {
+    const chosen = models.find(({ name }) => name === menu.value);
+    if (!chosen) return;
+    const { n, d_model, num_heads, num_kv_heads, bias } = chosen;
+    change({ n, d_model, num_heads, num_kv_heads, bias, batch: 1 });
+  };
+  const dtype = element("select", {}, ...Object.keys(BYTES).map((name) => element("option", { value: name }, name)));
+  dtype.onchange = () => change({ dtype: dtype.value });
+  const source = element("small");
+  const facts = element("div", { className: "mha-cost-facts", "aria-live": "polite" });
+  const bar = element("div", { className: "mha-cost-bar", role: "img" });
+  const charts = element("div", { className: "mha-cost-charts" });
+  const note = element("p", { className: "mha-cost-note" });
+  const root = element(
+    "div",
+    { className: "mha-cost", "data-lm-suppress-shortcuts": "true" },
+    element(
+      "div",
+      { className: "mha-cost-line" },
+      element("label", {}, "model", menu),
+      element("label", {}, "numbers", dtype),
+      source,
+    ),
+    element("div", { className: "mha-cost-sliders" }, ...sliders.map(({ label }) => label)),
+    facts,
+    bar,
+    charts,
+    note,
+  );
+  el.append(root);
+  root.onkeydown = (event) => event.stopPropagation(); // the notebook would move on with the arrow keys
+
+  // ------------------------------------------------------------------------------------------------------------- drawing
+  let frame = 0;
+  const schedule = () => {
+    frame ||= requestAnimationFrame(() => {
+      frame = 0;
+      draw();
+    });
+  };
+
+  function draw() {
+    const sizes = present();
+    const machine = model.get("_machine");
+    const now = costs(sizes, machine);
+    sliders.forEach(({ show }) => show(sizes));
+    const same = ({ d_model, num_heads, num_kv_heads, bias }) =>
+      Object.entries({ d_model, num_heads, num_kv_heads, bias }).every(([name, value]) => sizes[name] === value);
+    const real = models.find((candidate) => candidate.name === menu.value && same(candidate)) ?? models.find(same);
+    menu.value = real?.name ?? "";
+    source.textContent = real ? `${real.source}; longest text ${whole(real.n)} tokens` : "";
+    dtype.value = sizes.dtype;
+    showFacts(sizes, now);
+    showBar(now);
+    showCharts(sizes, now, machine);
+    root.dataset.drawn = Number(root.dataset.drawn ?? 0) + 1;
+  }
+
+  function showFacts(sizes, now) {
+    const total = Object.values(now.flops).reduce((sum, term) => sum + term, 0);
+    const boxes = [
+      [whole(now.parameters), `parameters, d_head ${whole(sizes.d_model / sizes.num_heads)}`],
+      [amount(total, "FLOP"), `${Math.round((100 * (now.flops.QKᵀ + now.flops.AV)) / total)}% in QKᵀ and AV`],
+      [amount(now.scores_bytes, "B"), `scores, ${whole(now.scores)} numbers`],
+      [amount(now.peak_bytes, "B"), "peak of the explicit path"],
+      ...Object.entries(now.seconds).map(([path, time]) => [amount(time, "s"), `predicted, ${path}`]),
+    ];
+    facts.replaceChildren(
+      ...boxes.map(([value, words]) => element("div", {}, element("b", {}, value), element("small", {}, words))),
+    );
+  }
+
+  function showBar(now) {
+    const total = Object.values(now.flops).reduce((sum, term) => sum + term, 0);
+    const percent = (term) => `${((100 * now.flops[term]) / total).toFixed(1)}%`;
+    bar.setAttribute("aria-label", `FLOPs: ${TERMS.map((term) => `${term} ${percent(term)}`).join(", ")}`);
+    bar.replaceChildren(
+      ...TERMS.map((term) => {
+        const words = `${term}: ${amount(now.flops[term], "FLOP")}, ${percent(term)}`;
+        const piece = element("span", { title: words }, now.flops[term] / total > 0.05 ? term : "");
+        piece.dataset.term = term;
+        piece.style.flexGrow = now.flops[term] / total;
+        return piece;
+      }),
+    );
+  }
+
+  function showCharts(sizes, now, machine) {
+    const over = LENGTHS.map((n) => costs({ ...sizes, n }, machine));
+    const products = over.map(({ flops }) => flops.QKᵀ + flops.AV);
+    const rest = over.map(({ flops }, i) => Object.values(flops).reduce((sum, term) => sum + term, 0) - products[i]);
+    const here = [sizes.n, "mha-cost-here", ""];
+    const meet = `${sizes.num_kv_heads === sizes.num_heads ? "n = 2d = " : "equal at "}${whole(now.crossing)}`;
+    const flops = [
+      ["projections", rest],
+      ["QKᵀ and AV", products],
+    ];
+    const memory = [
+      ["explicit peak", over.map(({ peak_bytes }) => peak_bytes)],
+      ["scores", over.map(({ scores_bytes }) => scores_bytes)],
+    ];
+    const found = model.get("_measured");
+    const then = model.get("_measured_at");
+    const measured = Object.entries(then).every(([name, value]) => sizes[name] === value) ? found : [];
+    const times = Object.keys(now.seconds).map((path) => [path, over.map(({ seconds }) => seconds[path])]);
+    const drawn = [
+      chart("FLOPs", "FLOP", flops, [], [here, [now.crossing, "mha-cost-meet", meet]]),
+      chart("Memory", "B", memory, [], [here]),
+    ];
+    if (times.length || measured.length) drawn.push(chart("Time", "s", times, measured, [here]));
+    charts.replaceChildren(...drawn);
+    const parts = [];
+    if (machine) parts.push(times.length ? "Curves of time: predicted in float32." : "Time is predicted in float32 only.");
+    if (measured.length) parts.push("Points: measured.");
+    else if (found.length) {
+      const { d_model, num_heads, num_kv_heads, batch, dtype } = then;
+      const layer = `d_model ${whole(d_model)}, ${num_heads} heads, ${num_kv_heads} K/V heads, batch ${batch}, ${dtype}`;
+      parts.push(`The measured points belong to ${layer}.`);
+    }
+    note.textContent = parts.join(" ");
+  }
+
+  const drawn = [...SIZES, "_machine", "_measured", "_measured_at"];
+  drawn.forEach((name) => model.on(`change:${name}`, schedule));
+  schedule();
+  return () => {
+    cancelAnimationFrame(frame);
+    drawn.forEach((name) => model.off(`change:${name}`, schedule));
+    root.remove();
+  };
+}
+
+export default { render };

@@ -1,0 +1,291 @@
+"""CostExplorer: what a layer costs in parameters, FLOPs, memory and time, while its sizes move."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import traitlets
+
+from mha_lab import cost
+from mha_lab.cost import Machine
+from mha_lab.widgets._base import Explorer, plural
+from mha_lab.widgets._picture import LINE, MUTED, Page
+
+LENGTHS = [16 * 2**i * step // 2 for i in range(14) for step in (2, 3)][:-1]  # 16, 24, 32, 48 … 131,072 tokens
+MOST = {"n": 2**20, "d_model": 2**14, "batch": 64}
+BYTES = {"float32": 4, "bfloat16": 2}
+PATHS = {"explicit": "#AA3377", "fused": "#4477AA"}
+TERM_COLOURS = {
+    "W^Q": "#4477AA",
+    "W^K": "#EE6677",
+    "W^V": "#228833",
+    "W^O": "#AA3377",
+    "QKᵀ": "#BBBBBB",
+    "AV": "#D8D8D8",
+}
+"""Projections first, then the two products that no layer owns; the order in which the bar is stacked."""
+
+
+class CostExplorer(Explorer):
+    """One attention layer's price, as its sizes move: counted, predicted for a machine, and as it was measured.
+
+        CostExplorer(n=1024, d_model=512, num_heads=8)
+        CostExplorer(..., machine=measure.calibrate(), measured=[(1024, 0.065, "explicit"), (1024, 0.037, "fused")])
+
+    Every size is a trait, to be set or observed from Python: n (tokens), d_model, num_heads, num_kv_heads, batch, dtype
+    ("float32" or "bfloat16") and bias. `CostExplorer.models` has the sizes of real models, each with its source.
+    """
+
+    models = {
+        "BERT-base": {
+            "n": 512,
+            "d_model": 768,
+            "num_heads": 12,
+            "num_kv_heads": 12,
+            "bias": True,
+            "source": "Devlin 2018, arXiv:1810.04805, section 3",
+        },
+        "GPT-2 small": {
+            "n": 1024,
+            "d_model": 768,
+            "num_heads": 12,
+            "num_kv_heads": 12,
+            "bias": True,
+            "source": "Radford 2019, table 2 and the published hyperparameters",
+        },
+        "Llama-3-8B": {
+            "n": 8192,
+            "d_model": 4096,
+            "num_heads": 32,
+            "num_kv_heads": 8,
+            "bias": False,
+            "source": "Grattafiori 2024, arXiv:2407.21783, table 3",
+        },
+        "SmolLM2-135M": {
+            "n": 8192,
+            "d_model": 576,
+            "num_heads": 9,
+            "num_kv_heads": 3,
+            "bias": False,
+            "source": "Allal 2025, arXiv:2502.02737; the published config.json",
+        },
+    }
+    """n is the longest text that the model is made for."""
+
+    _esm = Path(__file__).with_suffix(".js")
+    _css = Path(__file__).with_suffix(".css")
+
+    n = traitlets.Int(1024).tag(sync=True)
+    d_model = traitlets.Int(512).tag(sync=True)
+    num_heads = traitlets.Int(8).tag(sync=True)
+    num_kv_heads = traitlets.Int(8).tag(sync=True)
+    batch = traitlets.Int(1).tag(sync=True)
+    dtype = traitlets.Enum(list(BYTES), "float32").tag(sync=True)
+    bias = traitlets.Bool(True).tag(sync=True)
+    _models = traitlets.List().tag(sync=True)
+    _machine = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
+    _measured = traitlets.List().tag(sync=True)  # [n, seconds, path]
+    _measured_at = traitlets.Dict().tag(sync=True)  # the sizes that the measured points belong to
+
+    def __init__(
+        self,
+        *,
+        n: int = 1024,
+        d_model: int = 512,
+        num_heads: int = 8,
+        num_kv_heads: int | None = None,
+        batch: int = 1,
+        dtype: str = "float32",
+        bias: bool = True,
+        machine: Machine | None = None,
+        measured: Iterable[tuple[int, float, str]] = (),
+    ):
+        """machine   as measure.calibrate() finds it: adds the predicted time, in float32.
+        measured  (n, seconds, "explicit" or "fused") at the sizes given here: shown while these sizes stand.
+
+        Raises ValueError for sizes that do not divide and for points that cannot be drawn."""
+        num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
+        cost.parameters(d_model, num_heads, num_kv_heads)  # says what does not divide
+        measured = [[int(m), float(seconds), path] for m, seconds, path in measured]
+        for m, seconds, path in measured:
+            if m < 1 or not 0 < seconds < math.inf or path not in PATHS:
+                raise ValueError(f"({m}, {seconds}, {path!r}) is no point: tokens, seconds, 'explicit' or 'fused'.")
+        sizes = {
+            "d_model": d_model,
+            "num_heads": num_heads,
+            "num_kv_heads": num_kv_heads,
+            "batch": batch,
+            "dtype": dtype,
+        }
+        super().__init__(
+            n=n,
+            bias=bias,
+            **sizes,
+            _models=[{"name": name, **model} for name, model in self.models.items()],
+            _machine=None if machine is None else asdict(machine),
+            _measured=measured,
+            _measured_at=sizes,
+        )
+        self._of = machine
+
+    @property
+    def costs(self) -> dict[str, object]:
+        """What the browser shows, computed here: parameters, flops (by term), scores (numbers), scores_bytes,
+        peak_bytes (explicit), crossing (the n where attention's two products overtake the projections), and seconds by
+        path (empty without a machine, and in anything but float32)."""
+        return self._costs_at(self.n)
+
+    def _costs_at(self, n):
+        layer = self.d_model, self.num_heads, self.num_kv_heads
+        width = BYTES[self.dtype]
+        scores = cost.stored_scores(self.batch, n, self.num_heads)
+        seconds = {}
+        if self._of is not None and self.dtype == "float32":
+            seconds = {path: cost.predict(self._of, self.batch, n, *layer, path=path) for path in PATHS}
+        return {
+            "parameters": cost.parameters(*layer, bias=self.bias),
+            "flops": cost.flops(self.batch, n, *layer),
+            "scores": scores,
+            "scores_bytes": scores * width,
+            "peak_bytes": cost.explicit_peak_bytes(self.batch, n, *layer, bytes_per_number=width),
+            "crossing": self.d_model + self.d_model // self.num_heads * self.num_kv_heads,
+            "seconds": seconds,
+        }
+
+    def _points(self):
+        """The measured points, where they were measured at these sizes."""
+        here = all(getattr(self, name) == value for name, value in self._measured_at.items())
+        return self._measured if here else []
+
+    def picture(self) -> tuple[bytes, int]:
+        """The counts, the stacked FLOPs and the curves as PNG, and its width in CSS pixels."""
+        return _draw(self)
+
+    def __repr__(self):
+        heads = plural(self.num_heads, "head")
+        shared = "" if self.num_kv_heads == self.num_heads else f" on {self.num_kv_heads}"
+        return f"CostExplorer({self.n:,} tokens, d_model {self.d_model:,}, {heads}{shared})"
+
+    @traitlets.validate("d_model", "num_heads", "num_kv_heads")
+    def _heads_divide(self, proposal):
+        names = "d_model", "num_heads", "num_kv_heads"
+        sizes = {name: getattr(self, name) for name in names} | {proposal["trait"].name: proposal["value"]}
+        try:
+            cost.parameters(**sizes)
+        except ValueError as problem:
+            raise traitlets.TraitError(str(problem)) from None
+        return self._within(proposal)
+
+    @traitlets.validate("n", "batch")
+    def _within(self, proposal):
+        name, value = proposal["trait"].name, proposal["value"]
+        if name in MOST and not 1 <= value <= MOST[name]:
+            raise traitlets.TraitError(f"{name}={value}: it must lie between 1 and {MOST[name]:,}.")
+        return value
+
+
+# ------------------------------------------------------------------------------------------------------------- picture
+
+
+def amount(value: float, unit: str) -> str:
+    """A positive number in three digits, with its unit: "FLOP" and "" in thousands, "B" in 1,024s, "s" from µs on."""
+    steps = {"B": ("B", "KiB", "MiB", "GiB", "TiB", "PiB"), "s": ("µs", "ms", "s")}.get(unit)
+    steps = steps or tuple(f"{prefix}{unit}" for prefix in ("", "k", "M", "G", "T", "P", "E"))
+    base = 1024 if unit == "B" else 1000
+    value = value * 1e6 if unit == "s" else value
+    for step in steps:
+        if value < 999.5 or step == steps[-1]:
+            return f"{value:.3g}" + (f" {step}" if step else "")
+        value /= base
+
+
+def _draw(explorer: CostExplorer) -> tuple[bytes, int]:
+    now, page = explorer.costs, Page(960, 486)
+    total = sum(now["flops"].values())
+    page.text(0, 14, repr(explorer).removeprefix("CostExplorer(").removesuffix(")"), 15, bold=True)
+    facts = [
+        ("parameters", f"{now['parameters']:,}"),
+        ("one forward pass", amount(total, "FLOP")),
+        ("stored scores", amount(now["scores_bytes"], "B")),
+        ("explicit peak", amount(now["peak_bytes"], "B")),
+        *((f"predicted, {path}", amount(seconds, "s")) for path, seconds in now["seconds"].items()),
+    ]
+    for i, (name, value) in enumerate(facts):
+        page.text(i * 160, 44, value, 15, bold=True)
+        page.text(i * 160, 62, name, 11, colour=MUTED)
+    x = 0.0
+    for name, colour in TERM_COLOURS.items():
+        width = 960 * now["flops"][name] / total
+        page.box(x, 82, width, 26, colour)
+        if width > page.width_of(name, 12) + 6:
+            light = name in ("QKᵀ", "AV")
+            page.text(x + width / 2, 95, name, 12, anchor="mm", colour="#333333" if light else "white", bold=True)
+        x += width
+    lines, memory, times = {"projections": [], "QKᵀ and AV": []}, {"explicit peak": [], "stored scores": []}, {}
+    for n in LENGTHS:
+        at = explorer._costs_at(n)
+        products = at["flops"]["QKᵀ"] + at["flops"]["AV"]
+        lines["projections"].append((n, sum(at["flops"].values()) - products))
+        lines["QKᵀ and AV"].append((n, products))
+        memory["explicit peak"].append((n, at["peak_bytes"]))
+        memory["stored scores"].append((n, at["scores_bytes"]))
+        for path, seconds in at["seconds"].items():
+            times.setdefault(path, []).append((n, seconds))
+    points = explorer._points()
+    charts = [("FLOPs", lines, "FLOP", []), ("Memory, explicit path", memory, "B", [])]
+    if times or points:
+        charts.append(("Time: predicted, and measured as points", times, "s", points))
+    room = 960 / len(charts)
+    for i, (title, curves, unit, dots) in enumerate(charts):
+        crossing = now["crossing"] if unit == "FLOP" else None
+        _chart(page, i * room, 130, room - 20, title, curves, unit, dots, explorer.n, crossing)
+    return page.png(), page.width
+
+
+CURVE_COLOURS = {
+    "projections": "#AA3377",
+    "QKᵀ and AV": "#4477AA",
+    "explicit peak": "#AA3377",
+    "stored scores": "#777777",
+    **PATHS,
+}
+
+
+def _chart(page, left, top, width, title, curves, unit, dots, n, crossing):
+    """Curves over n with both axes logarithmic; dots are measured; n and the crossing stand as vertical lines."""
+    height, margin = 290, 62
+    values = [value for curve in curves.values() for _, value in curve] + [value for _, value, _ in dots]
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    first, last = math.log(LENGTHS[0]), math.log(LENGTHS[-1])
+
+    def place(m, value):
+        across = (math.log(m) - first) / (last - first)
+        up = (math.log10(value) - low) / (high - low)
+        return left + margin + across * (width - margin), top + 24 + (1 - up) * height
+
+    page.text(left, top + 4, title, 13, bold=True)
+    for power in range(low, high + 1, max(1, (high - low) // 5)):
+        _, y = place(16, 10.0**power)
+        page.box(left + margin, y, width - margin, 0.5, "#E4E4E4")
+        page.text(left + margin - 6, y, amount(10.0**power, unit), 10, anchor="rm", colour=MUTED)
+    for m in 16, 128, 1024, 8192, 65536:
+        x, y = place(m, 10.0**low)
+        page.text(x, y + 12, f"{m:,}", 10, anchor="mm", colour=MUTED)
+    page.text(left + margin + (width - margin) / 2, top + height + 54, "tokens", 11, anchor="mm", colour=MUTED)
+    if LENGTHS[0] <= n <= LENGTHS[-1]:
+        x, _ = place(n, 10.0**low)
+        page.box(x, top + 24, 1, height, LINE)
+    if crossing and LENGTHS[0] <= crossing <= LENGTHS[-1]:
+        x, _ = place(crossing, 10.0**low)
+        for step in range(0, height, 8):
+            page.box(x, top + 24 + step, 1, 4, "#333333")
+        page.text(x + 5, top + 24 + height - 12, f"equal at {crossing:,}", 11)
+    for row, (name, curve) in enumerate(curves.items()):
+        colour = CURVE_COLOURS[name]
+        corners = [tuple(2 * at for at in place(m, value)) for m, value in curve]
+        page.draw.line(corners, colour, 4, joint="curve")
+        page.text(left + margin + 8, top + 36 + 17 * row, name, 12, colour=colour, bold=True)
+    for m, value, path in dots:
+        x, y = place(m, value)
+        page.draw.ellipse([2 * x - 9, 2 * y - 9, 2 * x + 9, 2 * y + 9], PATHS[path], "white", 2)
