@@ -26,8 +26,8 @@ def _grouped_cases():
     parts={"output": ("batch", "head", "query", "feature")},
 )
 def grouped_attention(query, key, value):
-    """query (B, H, N, K), key and value (B, G, S, K), G divides H → output (B, H, N, K): query heads
-    0 … H/G − 1 use key/value head 0, the next H/G use head 1, and so on."""
+    """query (B, H, N, K), key and value (B, G, S, K), G divides H → output (B, H, N, K):
+    query heads 0 … H/G − 1 use key/value head 0, the next H/G use head 1, and so on."""
     B, H, N, K = query.shape
     G = key.shape[1]
     rows = query.reshape(B, G, H // G * N, K)  # a group's query heads become rows of one head
@@ -161,7 +161,8 @@ def _bytes_gap(yours, target, *_):
     rtol=1e-9,
 )
 def cache_bytes(batch, tokens, layers, num_heads, num_kv_heads, d_head, bytes_per_number):
-    """Whole numbers → the bytes of all keys and values that a decoder keeps for `batch` texts of `tokens` tokens."""
+    """Whole numbers → the bytes of all keys and values that a decoder keeps
+    for `batch` texts of `tokens` tokens each."""
     return 2 * batch * tokens * layers * num_kv_heads * d_head * bytes_per_number
 
 
@@ -245,8 +246,8 @@ _KEPT = ("batch", "head", "token", "feature")
     parts={"output": ("batch", "head", "query", "feature"), "keys": _KEPT, "values": _KEPT},
 )
 def decode_step(query, key, value, cached_key, cached_value):
-    """The new token's query, key and value (B, H, 1, K), and those of the S tokens before it, cached_key and
-    cached_value (B, H, S, K) → output (B, H, 1, K), and the two caches for the next step (B, H, S + 1, K)."""
+    """query, key, value (B, H, 1, K) of the new token, cached_key, cached_value (B, H, S, K)
+    of those before it → output (B, H, 1, K), keys and values (B, H, S + 1, K) to keep."""
     keys = torch.cat([cached_key, key], dim=-2)
     values = torch.cat([cached_value, value], dim=-2)
     weights = (query @ keys.mT / query.shape[-1] ** 0.5).softmax(dim=-1)

@@ -204,13 +204,18 @@ function render({ model, el }) {
       row.classList.toggle("mha-cache-over", counts[i] > limit);
       return row;
     });
-    bars.replaceChildren(...drawn, limitLine(limit, largest));
+    const heading = element(
+      "div",
+      { className: "mha-cache-row mha-cache-heading" },
+      ...["key/value heads", "", "cache"].map((text) => element("span", {}, text)),
+    );
+    bars.replaceChildren(heading, ...drawn, limitLine(limit, largest));
   }
 
   /** The memory there is, as a line through the bars, or in words where all of them end before it. */
   function limitLine(limit, largest) {
     const inside = limit <= largest;
-    const words = `${model.get("budget")} GiB`;
+    const words = `memory ${model.get("budget")} GiB`;
     const line = element("div", { className: "mha-cache-limit" }, element("span", {}, inside ? words : `${words} →`));
     line.style.left = `${inside ? (100 * limit) / largest : 100}%`;
     if (!inside) line.style.borderLeftStyle = "none";
