@@ -112,6 +112,8 @@ def test_traffic_is_what_goes_into_and_comes_out_of_the_operations(heads, S):
     ours = cost.traffic_bytes(*sizes, S=S)
     assert sum(ours[step] for step in ("W^Q", "W^K", "W^V", "W^O")) == ops.moved["mm"]
     assert ours["QKᵀ"] + ours["AV"] == ops.moved["bmm"]
+    if heads[0] == heads[1]:  # sharing copies the queries together
+        assert ours["merge"] == ops.moved["clone"]
     assert ours["scale"] == ops.moved["mul"] and ours["softmax"] == ops.moved["_softmax"]
 
 
