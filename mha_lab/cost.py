@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 FRESH = 32 * 2**20
-"""glibc's malloc takes buffers of 32 MiB and more from the system every time (DEFAULT_MMAP_THRESHOLD_MAX, mallopt(3)),
-and the system hands over empty pages, each when it is first written to."""
+"""Bytes from which on glibc's malloc takes a buffer from the system (DEFAULT_MMAP_THRESHOLD_MAX, mallopt(3)) unless its
+heap has as much free; the system then hands over empty pages, each when it is first written to."""
 
 
 def parameters(d_model: int, num_heads: int, num_kv_heads: int | None = None, *, bias: bool = True) -> int:
@@ -124,9 +124,9 @@ class Machine:
     flops_per_second: float
     """A large matrix product."""
     bytes_per_second: float
-    """Reading 64 MiB."""
+    """Reading 32 MiB."""
     page_seconds: float
-    """Beyond that, for each byte of a buffer that the system had to hand over (`FRESH`)."""
+    """Writing to a byte for the first time after the system handed it over (`FRESH`)."""
     call_seconds: Mapping[str, float]
     """A whole forward pass on almost nothing, by path: Python, checks, and one call after the other."""
     step_seconds: Mapping[str, tuple[tuple[int, int, float], ...]]
