@@ -254,11 +254,12 @@ def test_without_a_limit_a_container_leaves_everything(tmp_path):
 
 @pytest.fixture(scope="module")
 def machine():
-    return measure.calibrate(0.1)
+    with measure.single_thread():
+        return measure.calibrate(0.1)
 
 
 def test_a_calibrated_machine_says_what_it_is_and_predicts(machine):
-    assert (machine.device, machine.threads) == ("cpu", torch.get_num_threads()) and torch.__version__ in machine.name
+    assert (machine.device, machine.threads) == ("cpu", 1) and torch.__version__ in machine.name
     rates = [machine.flops_per_second, machine.bytes_per_second, *machine.call_seconds.values()]
     rates += [seconds for table in machine.step_seconds.values() for *_, seconds in table]
     assert all(0 < rate < float("inf") for rate in rates) and machine.page_seconds >= 0
@@ -270,7 +271,7 @@ def test_a_calibrated_machine_says_what_it_is_and_predicts(machine):
 
 def test_predictions_and_measurements_are_of_one_order(machine):
     layer, x = MultiHeadAttention(256, 4), torch.randn(1, 512, 256)
-    with torch.no_grad():
+    with measure.single_thread(), torch.no_grad():
         measured = measure.timeit(lambda: layer(x, need_weights=True)).fastest
     assert 0.1 < cost.predict(machine, 1, 512, 256, 4) / measured < 10
 
