@@ -105,6 +105,8 @@ export function settled({ d_model, num_heads, num_kv_heads, ...rest }) {
   return { ...rest, d_model, num_heads: heads, num_kv_heads: nearest(divisors(heads), shared) };
 }
 
+const whole = (number) => number.toLocaleString("en-US");
+
 /** A positive number in three digits with its unit: "FLOP" and "" in thousands, "B" in 1,024s, "s" from µs on. */
 export function amount(value, unit) {
   const prefixes = ["", "k", "M", "G", "T", "P", "E"].map((prefix) => prefix + unit);
@@ -112,14 +114,16 @@ export function amount(value, unit) {
   const base = unit === "B" ? 1024 : 1000;
   let rest = unit === "s" ? value * 1e6 : value;
   for (const step of steps) {
-    if (rest < 999.5 || step === steps.at(-1)) return `${Number(rest.toPrecision(3))}${step ? ` ${step}` : ""}`;
+    if (rest < 999.5 || step === steps.at(-1)) {
+      return `${rest < 999.5 ? Number(rest.toPrecision(3)) : whole(Math.round(rest))} ${step}`.trim();
+    }
     rest /= base;
   }
 }
 
 // ----------------------------------------------------------------------------------------------------------------- page
 
-const LENGTHS = Array.from({ length: 27 }, (_, i) => (16 * 2 ** Math.floor(i / 2) * (i % 2 ? 3 : 2)) / 2);
+export const LENGTHS = Array.from({ length: 27 }, (_, i) => (16 * 2 ** Math.floor(i / 2) * (i % 2 ? 3 : 2)) / 2);
 const WIDTHS = [64, 128, 192, 256, 384, 512, 576, 768, 1024, 1536, 2048, 2560, 3072, 4096, 5120, 6144, 8192];
 const BATCHES = [1, 2, 4, 8, 16, 32, 64];
 const SIZES = ["n", "d_model", "num_heads", "num_kv_heads", "batch", "dtype", "bias"];
@@ -144,22 +148,22 @@ function shape(tag, attributes, ...children) {
   return node;
 }
 
-const whole = (number) => number.toLocaleString("en-US");
-
 /** Curves over n, both axes logarithmic; points are measured; `marks` are vertical lines [n, class, words]. */
 function chart(title, unit, curves, points, marks) {
   const values = [...curves.flatMap(([, ys]) => ys), ...points.map(([, y]) => y)];
-  const low = Math.floor(Math.log10(Math.min(...values)));
-  const high = Math.max(low + 1, Math.ceil(Math.log10(Math.max(...values))));
+  const base = unit === "B" ? 32 : 10; // so that ticks are round
+  const level = (y) => Math.log(y) / Math.log(base);
+  const low = Math.floor(level(Math.min(...values)));
+  const high = Math.max(low + 1, Math.ceil(level(Math.max(...values))));
   const [first, last] = [Math.log(LENGTHS[0]), Math.log(LENGTHS.at(-1))];
   const across = (n) => LEFT + ((Math.log(n) - first) / (last - first)) * (WIDTH - LEFT - 10);
-  const up = (y) => HEIGHT - BOTTOM - ((Math.log10(y) - low) / (high - low)) * (HEIGHT - BOTTOM - TOP);
+  const up = (y) => HEIGHT - BOTTOM - ((level(y) - low) / (high - low)) * (HEIGHT - BOTTOM - TOP);
   const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${title} against tokens` });
   const write = (x, y, words, attributes = {}) => svg.append(shape("text", { x, y, ...attributes }, words));
-  for (let power = low; power <= high; power += Math.max(1, Math.floor((high - low) / 5))) {
-    const y = up(10 ** power);
+  for (let power = low; power <= high; power += Math.max(1, Math.floor((high - low) / 6))) {
+    const y = up(base ** power);
     svg.append(shape("line", { class: "mha-cost-grid", x1: LEFT, x2: WIDTH - 10, y1: y, y2: y }));
-    write(LEFT - 6, y + 4, amount(10 ** power, unit), { "text-anchor": "end" });
+    write(LEFT - 6, y + 4, amount(base ** power, unit), { "text-anchor": "end" });
   }
   for (const n of [16, 128, 1024, 8192, 65536]) {
     write(across(n), HEIGHT - BOTTOM + 16, whole(n), { "text-anchor": "middle" });

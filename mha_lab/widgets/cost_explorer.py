@@ -196,7 +196,8 @@ def amount(value: float, unit: str) -> str:
     value = value * 1e6 if unit == "s" else value
     for step in steps:
         if value < 999.5 or step == steps[-1]:
-            return f"{value:.3g}" + (f" {step}" if step else "")
+            digits = f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"
+            return f"{digits} {step}".rstrip()
         value /= base
 
 
@@ -256,28 +257,29 @@ def _chart(page, left, top, width, title, curves, unit, dots, n, crossing):
     """Curves over n with both axes logarithmic; dots are measured; n and the crossing stand as vertical lines."""
     height, margin = 290, 62
     values = [value for curve in curves.values() for _, value in curve] + [value for _, value, _ in dots]
-    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    base = 32 if unit == "B" else 10  # so that ticks are round
+    low, high = math.floor(math.log(min(values), base)), math.ceil(math.log(max(values), base))
     first, last = math.log(LENGTHS[0]), math.log(LENGTHS[-1])
 
     def place(m, value):
         across = (math.log(m) - first) / (last - first)
-        up = (math.log10(value) - low) / (high - low)
+        up = (math.log(value, base) - low) / (high - low)
         return left + margin + across * (width - margin), top + 24 + (1 - up) * height
 
     page.text(left, top + 4, title, 13, bold=True)
-    for power in range(low, high + 1, max(1, (high - low) // 5)):
-        _, y = place(16, 10.0**power)
+    for power in range(low, high + 1, max(1, (high - low) // 6)):
+        _, y = place(16, float(base) ** power)
         page.box(left + margin, y, width - margin, 0.5, "#E4E4E4")
-        page.text(left + margin - 6, y, amount(10.0**power, unit), 10, anchor="rm", colour=MUTED)
+        page.text(left + margin - 6, y, amount(float(base) ** power, unit), 10, anchor="rm", colour=MUTED)
     for m in 16, 128, 1024, 8192, 65536:
-        x, y = place(m, 10.0**low)
+        x, y = place(m, base**low)
         page.text(x, y + 12, f"{m:,}", 10, anchor="mm", colour=MUTED)
     page.text(left + margin + (width - margin) / 2, top + height + 54, "tokens", 11, anchor="mm", colour=MUTED)
     if LENGTHS[0] <= n <= LENGTHS[-1]:
-        x, _ = place(n, 10.0**low)
+        x, _ = place(n, base**low)
         page.box(x, top + 24, 1, height, LINE)
     if crossing and LENGTHS[0] <= crossing <= LENGTHS[-1]:
-        x, _ = place(crossing, 10.0**low)
+        x, _ = place(crossing, base**low)
         for step in range(0, height, 8):
             page.box(x, top + 24 + step, 1, 4, "#333333")
         page.text(x + 5, top + 24 + height - 12, f"equal at {crossing:,}", 11)

@@ -1,0 +1,141 @@
+"""CostExplorer on a real page: sizes moved by mouse and keyboard, the numbers of mha_lab.cost, and no kernel needed."""
+
+import re
+from dataclasses import asdict
+from itertools import product
+
+import pytest
+from playwright.sync_api import expect
+from test_head_explorer import CONTRAST
+
+from mha_lab.widgets import CostExplorer
+from mha_lab.widgets.cost_explorer import LENGTHS, amount
+
+MACHINE = """
+from mha_lab import cost
+table = tuple((n, w, w * n**-0.1 * 1e-11) for n in (32, 128, 512) for w in (4, 16, 128))
+passes = tuple((n, 1, 1e-9 / n**0.05) for n in (32, 128, 512))
+machine = cost.Machine("made up", "cpu", 1, 1e11, 1e10, 2e-10, {"explicit": 1e-4, "fused": 5e-5},
+    {"W": tuple((n, w, 3e-11 / w**0.1) for n in (32, 512) for w in (128, 512)), "scale": passes, "softmax": passes,
+     "QKᵀ": table, "AV": table, "attention": table})
+"""
+EXPLORER = f"""
+{MACHINE}
+from mha_lab.widgets import CostExplorer
+explorer = CostExplorer(machine=machine, measured=[(1024, 0.06, "explicit"), (1024, 0.03, "fused")])
+explorer
+"""
+
+
+@pytest.fixture
+def root(lab):
+    root = lab.show(EXPLORER).locator(".mha-cost")
+    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    return root
+
+
+def fact(root, words):
+    return root.locator(".mha-cost-facts > div", has_text=words).locator("b")
+
+
+def slider(root, words):
+    return root.get_by_role("slider", name=re.compile(f"^{words}"))
+
+
+def test_heads_move_the_scores_and_nothing_else_that_is_counted(lab, root):
+    expect(fact(root, "parameters")).to_have_text("1,050,624")
+    expect(fact(root, "in QKᵀ and AV")).to_have_text("4.29 GFLOP")
+    expect(fact(root, "scores, ")).to_have_text("32 MiB")
+    heads = slider(root, "heads")
+    heads.press("ArrowRight")  # in JupyterLab's command mode this would move on to the next cell
+    expect(fact(root, "scores, ")).to_have_text("64 MiB")
+    expect(fact(root, "parameters")).to_have_text("1,050,624")
+    expect(fact(root, "in QKᵀ and AV")).to_have_text("4.29 GFLOP")
+    expect(heads).to_be_focused()
+    lab.expect_python("[explorer.num_heads, explorer.num_kv_heads]", [16, 16])
+
+
+def test_a_real_model_is_chosen_and_named_with_its_source(lab, root):
+    root.get_by_label("model", exact=False).first.select_option("Llama-3-8B")
+    expect(root.locator(".mha-cost-line small")).to_contain_text("arXiv:2407.21783")
+    expect(fact(root, "parameters")).to_have_text("41,943,040")
+    expect(root.locator("svg text.mha-cost-note")).to_have_text("equal at 5,120")
+    lab.expect_python("[explorer.n, explorer.d_model, explorer.num_kv_heads, explorer.bias]", [8192, 4096, 8, False])
+    slider(root, "K/V heads").press("Home")
+    expect(root.get_by_label("model", exact=False).first).to_have_value("")
+    lab.expect_python("explorer.num_kv_heads", 1)
+
+
+def test_head_counts_follow_a_width_that_they_do_not_divide(lab, root):
+    lab.python("setattr(explorer, 'd_model', 1024) or setattr(explorer, 'num_heads', 1024)")
+    expect(fact(root, "scores, ")).to_have_text("4 GiB")
+    slider(root, "d_model").press("ArrowLeft")  # 768 has no 1,024 heads
+    lab.expect_python("[explorer.d_model, explorer.num_heads]", [768, 768])
+
+
+def test_measured_points_stay_with_their_sizes(root):
+    points, note = root.locator("circle"), root.locator("p.mha-cost-note")
+    expect(points).to_have_count(2)
+    expect(note).to_contain_text("Points: measured.")
+    slider(root, "K/V heads").press("ArrowLeft")
+    expect(points).to_have_count(0)
+    expect(note).to_contain_text("belong to d_model 512, 8 heads, 8 K/V heads, batch 1, float32")
+    slider(root, "K/V heads").press("ArrowRight")
+    expect(points).to_have_count(2)
+    root.get_by_label("numbers").select_option("bfloat16")
+    expect(note).to_contain_text("predicted in float32 only")
+    expect(fact(root, "predicted")).to_have_count(0)
+
+
+def test_it_goes_on_without_a_kernel(own_lab):
+    root = own_lab.show(EXPLORER).locator(".mha-cost")
+    expect(fact(root, "scores, ")).to_have_text("32 MiB")
+    own_lab.stop_kernel()
+    slider(root, "tokens").press("ArrowRight")
+    expect(fact(root, "scores, ")).to_have_text("72 MiB")
+    expect(fact(root, "predicted, explicit")).to_be_visible()
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_every_word_is_legible_in_both_themes(lab, theme):
+    lab.theme(theme)
+    root = lab.show(EXPLORER).locator(".mha-cost")
+    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    contrast = root.evaluate(CONTRAST)
+    assert min(contrast.values()) >= 4.5, contrast
+
+
+def test_the_browser_counts_and_predicts_what_the_package_does(browser):
+    made = {}
+    exec(MACHINE, made)
+    machine = made["machine"]
+    sizes = [
+        {"n": n, "d_model": d, "num_heads": h, "num_kv_heads": g, "batch": b, "dtype": dtype, "bias": bias}
+        for (d, h, g), n, b, (dtype, bias) in product(
+            [(512, 8, 8), (512, 512, 512), (96, 12, 4), (4096, 32, 8), (64, 1, 1), (576, 9, 1)],
+            [1, 48, 1024, 8192],
+            [1, 3],
+            [("float32", True), ("bfloat16", False)],
+        )
+    ]
+    amounts = [(x, unit) for x in (3, 999.6, 123456, 7.5e9, 2e21) for unit in ("FLOP", "B", "")]
+    amounts += [(x, "s") for x in (3e-6, 0.0123, 5, 4321)]
+    page = browser.new_page()
+    found, words, lengths, settled = page.evaluate(
+        """async ([code, sizes, machine, amounts]) => {
+            const m = await import(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })));
+            const far = { n: 16, d_model: 96, num_heads: 64, num_kv_heads: 5 };
+            return [sizes.map((s) => m.costs(s, machine)), amounts.map(([x, unit]) => m.amount(x, unit)), m.LENGTHS,
+                m.settled(far)];
+        }""",
+        [str(CostExplorer._esm), sizes, asdict(machine), amounts],
+    )
+    page.close()
+    for size, costs in zip(sizes, found, strict=True):
+        expected = CostExplorer(**size, machine=machine).costs
+        seconds = costs.pop("seconds")
+        assert seconds == pytest.approx(expected.pop("seconds"), rel=1e-12)
+        assert costs == expected, size
+    assert words == [amount(x, unit) for x, unit in amounts]
+    assert lengths == LENGTHS
+    assert settled == {"n": 16, "d_model": 96, "num_heads": 48, "num_kv_heads": 6}

@@ -1,0 +1,118 @@
+"""CostExplorer without a browser: its numbers are mha_lab.cost's, its traits hold together, its picture shows."""
+
+import base64
+import io
+
+import pytest
+from PIL import Image
+from traitlets import TraitError
+
+from mha_lab import MultiHeadAttention, cost
+from mha_lab.widgets import CostExplorer
+from mha_lab.widgets.cost_explorer import LENGTHS, TERM_COLOURS, amount
+
+MACHINE = cost.Machine(
+    name="made up",
+    device="cpu",
+    threads=1,
+    flops_per_second=1e11,
+    bytes_per_second=1e10,
+    page_seconds=2e-10,
+    call_seconds={"explicit": 1e-4, "fused": 5e-5},
+    step_seconds={
+        "W": ((32, 128, 4e-11), (512, 128, 2e-11), (32, 512, 3e-11), (512, 512, 1.5e-11)),
+        "scale": ((32, 1, 3e-10), (512, 1, 4e-10)),
+        "softmax": ((32, 1, 9e-10), (512, 1, 7e-10)),
+    }
+    | {
+        step: tuple((n, width, width * n**-0.1 * 1e-11) for n in (32, 512) for width in (4, 16, 128))
+        for step in ("QKᵀ", "AV", "attention")
+    },
+)
+
+
+def test_the_costs_are_those_of_the_package():
+    explorer = CostExplorer(n=300, d_model=96, num_heads=12, num_kv_heads=4, batch=3, dtype="bfloat16", bias=False)
+    now = explorer.costs
+    assert now["parameters"] == sum(p.numel() for p in MultiHeadAttention(96, 12, 4, bias=False).parameters())
+    assert now["flops"] == cost.flops(3, 300, 96, 12, 4)
+    assert now["scores"] == 3 * 12 * 300 * 300 and now["scores_bytes"] == 2 * now["scores"]
+    assert now["peak_bytes"] == cost.explicit_peak_bytes(3, 300, 96, 12, 4, bytes_per_number=2)
+
+
+@pytest.mark.parametrize("d_model, num_heads, num_kv_heads", [(512, 8, 8), (4096, 32, 8), (576, 9, 3), (64, 64, 1)])
+def test_at_the_crossing_attention_costs_as_much_as_the_projections(d_model, num_heads, num_kv_heads):
+    explorer = CostExplorer(d_model=d_model, num_heads=num_heads, num_kv_heads=num_kv_heads)
+    explorer.n = explorer.costs["crossing"]
+    flops = explorer.costs["flops"]
+    assert 2 * (flops["QKᵀ"] + flops["AV"]) == sum(flops.values())
+
+
+def test_time_is_predicted_for_a_machine_and_in_float32_only():
+    assert CostExplorer().costs["seconds"] == {}
+    explorer = CostExplorer(n=2048, machine=MACHINE)
+    for path in "explicit", "fused":
+        assert explorer.costs["seconds"][path] == cost.predict(MACHINE, 1, 2048, 512, 8, path=path)
+    explorer.dtype = "bfloat16"
+    assert explorer.costs["seconds"] == {}
+
+
+def test_measured_points_are_shown_at_the_sizes_they_belong_to():
+    explorer = CostExplorer(measured=[(1024, 0.06, "explicit"), (1024, 0.03, "fused")])
+    assert explorer._points() == [[1024, 0.06, "explicit"], [1024, 0.03, "fused"]]
+    explorer.n = 64
+    assert len(explorer._points()) == 2
+    explorer.num_kv_heads = 4
+    assert explorer._points() == []
+
+
+@pytest.mark.parametrize(
+    "point", [(0, 1.0, "explicit"), (8, 0.0, "fused"), (8, float("nan"), "fused"), (8, 1.0, "fast")]
+)
+def test_a_point_that_cannot_be_drawn_is_refused(point):
+    with pytest.raises(ValueError, match="is no point"):
+        CostExplorer(measured=[point])
+
+
+def test_sizes_that_do_not_divide_are_refused_with_both_numbers():
+    with pytest.raises(ValueError, match="d_model=512 cannot be split over num_heads=7: 512 / 7 leaves 1"):
+        CostExplorer(num_heads=7)
+    explorer = CostExplorer()
+    for name, value in ("num_heads", 3), ("num_kv_heads", 5), ("d_model", 100):
+        with pytest.raises(TraitError, match="leaves"):
+            setattr(explorer, name, value)
+    for name, value in ("n", 0), ("batch", 65), ("d_model", 2**15):
+        with pytest.raises(TraitError, match="between 1 and"):
+            setattr(explorer, name, value)
+    assert repr(explorer) == "CostExplorer(1,024 tokens, d_model 512, 8 heads)"
+
+
+def test_several_sizes_change_together():
+    explorer = CostExplorer()
+    with explorer.hold_trait_notifications():
+        explorer.d_model, explorer.num_heads, explorer.num_kv_heads = 576, 9, 3
+    assert repr(explorer) == "CostExplorer(1,024 tokens, d_model 576, 9 heads on 3)"
+
+
+@pytest.mark.parametrize("name", CostExplorer.models)
+def test_every_model_has_sizes_that_divide_and_a_source(name):
+    model = dict(CostExplorer.models[name])
+    assert len(model.pop("source")) > 20
+    assert CostExplorer(**model).costs["parameters"] > 0
+    assert model["n"] in LENGTHS
+
+
+def test_the_picture_shows_the_flops_by_term_and_needs_no_machine():
+    for explorer in CostExplorer(), CostExplorer(machine=MACHINE, measured=[(512, 0.01, "fused")]):
+        data, metadata = explorer._repr_mimebundle_()
+        picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
+        assert picture.width == 2 * metadata["image/png"]["width"]
+        bar = {"#" + bytes(picture.getpixel((x, 2 * 86))).hex() for x in range(picture.width)}
+        assert {colour.lower() for colour in TERM_COLOURS.values()} <= bar
+    assert data["text/plain"] == "CostExplorer(1,024 tokens, d_model 512, 8 heads)"
+
+
+def test_amounts_are_short_and_have_units():
+    assert [amount(x, "FLOP") for x in (1, 999, 4.294e9, 2e19)] == ["1 FLOP", "999 FLOP", "4.29 GFLOP", "20 EFLOP"]
+    assert [amount(x, "B") for x in (512, 2**20, 3.5 * 2**30)] == ["512 B", "1 MiB", "3.5 GiB"]
+    assert [amount(x, "s") for x in (2e-5, 0.037, 12, 1234.5)] == ["20 µs", "37 ms", "12 s", "1,234 s"]
