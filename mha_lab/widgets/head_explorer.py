@@ -337,7 +337,7 @@ def _draw(explorer: HeadExplorer) -> tuple[bytes, int]:
     weights, allowed, tokens = explorer.weights, explorer._allowed(), shown_words(explorer._words())
     n = len(tokens)
     heads = explorer.pinned or range(explorer.num_heads)
-    width, limit = 920, 560
+    width, limit = 920, 720
     fitting = None
     for cell in np.arange(min(30, 430 / n), 0.4, -0.5):  # the largest maps that fit; a bit smaller for fewer rows
         side = cell * n
