@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -91,7 +92,7 @@ class _Sampler:
         alone = self.device.type == "cpu" and self.threads == 1 and sys.platform != "win32"
         self.clock = time.thread_time if alone else time.perf_counter
         each = min(self.once(), self.once())
-        self.loops, self.brief = max(1, math.ceil(SAMPLE / max(each, 1e-7))), each < 5e-3
+        self.loops, self.brief = max(1, math.ceil(SAMPLE / max(each, 1e-7))), each < 1e-3
 
     def once(self):
         """Seconds of one call, averaged over a sample."""
@@ -217,8 +218,9 @@ def _in_words(size):
     return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
 
 
-def calibrate(seconds: float = 1.2, *, device: str | torch.device = "cpu") -> Machine:
+def calibrate(seconds: float = 1.0, *, device: str | torch.device = "cpu") -> Machine:
     """What this machine takes with the present number of threads: the fastest of several runs of some 50 short probes.
+    Where other work runs too, calibrate and measure within `single_thread()`: several threads then wait for each other.
 
     seconds  of wall time for all of them together, though each runs at least three times."""
     device = torch.device(device)
@@ -231,18 +233,19 @@ def calibrate(seconds: float = 1.2, *, device: str | torch.device = "cpu") -> Ma
         "W": lambda x, weight: F.linear(x, weight),
     }
     sizes, scores = ((32, 128, 512), 2**18) if device.type == "cpu" else ((128, 512, 2048), 2**22)
+    ones = cache(lambda *shape: torch.ones(shape, device=device))  # pages of memory cost more than many a probe
     probes, units = {}, {}
     for step, run in steps.items():
         widths = {"scale": (1,), "softmax": (1,), "W": (128, 512)}.get(step, (4, 16, 128))
         for n, width in [(1, 1), *((n, width) for n in sizes for width in widths)]:
             heads = 1 if n == 1 else max(4, scores // n**2)
             shapes = [(n, width), (width, width)] if step == "W" else [(1, heads, n, n), (1, heads, n, width)]
-            operands = [torch.ones(shape, device=device) for shape in shapes]
+            operands = [ones(*shape) for shape in shapes]
             units[step, n, width] = n * width**2 if step == "W" else heads * n * n
             probes[step, n, width] = lambda run=run, operands=operands: run(*operands)
-    large = torch.ones(FRESH // 4, device=device)
+    large = ones(FRESH // 4)
     with torch.random.fork_rng(devices=[]):  # its weights leave everyone's random numbers as they were
-        tiny, token = MultiHeadAttention(2, 2).to(device), torch.ones(1, 2, 2, device=device)
+        tiny, token = MultiHeadAttention(2, 2).to(device), ones(1, 2, 2)
     probes |= {
         "explicit": lambda: tiny(token, need_weights=True),
         "fused": lambda: tiny(token),
