@@ -57,7 +57,7 @@ function render({ model, el }) {
   const slider = (min, max, step) => element("input", { type: "range", min, max, step });
   const named = (text, ...parts) => element("label", {}, element("span", {}, text), ...parts);
 
-  const which = choice(model.get("_models").map(({ name }) => [name, name]));
+  const which = choice(model.get("_presets").map(({ name }) => [name, name]));
   const width = choice([4, 2, 1].map((bytes) => [bytes, `${bytes} (${8 * bytes} bits)`]));
   const budget = choice([8, 16, 24, 80].map((gib) => [gib, `${gib} GiB`]));
   const steps = { context: model.get("_contexts"), batch: model.get("_batches") };
@@ -103,7 +103,7 @@ function render({ model, el }) {
     }
   };
 
-  const chosen = () => model.get("_models").find(({ name }) => name === model.get("model"));
+  const chosen = () => model.get("_presets").find(({ name }) => name === model.get("model"));
 
   function present() {
     const sizes = chosen();
@@ -224,7 +224,7 @@ function render({ model, el }) {
 
   // --------------------------------------------------------------------------------------------------------------- actions
   which.onchange = () => {
-    const next = model.get("_models").find(({ name }) => name === which.value);
+    const next = model.get("_presets").find(({ name }) => name === which.value);
     change({ model: next.name, context: next.context, num_kv_heads: next.num_kv_heads });
   };
   width.onchange = () => change({ bytes_per_number: Number(width.value) });

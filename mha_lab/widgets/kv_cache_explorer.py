@@ -63,7 +63,7 @@ class KVCacheExplorer(Explorer):
     bytes_per_number = traitlets.Enum(list(WIDTHS), 2).tag(sync=True)
     budget = traitlets.Enum(list(BUDGETS), 16).tag(sync=True)
     bandwidth = traitlets.Float(100.0).tag(sync=True)
-    _models = traitlets.List().tag(sync=True)
+    _presets = traitlets.List().tag(sync=True)
     _contexts = traitlets.List(list(CONTEXTS)).tag(sync=True)
     _batches = traitlets.List(list(BATCHES)).tag(sync=True)
 
@@ -85,7 +85,7 @@ class KVCacheExplorer(Explorer):
         known = {m.name: m for m in models}
         first = known.get(model, models[0])
         super().__init__(
-            _models=[asdict(m) for m in models],
+            _presets=[asdict(m) for m in models],
             model=model,
             context=first.context if context is None else context,
             num_kv_heads=first.num_kv_heads if num_kv_heads is None else num_kv_heads,
@@ -121,7 +121,7 @@ class KVCacheExplorer(Explorer):
     def _model(self, name: str | None = None) -> Model:
         """The sizes of the present model, or of the named one."""
         name = self.model if name is None else name
-        models = {m["name"]: m for m in self._models}
+        models = {m["name"]: m for m in self._presets}
         if name not in models:
             raise traitlets.TraitError(f"{name!r} is none of the models: {', '.join(models)}.")
         return Model(**models[name])

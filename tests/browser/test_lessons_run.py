@@ -8,7 +8,12 @@ from live_lab import REPOSITORY
 from playwright.sync_api import expect
 
 LESSONS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
-EXPLORERS = {"HeadExplorer": ".mha-heads", "AttentionStepper": ".mha-step", "OutputMixer": ".mha-mix"}
+EXPLORERS = {
+    "HeadExplorer": ".mha-heads",
+    "AttentionStepper": ".mha-step",
+    "OutputMixer": ".mha-mix",
+    "KVCacheExplorer": ".mha-cache",
+}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 

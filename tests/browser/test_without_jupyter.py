@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from mha_lab.widgets import AttentionStepper, HeadExplorer
+from mha_lab.widgets import AttentionStepper, HeadExplorer, KVCacheExplorer
 
 HOST = """async ([code, state]) => {
     const revived = (value) => {
@@ -24,7 +24,7 @@ HOST = """async ([code, state]) => {
         listening: () => Object.values(listeners).flat().length,
     };
     const module = await import(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })));
-    const leave = [module.default.initialize({ model: window.model })];
+    const leave = [module.default.initialize?.({ model: window.model }) ?? (() => {})];
     leave.push(await module.default.render({ model: window.model, el: document.body }));
     window.leave = () => leave.forEach((clean) => clean());
 }"""
@@ -87,7 +87,7 @@ def stepper(**options):
     return AttentionStepper(np.eye(3), np.eye(3), np.eye(3), ["x", "y", "z"], **options)
 
 
-@pytest.mark.parametrize("widget", [projection, stepper])
+@pytest.mark.parametrize("widget", [projection, stepper, KVCacheExplorer])
 def test_a_view_that_is_closed_leaves_nothing_behind(host, widget):
     page = host(widget())
     expect(page.locator("[data-drawn]")).to_have_count(1)
