@@ -94,15 +94,16 @@ function between(marks, position) {
 
 export const divisors = (whole) => Array.from({ length: whole }, (_, i) => i + 1).filter((d) => whole % d === 0);
 
-/** The sizes with head counts that divide: each goes to the nearest one that does, sharing stays as it was if it can. */
-export function settled({ d_model, num_heads, num_kv_heads, ...rest }) {
+/** The new sizes with head counts that divide, each the nearest one that does. Where no head shared, none will. */
+export function settled({ d_model, num_heads, num_kv_heads, ...rest }, before) {
   const nearest = (choices, wish) =>
     choices.reduce((best, choice) =>
       Math.abs(Math.log(choice / wish)) < Math.abs(Math.log(best / wish)) ? choice : best,
     );
   const heads = nearest(divisors(d_model), num_heads);
-  const shared = num_kv_heads >= num_heads ? heads : Math.min(num_kv_heads, heads);
-  return { ...rest, d_model, num_heads: heads, num_kv_heads: nearest(divisors(heads), shared) };
+  const unshared = before.num_kv_heads === before.num_heads && num_kv_heads === before.num_kv_heads;
+  const kvHeads = unshared ? heads : nearest(divisors(heads), Math.min(num_kv_heads, heads));
+  return { ...rest, d_model, num_heads: heads, num_kv_heads: kvHeads };
 }
 
 const whole = (number) => number.toLocaleString("en-US");
@@ -128,7 +129,7 @@ const WIDTHS = [64, 128, 192, 256, 384, 512, 576, 768, 1024, 1536, 2048, 2560, 3
 const BATCHES = [1, 2, 4, 8, 16, 32, 64];
 const SIZES = ["n", "d_model", "num_heads", "num_kv_heads", "batch", "dtype", "bias"];
 const TERMS = ["W^Q", "W^K", "W^V", "W^O", "QKᵀ", "AV"];
-const [WIDTH, HEIGHT, LEFT, TOP, BOTTOM] = [400, 300, 62, 12, 46]; // of a chart
+const [WIDTH, HEIGHT, LEFT, TOP, BOTTOM] = [400, 300, 76, 12, 46]; // of a chart
 
 /** An element with properties or attributes, and children (text is always text, never HTML). */
 function element(tag, properties = {}, ...children) {
@@ -204,7 +205,7 @@ function render({ model, el }) {
     }
   };
   const present = () => Object.fromEntries(SIZES.map((name) => [name, model.get(name)]));
-  const set = (traits) => change(settled({ ...present(), ...traits }));
+  const set = (traits) => change(settled({ ...present(), ...traits }, present()));
 
   // ------------------------------------------------------------------------------------------------------------ elements
   /** A slider over the places of a list that may change; it says the value, not the place. */
@@ -302,7 +303,7 @@ function render({ model, el }) {
     const boxes = [
       [whole(now.parameters), `parameters, d_head ${whole(sizes.d_model / sizes.num_heads)}`],
       [amount(total, "FLOP"), `${Math.round((100 * (now.flops.QKᵀ + now.flops.AV)) / total)}% in QKᵀ and AV`],
-      [amount(now.scores_bytes, "B"), `scores, ${whole(now.scores)} numbers`],
+      [amount(now.scores_bytes, "B"), `${whole(now.scores)} scores`],
       [amount(now.peak_bytes, "B"), "peak of the explicit path"],
       ...Object.entries(now.seconds).map(([path, time]) => [amount(time, "s"), `predicted, ${path}`]),
     ];

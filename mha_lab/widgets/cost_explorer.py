@@ -255,7 +255,7 @@ CURVE_COLOURS = {
 
 def _chart(page, left, top, width, title, curves, unit, dots, n, crossing):
     """Curves over n with both axes logarithmic; dots are measured; n and the crossing stand as vertical lines."""
-    height, margin = 290, 62
+    height, margin = 290, 66
     values = [value for curve in curves.values() for _, value in curve] + [value for _, value, _ in dots]
     base = 32 if unit == "B" else 10  # so that ticks are round
     low, high = math.floor(math.log(min(values), base)), math.ceil(math.log(max(values), base))

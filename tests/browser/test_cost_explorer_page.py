@@ -45,10 +45,10 @@ def slider(root, words):
 def test_heads_move_the_scores_and_nothing_else_that_is_counted(lab, root):
     expect(fact(root, "parameters")).to_have_text("1,050,624")
     expect(fact(root, "in QKᵀ and AV")).to_have_text("4.29 GFLOP")
-    expect(fact(root, "scores, ")).to_have_text("32 MiB")
+    expect(fact(root, " scores")).to_have_text("32 MiB")
     heads = slider(root, "heads")
     heads.press("ArrowRight")  # in JupyterLab's command mode this would move on to the next cell
-    expect(fact(root, "scores, ")).to_have_text("64 MiB")
+    expect(fact(root, " scores")).to_have_text("64 MiB")
     expect(fact(root, "parameters")).to_have_text("1,050,624")
     expect(fact(root, "in QKᵀ and AV")).to_have_text("4.29 GFLOP")
     expect(heads).to_be_focused()
@@ -68,7 +68,7 @@ def test_a_real_model_is_chosen_and_named_with_its_source(lab, root):
 
 def test_head_counts_follow_a_width_that_they_do_not_divide(lab, root):
     lab.python("setattr(explorer, 'd_model', 1024) or setattr(explorer, 'num_heads', 1024)")
-    expect(fact(root, "scores, ")).to_have_text("4 GiB")
+    expect(fact(root, " scores")).to_have_text("4 GiB")
     slider(root, "d_model").press("ArrowLeft")  # 768 has no 1,024 heads
     lab.expect_python("[explorer.d_model, explorer.num_heads]", [768, 768])
 
@@ -89,10 +89,10 @@ def test_measured_points_stay_with_their_sizes(root):
 
 def test_it_goes_on_without_a_kernel(own_lab):
     root = own_lab.show(EXPLORER).locator(".mha-cost")
-    expect(fact(root, "scores, ")).to_have_text("32 MiB")
+    expect(fact(root, " scores")).to_have_text("32 MiB")
     own_lab.stop_kernel()
     slider(root, "tokens").press("ArrowRight")
-    expect(fact(root, "scores, ")).to_have_text("72 MiB")
+    expect(fact(root, " scores")).to_have_text("72 MiB")
     expect(fact(root, "predicted, explicit")).to_be_visible()
 
 
@@ -121,12 +121,13 @@ def test_the_browser_counts_and_predicts_what_the_package_does(browser):
     amounts = [(x, unit) for x in (3, 999.6, 123456, 7.5e9, 2e21) for unit in ("FLOP", "B", "")]
     amounts += [(x, "s") for x in (3e-6, 0.0123, 5, 4321)]
     page = browser.new_page()
-    found, words, lengths, settled = page.evaluate(
+    found, words, lengths, shared, unshared = page.evaluate(
         """async ([code, sizes, machine, amounts]) => {
             const m = await import(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })));
-            const far = { n: 16, d_model: 96, num_heads: 64, num_kv_heads: 5 };
+            const far = { d_model: 96, num_heads: 64, num_kv_heads: 5 };
+            const eight = { d_model: 512, num_heads: 8, num_kv_heads: 8 };
             return [sizes.map((s) => m.costs(s, machine)), amounts.map(([x, unit]) => m.amount(x, unit)), m.LENGTHS,
-                m.settled(far)];
+                m.settled(far, far), m.settled({ ...eight, num_heads: 16 }, eight)];
         }""",
         [str(CostExplorer._esm), sizes, asdict(machine), amounts],
     )
@@ -138,4 +139,5 @@ def test_the_browser_counts_and_predicts_what_the_package_does(browser):
         assert costs == expected, size
     assert words == [amount(x, unit) for x, unit in amounts]
     assert lengths == LENGTHS
-    assert settled == {"n": 16, "d_model": 96, "num_heads": 48, "num_kv_heads": 6}
+    assert shared == {"d_model": 96, "num_heads": 48, "num_kv_heads": 6}
+    assert unshared == {"d_model": 512, "num_heads": 16, "num_kv_heads": 16}
