@@ -99,9 +99,15 @@ def test_what_does_not_fit_is_marked_beyond_the_budgets_line(lab, root):
     root.get_by_label("memory for it").select_option("80")
     expect(over).to_have_count(0)
     root.get_by_label("memory for it").select_option("16")
-    line, bars = (root.locator(f".mha-cache-{part}") for part in ("limit", "fill"))
-    edge = bars.nth(3).bounding_box()  # 8 heads: 16 GiB
-    assert line.bounding_box()["x"] == pytest.approx(edge["x"] + edge["width"], abs=2)
+    lab.expect_python("explorer.budget", 16)
+    expect(over).to_have_count(2)
+    line, edge = root.evaluate(  # both at once: every frame draws them anew
+        """(root) => [
+            root.querySelector('.mha-cache-limit').getBoundingClientRect().left,
+            root.querySelectorAll('.mha-cache-fill')[3].getBoundingClientRect().right,  // 8 heads: 16 GiB
+        ]"""
+    )
+    assert line == pytest.approx(edge, abs=2)
 
 
 def test_it_answers_without_a_kernel(own_lab):
