@@ -12,6 +12,7 @@ EXPLORERS = {
     "HeadExplorer": ".mha-heads",
     "AttentionStepper": ".mha-step",
     "OutputMixer": ".mha-mix",
+    "CostExplorer": ".mha-cost",
     "KVCacheExplorer": ".mha-cache",
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
