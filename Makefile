@@ -3,7 +3,7 @@
 PYTHON ?= python3
 RUN = .venv/bin/python -m
 AS_ROOT = $(if $(filter 0,$(shell id -u)),--allow-root)
-UNIT_AND_LESSONS = notebooks tests/unit
+PYTEST = $(RUN) pytest -n logical --maxprocesses 6 --dist loadfile
 
 # The lab's own kernel, even where the user has installed another one of the same name.
 export JUPYTER_PREFER_ENV_PATH = 1
@@ -20,8 +20,8 @@ lab: install  ## open the first lesson in JupyterLab; passes options on: make la
 test check notebooks: export OMP_NUM_THREADS = 1
 
 test: install-dev  ## run the unit tests, every lesson, and the browser tests where a Chromium is found
-	$(RUN) pytest -n logical --maxprocesses 8 --dist loadfile $(UNIT_AND_LESSONS)
-	$(RUN) pytest tests/browser
+	$(PYTEST) notebooks tests/unit
+	$(PYTEST) tests/browser
 
 check: install-dev  ## check style, import floors, pins, and the README against the files
 	$(RUN) ruff check .

@@ -88,6 +88,7 @@ def test_the_speed_limit_is_bandwidth_over_bytes(lab, root):
     expect(speed).to_contain_text("at most 9,313 tokens a second:")
     root.get_by_label("texts at once").press("ArrowRight")
     expect(speed).to_contain_text("at most 4,657 tokens a second for each text:")
+    lab.expect_python("explorer.batch", 2)
     assert float(root.get_attribute("data-rate")) == pytest.approx(lab.python("explorer.tokens_per_second"))
 
 
