@@ -42,7 +42,7 @@ def test_a_head_is_switched_off_by_mouse_and_on_by_keyboard(lab, root):
     expect(sums(root)).to_have_text(["9", "1", "−9"])
     expect(status).to_have_text("2 of 3 on: 51% of the output is missing")  # 5 / √(81 + 1 + 16)
     expect(explanation).to_have_text("room at it: −9 from head 0 = −9")
-    assert lab.python("mixer.active") == [0, 2]
+    lab.expect_python("mixer.active", [0, 2])
     head_1.press("Space")  # in JupyterLab's command mode this would scroll the notebook
     expect(sums(root)).to_have_text(["9", "1", "−4"])
     expect(head_1).to_be_focused()
@@ -67,7 +67,7 @@ def test_a_word_is_chosen_by_arrow_keys_and_a_feature_by_pointing(lab, root):
     words.nth(0).press("ArrowRight")
     expect(words.nth(1)).to_be_focused()
     expect(sums(root)).to_have_text(["0", "0", "2"])
-    assert lab.python("mixer.position") == 1
+    lab.expect_python("mixer.position", 1)
     root.get_by_role("columnheader", name="degree").hover()
     expect(root.locator(".mha-mix-explanation")).to_have_text("degree at fit: these heads add nothing here")
 
