@@ -19,9 +19,10 @@ lab: install  ## open the first lesson in JupyterLab; passes options on: make la
 # One thread each: the workers share the cores already.
 test check notebooks: export OMP_NUM_THREADS = 1
 
+# The browser tests go in the order of their names: the lessons take longest, and begin.
 test: install-dev  ## run the unit tests, every lesson, and the browser tests where a Chromium is found
 	$(PYTEST) notebooks tests/unit
-	$(PYTEST) tests/browser
+	$(PYTEST) --no-loadscope-reorder tests/browser
 
 check: install-dev  ## check style, import floors, pins, and the README against the files
 	$(RUN) ruff check .
