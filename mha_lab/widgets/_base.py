@@ -1,7 +1,9 @@
 """What the explorers share: the picture beside the live view, colours, and checks at the door."""
 
 import base64
+import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import anywidget
 import numpy as np
@@ -25,7 +27,24 @@ CIVIDIS = [
 ]
 """Matplotlib's cividis as straight pieces: of its 256 colours these are the corners (index, colour)."""
 
+IMPORT = re.compile(r'^(?:import \{.*\} from|@import) "\./(.*)";$', re.MULTILINE)
+UNSENT = re.compile(r"^(?:\s+|\s*//.*\n|\s*/\*(?s:.*?)\*/\n)+", re.MULTILINE)
+
 MOST_TOKENS = 512  # a map then has half a pixel a cell
+
+
+def joined(name: str) -> str:
+    """An explorer's JavaScript or CSS as it is sent: in place of an import stands what it imports, so that no host has
+    to find a second file. Left out are indentation and comments that fill their lines: each explorer would carry them.
+    """
+    known = set()
+
+    def text(name):
+        known.add(name)
+        found = (Path(__file__).parent / name).read_text(encoding="utf-8")
+        return IMPORT.sub(lambda match: "" if match[1] in known else text(match[1]).replace("\nexport ", "\n"), found)
+
+    return UNSENT.sub("", text(name))
 
 
 class Explorer(anywidget.AnyWidget):

@@ -2,6 +2,8 @@
 //
 // All state lives in the model's traits, and draw() reads them afresh. The arithmetic is done here, without the kernel.
 
+import { changer, countDrawing, decoded, element, scheduler, shownWords, stepped, watch } from "./_shared.js";
+
 // ---------------------------------------------------------------------------------------------------------- mathematics
 
 /**
@@ -55,25 +57,6 @@ export function roundUp(reach) {
 /** A weight as the lessons print it. */
 const share = (weight) => weight.toFixed(3);
 
-/** Tokens as they are shown: white space made visible, and a word that occurs again numbered (the₁ … the₂). */
-export function shownWords(tokens) {
-  const visible = tokens.map(
-    (t) =>
-      t
-        .replace(/\n/g, "↵")
-        .replace(/\t/g, "⇥")
-        .replace(/^\s+|\s+$/g, (s) => "␣".repeat(s.length)) || "∅",
-  );
-  const total = new Map();
-  visible.forEach((word) => total.set(word, (total.get(word) ?? 0) + 1));
-  const seen = new Map();
-  return visible.map((word) => {
-    if (total.get(word) === 1) return word;
-    seen.set(word, (seen.get(word) ?? 0) + 1);
-    return word + [...String(seen.get(word))].map((digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]).join("");
-  });
-}
-
 /** The arithmetic of one stage for one key, in words. */
 export function explain(stage, { q, k, v, j, width, temperature, words, row, now }) {
   const pair = `${words[row]} → ${words[j]}: `;
@@ -107,22 +90,6 @@ const PAUSE = 1300; // ms between the stages when playing
 const COLDEST = -1.5; // powers of ten at the ends of the temperature slider
 const HOTTEST = 1.5;
 
-/** An element with properties or attributes, and children (text is always text, never HTML). */
-function element(tag, properties = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name in node) node[name] = value;
-    else node.setAttribute(name, value);
-  }
-  node.append(...children);
-  return node;
-}
-
-/** The float32 numbers of a binary trait, copied because a DataView need not start at a multiple of four. */
-function floats(view) {
-  return new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
-}
-
 /** The colour of a weight from 0 to 1, between the two anchors [index, "#rrggbb"] around it. */
 function weightColour(weight, anchors) {
   const index = Math.round(255 * weight);
@@ -139,15 +106,14 @@ function initialize({ model }) {
     const n = model.get("tokens").length;
     if (model.get("hovered") >= n) model.set("hovered", -1);
   };
-  model.on("change:tokens", stay);
-  return () => model.off("change:tokens", stay);
+  return watch(model, ["tokens"], stay);
 }
 
 function render({ model, el }) {
   const button = (text, action) => element("button", { type: "button", onclick: action }, text);
 
   // ------------------------------------------------------------------------------------------------------------ elements
-  const chooser = element("span", { className: "mha-step-chooser", role: "radiogroup" });
+  const chooser = element("span", { className: "mha-chooser", role: "radiogroup" });
   chooser.setAttribute("aria-label", "the word that looks");
   const query = element("span", { className: "mha-step-vector mha-step-query" });
   const back = button("◀ back", () => go(model.get("stage") - 1));
@@ -162,7 +128,7 @@ function render({ model, el }) {
   const line = (...parts) => element("div", { className: "mha-step-line" }, ...parts);
   const root = element(
     "div",
-    { className: "mha-step", "data-lm-suppress-shortcuts": "true" },
+    { className: "mha mha-step", "data-lm-suppress-shortcuts": "true" },
     line(
       element("span", { className: "mha-step-pair" }, "Query of", chooser),
       element("span", { className: "mha-step-pair" }, "q =", query),
@@ -178,22 +144,14 @@ function render({ model, el }) {
   el.append(root);
 
   // --------------------------------------------------------------------------------------------------------------- state
-  const change = (traits) => {
-    for (const [name, value] of Object.entries(traits)) model.set(name, value);
-    try {
-      model.save_changes();
-    } catch {
-      // Without a kernel nobody else needs to know: the picture follows the local state all the same.
-    }
-  };
+  const change = changer(model);
 
   function present() {
-    const mask = model.get("_mask");
     const inputs = {
-      query: floats(model.get("_query")),
-      key: floats(model.get("_key")),
-      value: floats(model.get("_value")),
-      mask: mask.byteLength ? new Uint8Array(mask.buffer, mask.byteOffset, mask.byteLength) : null,
+      query: decoded(model.get("_query"), Float32Array),
+      key: decoded(model.get("_key"), Float32Array),
+      value: decoded(model.get("_value"), Float32Array),
+      mask: decoded(model.get("_mask"), Uint8Array),
       n: model.get("tokens").length,
       width: model.get("d_head"),
       valueWidth: model.get("d_value"),
@@ -213,14 +171,7 @@ function render({ model, el }) {
   }
 
   // ------------------------------------------------------------------------------------------------------------- drawing
-  let frame = 0;
-
-  function schedule() {
-    frame ||= requestAnimationFrame(() => {
-      frame = 0;
-      draw();
-    });
-  }
+  const schedule = scheduler(draw);
 
   function draw() {
     const now = present();
@@ -231,7 +182,7 @@ function render({ model, el }) {
     table.replaceChildren(head(now, stage, scales), body(now, stage, scales), foot(now, stage));
     table.classList.toggle("mha-step-dense", now.n > 8);
     showExplanation(now, stage);
-    root.dataset.drawn = Number(root.dataset.drawn ?? 0) + 1;
+    countDrawing(root);
   }
 
   function showControls(now, stage) {
@@ -390,11 +341,9 @@ function render({ model, el }) {
   }
 
   chooser.onkeydown = (event) => {
-    const moves = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
-    if (!(event.key in moves)) return;
+    const position = stepped(event, model.get("position"), chooser.childElementCount);
+    if (position === null) return;
     event.preventDefault();
-    const position = model.get("position") + moves[event.key];
-    if (position < 0 || position >= chooser.childElementCount) return;
     change({ position });
     chooser.children[position].focus();
   };
@@ -402,17 +351,15 @@ function render({ model, el }) {
   heat.oninput = () => change({ temperature: Number((10 ** heat.value).toPrecision(3)) });
   causal.onchange = () => change({ causal: causal.checked });
 
-  const drawn = ["position", "stage", "temperature", "causal", "tokens", "_query", "_key", "_value", "_mask"];
-  drawn.forEach((name) => model.on(`change:${name}`, schedule));
-  const pointed = () => frame || showExplanation(present(), model.get("stage"));
-  model.on("change:hovered", pointed);
+  const ends = [watch(model, ["position", "stage", "temperature", "causal", "tokens", "_query", "_key", "_value", "_mask"], schedule)];
+  const pointed = () => schedule.pending || showExplanation(present(), model.get("stage"));
+  ends.push(watch(model, ["hovered"], pointed));
   schedule();
 
   return () => {
-    cancelAnimationFrame(frame);
+    schedule.cancel();
     clearInterval(playing);
-    drawn.forEach((name) => model.off(`change:${name}`, schedule));
-    model.off("change:hovered", pointed);
+    ends.forEach((end) => end());
     root.remove();
   };
 }

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from math import sqrt
-from pathlib import Path
 
 import numpy as np
 import torch
 import traitlets
 
 from mha_lab.attention import attention
-from mha_lab.widgets._base import Explorer, allowed_cells, numbers, plural, shown_words, words
+from mha_lab.widgets._base import Explorer, allowed_cells, joined, numbers, plural, shown_words, words
 from mha_lab.widgets._picture import LINE, MUTED, Page, weight_colour
 
 MOST_TOKENS, MOST_WIDE = 32, 128
@@ -25,8 +24,8 @@ class AttentionStepper(Explorer):
     hovered (the key whose arithmetic is written out, -1 for the one with the largest weight).
     """
 
-    _esm = Path(__file__).with_suffix(".js")
-    _css = Path(__file__).with_suffix(".css")
+    _esm = joined("attention_stepper.js")
+    _css = joined("attention_stepper.css")
 
     tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
     position = traitlets.Int(0).tag(sync=True)

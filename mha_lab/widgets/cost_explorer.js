@@ -3,6 +3,8 @@
 // All state lives in the model's traits, and draw() reads them afresh. The arithmetic is that of mha_lab.cost, done here,
 // without the kernel.
 
+import { changer, countDrawing, divisors, element, grouped, scheduler, watch } from "./_shared.js";
+
 // ---------------------------------------------------------------------------------------------------------- mathematics
 
 const BYTES = { float32: 4, bfloat16: 2 };
@@ -92,8 +94,6 @@ function between(marks, position) {
   return [low, high, Math.log(position / low) / Math.log(high / low)];
 }
 
-export const divisors = (whole) => Array.from({ length: whole }, (_, i) => i + 1).filter((d) => whole % d === 0);
-
 /** The new sizes with head counts that divide, each the nearest one that does. Where no head shared, none will. */
 export function settled({ d_model, num_heads, num_kv_heads, ...rest }, before) {
   const nearest = (choices, wish) =>
@@ -106,8 +106,6 @@ export function settled({ d_model, num_heads, num_kv_heads, ...rest }, before) {
   return { ...rest, d_model, num_heads: heads, num_kv_heads: kvHeads };
 }
 
-const whole = (number) => number.toLocaleString("en-US");
-
 /** A positive number in three digits with its unit: "FLOP" and "" in thousands, "B" in 1,024s, "s" from µs on. */
 export function amount(value, unit) {
   const prefixes = ["", "k", "M", "G", "T", "P", "E"].map((prefix) => prefix + unit);
@@ -116,7 +114,7 @@ export function amount(value, unit) {
   let rest = unit === "s" ? value * 1e6 : value;
   for (const step of steps) {
     if (rest < 999.5 || step === steps.at(-1)) {
-      return `${rest < 999.5 ? Number(rest.toPrecision(3)) : whole(Math.round(rest))} ${step}`.trim();
+      return `${rest < 999.5 ? Number(rest.toPrecision(3)) : grouped(Math.round(rest))} ${step}`.trim();
     }
     rest /= base;
   }
@@ -130,17 +128,6 @@ const BATCHES = [1, 2, 4, 8, 16, 32, 64];
 const SIZES = ["n", "d_model", "num_heads", "num_kv_heads", "batch", "dtype", "bias"];
 const TERMS = ["W^Q", "W^K", "W^V", "W^O", "QKᵀ", "AV"];
 const [WIDTH, HEIGHT, LEFT, TOP, BOTTOM] = [400, 300, 76, 12, 46]; // of a chart
-
-/** An element with properties or attributes, and children (text is always text, never HTML). */
-function element(tag, properties = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name in node) node[name] = value;
-    else node.setAttribute(name, value);
-  }
-  node.append(...children);
-  return node;
-}
 
 function shape(tag, attributes, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -167,7 +154,7 @@ function chart(title, unit, curves, points, marks) {
     write(LEFT - 6, y + 4, amount(base ** power, unit), { "text-anchor": "end" });
   }
   for (const n of [16, 128, 1024, 8192, 65536]) {
-    write(across(n), HEIGHT - BOTTOM + 16, whole(n), { "text-anchor": "middle" });
+    write(across(n), HEIGHT - BOTTOM + 16, grouped(n), { "text-anchor": "middle" });
   }
   write((LEFT + WIDTH) / 2, HEIGHT - 8, "tokens", { "text-anchor": "middle" });
   for (const [n, name, words] of marks) {
@@ -188,7 +175,7 @@ function chart(title, unit, curves, points, marks) {
       shape(
         "circle",
         { class: `mha-cost-point mha-cost-${path}`, cx: across(n), cy: up(y), r: 5 },
-        shape("title", {}, `measured, ${path}: ${amount(y, "s")} at ${whole(n)} tokens`),
+        shape("title", {}, `measured, ${path}: ${amount(y, "s")} at ${grouped(n)} tokens`),
       ),
     );
   }
@@ -196,14 +183,7 @@ function chart(title, unit, curves, points, marks) {
 }
 
 function render({ model, el }) {
-  const change = (traits) => {
-    for (const [name, value] of Object.entries(traits)) model.set(name, value);
-    try {
-      model.save_changes();
-    } catch {
-      // Without a kernel nobody else needs to know: the picture follows the local state all the same.
-    }
-  };
+  const change = changer(model);
   const present = () => Object.fromEntries(SIZES.map((name) => [name, model.get(name)]));
   const set = (traits) => change(settled({ ...present(), ...traits }, present()));
 
@@ -221,7 +201,7 @@ function render({ model, el }) {
       input.max = list.length - 1;
       input.value = nearest;
       input.disabled = list.length === 1;
-      output.textContent = whole(sizes[name]);
+      output.textContent = grouped(sizes[name]);
       input.setAttribute("aria-valuetext", output.textContent);
     };
     return { label: element("label", {}, element("span", {}, words), input, output), show };
@@ -255,7 +235,7 @@ function render({ model, el }) {
   const note = element("p", { className: "mha-cost-note" });
   const root = element(
     "div",
-    { className: "mha-cost", "data-lm-suppress-shortcuts": "true" },
+    { className: "mha mha-cost", "data-lm-suppress-shortcuts": "true" },
     element(
       "div",
       { className: "mha-cost-line" },
@@ -273,13 +253,7 @@ function render({ model, el }) {
   root.onkeydown = (event) => event.stopPropagation(); // the notebook would move on with the arrow keys
 
   // ------------------------------------------------------------------------------------------------------------- drawing
-  let frame = 0;
-  const schedule = () => {
-    frame ||= requestAnimationFrame(() => {
-      frame = 0;
-      draw();
-    });
-  };
+  const schedule = scheduler(draw);
 
   function draw() {
     const sizes = present();
@@ -290,20 +264,20 @@ function render({ model, el }) {
       Object.entries({ d_model, num_heads, num_kv_heads, bias }).every(([name, value]) => sizes[name] === value);
     const real = models.find((candidate) => candidate.name === menu.value && same(candidate)) ?? models.find(same);
     menu.value = real?.name ?? "";
-    source.textContent = real ? `${real.source}; longest text ${whole(real.n)} tokens` : "";
+    source.textContent = real ? `${real.source}; longest text ${grouped(real.n)} tokens` : "";
     dtype.value = sizes.dtype;
     showFacts(sizes, now);
     showBar(now);
     showCharts(sizes, now, machine);
-    root.dataset.drawn = Number(root.dataset.drawn ?? 0) + 1;
+    countDrawing(root);
   }
 
   function showFacts(sizes, now) {
     const total = Object.values(now.flops).reduce((sum, term) => sum + term, 0);
     const boxes = [
-      [whole(now.parameters), `parameters, d_head ${whole(sizes.d_model / sizes.num_heads)}`],
+      [grouped(now.parameters), `parameters, d_head ${grouped(sizes.d_model / sizes.num_heads)}`],
       [amount(total, "FLOP"), `${Math.round((100 * (now.flops.QKᵀ + now.flops.AV)) / total)}% in QKᵀ and AV`],
-      [amount(now.scores_bytes, "B"), `${whole(now.scores)} scores`],
+      [amount(now.scores_bytes, "B"), `${grouped(now.scores)} scores`],
       [amount(now.peak_bytes, "B"), "peak of the explicit path"],
       ...Object.entries(now.seconds).map(([path, time]) => [amount(time, "s"), `predicted, ${path}`]),
     ];
@@ -332,7 +306,7 @@ function render({ model, el }) {
     const products = over.map(({ flops }) => flops.QKᵀ + flops.AV);
     const rest = over.map(({ flops }, i) => Object.values(flops).reduce((sum, term) => sum + term, 0) - products[i]);
     const here = [sizes.n, "mha-cost-here", ""];
-    const meet = `${sizes.num_kv_heads === sizes.num_heads ? "n = 2d = " : "equal at "}${whole(now.crossing)}`;
+    const meet = `${sizes.num_kv_heads === sizes.num_heads ? "n = 2d = " : "equal at "}${grouped(now.crossing)}`;
     const flops = [
       ["projections", rest],
       ["QKᵀ and AV", products],
@@ -356,18 +330,17 @@ function render({ model, el }) {
     if (measured.length) parts.push("Points: measured.");
     else if (found.length) {
       const { d_model, num_heads, num_kv_heads, batch, dtype } = then;
-      const layer = `d_model ${whole(d_model)}, ${num_heads} heads, ${num_kv_heads} K/V heads, batch ${batch}, ${dtype}`;
+      const layer = `d_model ${grouped(d_model)}, ${num_heads} heads, ${num_kv_heads} K/V heads, batch ${batch}, ${dtype}`;
       parts.push(`The measured points belong to ${layer}.`);
     }
     note.textContent = parts.join(" ");
   }
 
-  const drawn = [...SIZES, "_machine", "_measured", "_measured_at"];
-  drawn.forEach((name) => model.on(`change:${name}`, schedule));
+  const ends = [watch(model, [...SIZES, "_machine", "_measured", "_measured_at"], schedule)];
   schedule();
   return () => {
-    cancelAnimationFrame(frame);
-    drawn.forEach((name) => model.off(`change:${name}`, schedule));
+    schedule.cancel();
+    ends.forEach((end) => end());
     root.remove();
   };
 }

@@ -3,13 +3,12 @@
 import math
 from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path
 
 import traitlets
 
 from mha_lab import cost
 from mha_lab.cost import Machine
-from mha_lab.widgets._base import Explorer, plural
+from mha_lab.widgets._base import Explorer, joined, plural
 from mha_lab.widgets._picture import LINE, MUTED, Page
 
 LENGTHS = [16 * 2**i * step // 2 for i in range(14) for step in (2, 3)][:-1]  # 16, 24, 32, 48 … 131,072 tokens
@@ -73,8 +72,8 @@ class CostExplorer(Explorer):
     }
     """n is the longest text that the model is made for."""
 
-    _esm = Path(__file__).with_suffix(".js")
-    _css = Path(__file__).with_suffix(".css")
+    _esm = joined("cost_explorer.js")
+    _css = joined("cost_explorer.css")
 
     n = traitlets.Int(1024).tag(sync=True)
     d_model = traitlets.Int(512).tag(sync=True)

@@ -3,12 +3,9 @@
 // All state lives in the model's traits, and draw() reads them afresh: it does not matter whether a learner, a test or Python
 // set them. Head counts, layers, masks and colours are computed here, so that they answer without the kernel.
 
-// ---------------------------------------------------------------------------------------------------------- mathematics
+import { changer, countDrawing, decoded, divisors, element, grouped, scheduler, shownWords, watch } from "./_shared.js";
 
-/** The whole numbers that divide n, in rising order. */
-export function divisors(n) {
-  return Array.from({ length: n }, (_, i) => i + 1).filter((d) => n % d === 0);
-}
+// ---------------------------------------------------------------------------------------------------------- mathematics
 
 /** Turns one row of scores into weights, in place: softmax over the allowed cells, 0 elsewhere. A row that sees nothing is all 0. */
 export function softmax(row, allowed = null) {
@@ -80,25 +77,6 @@ export function colourTable(anchors) {
     }
   }
   return table;
-}
-
-/** Tokens as they are shown: white space made visible, and a word that occurs again numbered (the₁ … the₂). */
-export function shownWords(tokens) {
-  const visible = tokens.map(
-    (t) =>
-      t
-        .replace(/\n/g, "↵")
-        .replace(/\t/g, "⇥")
-        .replace(/^\s+|\s+$/g, (s) => "␣".repeat(s.length)) || "∅",
-  );
-  const total = new Map();
-  visible.forEach((word) => total.set(word, (total.get(word) ?? 0) + 1));
-  const seen = new Map();
-  return visible.map((word) => {
-    if (total.get(word) === 1) return word;
-    seen.set(word, (seen.get(word) ?? 0) + 1);
-    return word + [...String(seen.get(word))].map((digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]).join("");
-  });
 }
 
 /** The pins after a click on a head: again unpins; a second stands beside the first; a third takes the second's place. */
@@ -195,28 +173,6 @@ const NO_ANSWER =
   "The kernel has not answered yet: it is busy or not running. Your sentence stays here, and its maps appear when the answer comes.";
 const ANSWER_WITHIN = 5000; // ms
 
-/** An element with properties, data- and aria-attributes, and children (text is always text, never HTML). */
-function element(tag, properties = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name in node) node[name] = value;
-    else node.setAttribute(name, value);
-  }
-  node.append(...children);
-  return node;
-}
-
-const decodedBytes = new WeakMap();
-
-/** The typed array in a binary trait. Copied once, because a DataView need not start at a multiple of the item size. */
-function decoded(view, Type) {
-  if (!view || view.byteLength === 0) return null;
-  if (!decodedBytes.has(view)) {
-    decodedBytes.set(view, new Type(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)));
-  }
-  return decodedBytes.get(view);
-}
-
 /** Rules between traits that hold for every view, with or without a kernel: what the new state does not have is dropped. */
 function initialize({ model }) {
   const dropMissing = () => {
@@ -228,9 +184,7 @@ function initialize({ model }) {
     model.set("head", Math.min(model.get("head"), heads - 1));
     model.set("hovered", []);
   };
-  const watched = ["change:num_heads", "change:sentence"];
-  watched.forEach((event) => model.on(event, dropMissing));
-  return () => watched.forEach((event) => model.off(event, dropMissing));
+  return watch(model, ["num_heads", "sentence"], dropMissing);
 }
 
 function render({ model, el }) {
@@ -284,7 +238,7 @@ function render({ model, el }) {
     field("", stretch, "stretch"),
   );
   const line = (...parts) => element("div", { className: "mha-heads-line" }, ...parts);
-  const root = element("div", { className: "mha-heads", "data-lm-suppress-shortcuts": "true" });
+  const root = element("div", { className: "mha mha-heads", "data-lm-suppress-shortcuts": "true" });
   if (recorded) root.append(line(field("Sentence", sentenceMenu), form), message);
   if (recorded) root.append(line(...(layer.max > 0 ? [field("Layer", layer, layer.text)] : []), scale));
   else root.append(line(field("Heads", headCount, headCount.text), field("", causal, "causal mask"), scale), facts);
@@ -292,14 +246,7 @@ function render({ model, el }) {
   el.append(root);
 
   // --------------------------------------------------------------------------------------------------------------- state
-  const change = (traits) => {
-    for (const [name, value] of Object.entries(traits)) model.set(name, value);
-    try {
-      model.save_changes();
-    } catch {
-      // Without a kernel nobody else needs to know: the picture follows the local state all the same.
-    }
-  };
+  const change = changer(model);
 
   const recordings = () => [...model.get("_recordings"), ...model.get("_typed")];
 
@@ -337,14 +284,7 @@ function render({ model, el }) {
   // ------------------------------------------------------------------------------------------------------------- drawing
   let layout = null;
   let focused = false;
-  let frame = 0;
-
-  function schedule() {
-    frame ||= requestAnimationFrame(() => {
-      frame = 0;
-      draw();
-    });
-  }
+  const schedule = scheduler(draw);
 
   function draw() {
     const width = Math.floor(stage.clientWidth);
@@ -361,7 +301,7 @@ function render({ model, el }) {
     stage.places = layout.places; // where a script on the page, or a test, finds the maps
     drawMaps(sized(maps, width, layout.height), now, ink);
     drawMarks(now, ink);
-    root.dataset.drawn = Number(root.dataset.drawn ?? 0) + 1;
+    countDrawing(root);
   }
 
   function inks() {
@@ -648,13 +588,12 @@ function render({ model, el }) {
 
   function showFacts({ heads, n }) {
     const width = model.get("d_model");
-    const number = (value) => value.toLocaleString("en-US");
     const bias = model.get("bias");
     const rows = [
-      ["heads H", number(heads), `d_model ${width} cut into ${heads}`],
-      ["d_head", number(width / heads), `${width} / ${heads}`],
-      ["parameters", number(parameterCount(width, bias)), bias ? "4·d² + 4·d: no H in it" : "4·d²: no H in it"],
-      ["stored scores", number(heads * n * n), `H·N² = ${heads} × ${n}²`],
+      ["heads H", grouped(heads), `d_model ${width} cut into ${heads}`],
+      ["d_head", grouped(width / heads), `${width} / ${heads}`],
+      ["parameters", grouped(parameterCount(width, bias)), bias ? "4·d² + 4·d: no H in it" : "4·d²: no H in it"],
+      ["stored scores", grouped(heads * n * n), `H·N² = ${heads} × ${n}²`],
     ];
     facts.replaceChildren(
       ...rows.map(([name, value, why]) =>
@@ -758,15 +697,14 @@ function render({ model, el }) {
   stage.onblur = () => ((focused = false), schedule());
 
   // ------------------------------------------------------------------------------------------------- redraw, and clean up
-  const drawn = ["sentence", "layer", "num_heads", "causal", "stretch", "pinned", "head", "_typed", "typed", "message"];
-  drawn.forEach((name) => model.on(`change:${name}`, schedule));
+  const ends = [watch(model, ["sentence", "layer", "num_heads", "causal", "stretch", "pinned", "head", "_typed", "typed", "message"], schedule)];
   const moved = () => {
-    if (!layout || stage.clientWidth === 0 || frame) return; // a whole redraw is coming
+    if (!layout || stage.clientWidth === 0 || schedule.pending) return; // a whole redraw is coming
     const now = present();
     drawMarks(now, inks());
     showReadout(now);
   };
-  model.on("change:hovered", moved);
+  ends.push(watch(model, ["hovered"], moved));
   model.on("msg:custom", answered);
   const resized = new ResizeObserver(schedule);
   try {
@@ -781,11 +719,10 @@ function render({ model, el }) {
   schedule();
 
   return () => {
-    cancelAnimationFrame(frame);
+    schedule.cancel();
     clearTimeout(waiting);
     [resized, scrolled, themed].forEach((observer) => observer.disconnect());
-    drawn.forEach((name) => model.off(`change:${name}`, schedule));
-    model.off("change:hovered", moved);
+    ends.forEach((end) => end());
     model.off("msg:custom", answered);
     root.remove();
   };

@@ -1,14 +1,13 @@
 """HeadExplorer: the attention maps of all heads at once, of a trained model or cut live from one projection."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 import traitlets
 
 from mha_lab.attention import attention, causal_mask, split_heads
-from mha_lab.widgets._base import Explorer, allowed_cells, numbers, plural, shown_words, words
+from mha_lab.widgets._base import Explorer, allowed_cells, joined, numbers, plural, shown_words, words
 from mha_lab.widgets._picture import MUTED, Page
 
 HOW_TO_READ = "To type your own, install the model once with `make models`, then pass on model=MiniLM.load."
@@ -25,8 +24,8 @@ class HeadExplorer(Explorer):
     ([head, query, key] or nothing), typed and message.
     """
 
-    _esm = Path(__file__).with_suffix(".js")
-    _css = Path(__file__).with_suffix(".css")
+    _esm = joined("head_explorer.js")
+    _css = joined("head_explorer.css")
 
     source = traitlets.Enum(["recorded", "projection"], "recorded").tag(sync=True)
     stretch = traitlets.Bool(False).tag(sync=True)

@@ -2,6 +2,8 @@
 //
 // All state lives in the model's traits, and draw() reads them afresh. The arithmetic is done here, without the kernel.
 
+import { changer, countDrawing, divisors, element, grouped, scheduler, watch } from "./_shared.js";
+
 // ---------------------------------------------------------------------------------------------------------- mathematics
 
 /** Tokens that a layer keeps of a text: all of them, or a sliding window. */
@@ -15,8 +17,6 @@ export function cacheBytes(model, { heads, context, batch, width }) {
   return batch * keptTokens(context, model.window) * model.layers * numbersKept(model, heads) * width;
 }
 
-export const divisors = (n) => Array.from({ length: n }, (_, i) => i + 1).filter((d) => n % d === 0);
-
 /** A number of bytes in words: 128 KiB, 1.5 GiB. */
 export function size(bytes) {
   const units = ["bytes", "KiB", "MiB", "GiB"];
@@ -26,10 +26,6 @@ export function size(bytes) {
   return `${grouped(bytes, digits)} ${units[i]}`;
 }
 
-/** A number with a comma between thousands, in every browser's language. */
-export const grouped = (number, digits = 0) =>
-  number.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-
 /** Tokens a second in few digits. */
 export const perSecond = (rate) => (rate >= 10 ? grouped(rate) : String(Number(rate.toPrecision(2))));
 
@@ -38,17 +34,6 @@ export const perSecond = (rate) => (rate >= 10 ? grouped(rate) : String(Number(r
 const SLOWEST = 1; // powers of ten at the ends of the bandwidth slider: 10 GB/s …
 const FASTEST = 4; // … 10,000 GB/s
 const GIB = 2 ** 30;
-
-/** An element with properties or attributes, and children (text is always text, never HTML). */
-function element(tag, properties = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name in node) node[name] = value;
-    else node.setAttribute(name, value);
-  }
-  node.append(...children);
-  return node;
-}
 
 function render({ model, el }) {
   // ------------------------------------------------------------------------------------------------------------ elements
@@ -74,7 +59,7 @@ function render({ model, el }) {
   const source = element("p", { className: "mha-cache-note" });
   const root = element(
     "div",
-    { className: "mha-cache", "data-lm-suppress-shortcuts": "true" },
+    { className: "mha mha-cache", "data-lm-suppress-shortcuts": "true" },
     element(
       "div",
       { className: "mha-cache-controls" },
@@ -94,14 +79,7 @@ function render({ model, el }) {
   el.append(root);
 
   // --------------------------------------------------------------------------------------------------------------- state
-  const change = (traits) => {
-    for (const [name, value] of Object.entries(traits)) model.set(name, value);
-    try {
-      model.save_changes();
-    } catch {
-      // Without a kernel nobody else needs to know: the picture follows the local state all the same.
-    }
-  };
+  const change = changer(model);
 
   const chosen = () => model.get("_presets").find(({ name }) => name === model.get("model"));
 
@@ -119,14 +97,7 @@ function render({ model, el }) {
   }
 
   // ------------------------------------------------------------------------------------------------------------- drawing
-  let frame = 0;
-
-  function schedule() {
-    frame ||= requestAnimationFrame(() => {
-      frame = 0;
-      draw();
-    });
-  }
+  const schedule = scheduler(draw);
 
   function draw() {
     const now = present();
@@ -136,7 +107,7 @@ function render({ model, el }) {
     root.dataset.bytes = now.bytes;
     root.dataset.token = now.token;
     root.dataset.rate = now.rate;
-    root.dataset.drawn = Number(root.dataset.drawn ?? 0) + 1;
+    countDrawing(root);
   }
 
   /** The step of a slider that is nearest to a value, which Python may set between two steps. */
@@ -235,13 +206,12 @@ function render({ model, el }) {
   bandwidth.oninput = () => change({ bandwidth: Number((10 ** bandwidth.value).toPrecision(2)) });
   root.onkeydown = (event) => event.stopPropagation(); // the notebook would move on with the arrow keys
 
-  const drawn = ["model", "context", "batch", "num_kv_heads", "bytes_per_number", "budget", "bandwidth"];
-  drawn.forEach((name) => model.on(`change:${name}`, schedule));
+  const ends = [watch(model, ["model", "context", "batch", "num_kv_heads", "bytes_per_number", "budget", "bandwidth"], schedule)];
   schedule();
 
   return () => {
-    cancelAnimationFrame(frame);
-    drawn.forEach((name) => model.off(`change:${name}`, schedule));
+    schedule.cancel();
+    ends.forEach((end) => end());
     root.remove();
   };
 }

@@ -1,12 +1,11 @@
 """KVCacheExplorer: what a decoder keeps for every token, how much that is, and how fast it can be read."""
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import traitlets
 
 from mha_lab.cost import kv_cache_bytes
-from mha_lab.widgets._base import Explorer, plural
+from mha_lab.widgets._base import Explorer, joined, plural
 from mha_lab.widgets._picture import MUTED, Page
 
 
@@ -53,8 +52,8 @@ class KVCacheExplorer(Explorer):
     its own context and key/value heads.
     """
 
-    _esm = Path(__file__).with_suffix(".js")
-    _css = Path(__file__).with_suffix(".css")
+    _esm = joined("kv_cache_explorer.js")
+    _css = joined("kv_cache_explorer.css")
 
     model = traitlets.Unicode().tag(sync=True)
     context = traitlets.Int(1024).tag(sync=True)

@@ -2,6 +2,8 @@
 //
 // All state lives in the model's traits, and draw() reads them afresh. The arithmetic is done here, without the kernel.
 
+import { changer, countDrawing, decoded, element, scheduler, shownWords, stepped, watch } from "./_shared.js";
+
 // ---------------------------------------------------------------------------------------------------------- mathematics
 
 /**
@@ -46,48 +48,11 @@ export function explain({ feature, name, word, shares, sum, active }) {
   return `${place}${list} = ${short(sum[feature])}`;
 }
 
-/** Tokens as they are shown: white space made visible, and a word that occurs again numbered (the₁ … the₂). */
-export function shownWords(tokens) {
-  const visible = tokens.map(
-    (t) =>
-      t
-        .replace(/\n/g, "↵")
-        .replace(/\t/g, "⇥")
-        .replace(/^\s+|\s+$/g, (s) => "␣".repeat(s.length)) || "∅",
-  );
-  const total = new Map();
-  visible.forEach((word) => total.set(word, (total.get(word) ?? 0) + 1));
-  const seen = new Map();
-  return visible.map((word) => {
-    if (total.get(word) === 1) return word;
-    seen.set(word, (seen.get(word) ?? 0) + 1);
-    return word + [...String(seen.get(word))].map((digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]).join("");
-  });
-}
-
 // ----------------------------------------------------------------------------------------------------------------- page
 
 const PAUSE = 1100; // ms between two heads when they are added one by one
 const MOST_NUMBERS = 12; // features whose numbers are written into the cells; more are tints, and numbers on pointing
 const STRONGEST = 50; // percent of colour in the cell with the largest number: words on it stay legible
-
-/** An element with properties or attributes, and children (text is always text, never HTML). */
-function element(tag, properties = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name in node) node[name] = value;
-    else node.setAttribute(name, value);
-  }
-  node.append(...children);
-  return node;
-}
-
-/** The float32 numbers of a binary trait, copied because a DataView need not start at a multiple of four. */
-function floats(view) {
-  return new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
-}
-
-function initialize() {}
 
 function render({ model, el }) {
   const button = (text, action) => element("button", { type: "button", onclick: action }, text);
@@ -97,10 +62,10 @@ function render({ model, el }) {
   const features = model.get("features");
   const D = features.length;
   const words = shownWords(model.get("tokens"));
-  const heads = floats(model.get("_heads"));
-  const wO = floats(model.get("_w_o"));
+  const heads = decoded(model.get("_heads"), Float32Array);
+  const wO = decoded(model.get("_w_o"), Float32Array);
 
-  const chooser = element("span", { className: "mha-mix-chooser", role: "radiogroup" });
+  const chooser = element("span", { className: "mha-chooser", role: "radiogroup" });
   chooser.setAttribute("aria-label", "the word whose output is shown");
   chooser.append(
     ...words.map((word, position) => {
@@ -142,7 +107,7 @@ function render({ model, el }) {
   const pair = (...parts) => element("span", { className: "mha-mix-pair" }, ...parts);
   const root = element(
     "div",
-    { className: "mha-mix", "data-lm-suppress-shortcuts": "true" },
+    { className: "mha mha-mix", "data-lm-suppress-shortcuts": "true" },
     element("div", { className: "mha-mix-line" }, pair("Output at", chooser)),
     element("div", { className: "mha-mix-line" }, pair("Heads", all, none, grow), status),
     explanation,
@@ -152,14 +117,7 @@ function render({ model, el }) {
   el.append(root);
 
   // --------------------------------------------------------------------------------------------------------------- state
-  const change = (traits) => {
-    for (const [name, value] of Object.entries(traits)) model.set(name, value);
-    try {
-      model.save_changes();
-    } catch {
-      // Without a kernel nobody else needs to know: the picture follows the local state all the same.
-    }
-  };
+  const change = changer(model);
   const everyHead = () => switches.map((_, h) => h);
   const toggled = (h) => {
     const active = model.get("active");
@@ -174,14 +132,7 @@ function render({ model, el }) {
   }
 
   // ------------------------------------------------------------------------------------------------------------- drawing
-  let frame = 0;
-
-  function schedule() {
-    frame ||= requestAnimationFrame(() => {
-      frame = 0;
-      draw();
-    });
-  }
+  const schedule = scheduler(draw);
 
   function draw() {
     const now = present();
@@ -214,7 +165,7 @@ function render({ model, el }) {
     [...shares, sum, full].forEach((cells) =>
       cells.forEach((cell, d) => cell.classList.toggle("mha-mix-pointed", d === now.feature)),
     );
-    root.dataset.drawn = Number(root.dataset.drawn ?? 0) + 1;
+    countDrawing(root);
   }
 
   function fill(cells, values, reach) {
@@ -254,9 +205,8 @@ function render({ model, el }) {
   }
 
   chooser.onkeydown = (event) => {
-    const moves = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
-    const position = model.get("position") + moves[event.key];
-    if (!(event.key in moves) || position < 0 || position >= words.length) return;
+    const position = stepped(event, model.get("position"), chooser.childElementCount);
+    if (position === null) return;
     event.preventDefault();
     change({ position, hovered: -1 });
     chooser.children[position].focus();
@@ -265,16 +215,15 @@ function render({ model, el }) {
   columns.forEach((cells) => cells.forEach((cell, d) => (cell.onpointerenter = () => change({ hovered: d }))));
   table.onpointerleave = () => change({ hovered: -1 });
 
-  const drawn = ["position", "active", "hovered"];
-  drawn.forEach((name) => model.on(`change:${name}`, schedule));
+  const ends = [watch(model, ["position", "active", "hovered"], schedule)];
   schedule();
 
   return () => {
-    cancelAnimationFrame(frame);
+    schedule.cancel();
     clearInterval(growing);
-    drawn.forEach((name) => model.off(`change:${name}`, schedule));
+    ends.forEach((end) => end());
     root.remove();
   };
 }
 
-export default { initialize, render };
+export default { render };

@@ -1,12 +1,11 @@
 """OutputMixer: Concat · W^O as the sum of what every head adds; heads are switched on and off."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import traitlets
 
-from mha_lab.widgets._base import Explorer, numbers, plural, shown_words, words
+from mha_lab.widgets._base import Explorer, joined, numbers, plural, shown_words, words
 from mha_lab.widgets._picture import LINE, MUTED, Page
 
 MOST_HEADS, MOST_WIDE = 32, 128
@@ -23,8 +22,8 @@ class OutputMixer(Explorer):
     list of numbers) and hovered (the feature whose sum is written out, -1 for the one to which heads add most).
     """
 
-    _esm = Path(__file__).with_suffix(".js")
-    _css = Path(__file__).with_suffix(".css")
+    _esm = joined("output_mixer.js")
+    _css = joined("output_mixer.css")
 
     tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
     features = traitlets.List(traitlets.Unicode()).tag(sync=True)

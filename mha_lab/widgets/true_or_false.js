@@ -3,6 +3,8 @@
 // All state lives in the trait `answers`. A copy is kept in localStorage, so that a reload, or another lesson at the same
 // address, finds it again.
 
+import { element, watch } from "./_shared.js";
+
 export const STORED_UNDER = "mha-lab.true-or-false";
 
 /** The answers in a stored text: only to these statements, only true or false. null where there is nothing to read. */
@@ -51,23 +53,12 @@ function initialize({ model }) {
   };
   if (Object.keys(model.get("answers")).length) changed();
   else take(kept(keys) ?? {});
-  model.on("change:answers", changed);
+  const end = watch(model, ["answers"], changed);
   window.addEventListener("storage", elsewhere); // another tab
   return () => {
-    model.off("change:answers", changed);
+    end();
     window.removeEventListener("storage", elsewhere);
   };
-}
-
-/** An element with properties and attributes, and children (text is always text, never HTML). */
-function element(tag, properties = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name in node) node[name] = value;
-    else node.setAttribute(name, value);
-  }
-  node.append(...children);
-  return node;
 }
 
 // On what takes the focus itself: JupyterLab's command mode has the arrow keys of everything else.
@@ -108,7 +99,7 @@ function render({ model, el }) {
   const note = element("small", {}, "Kept in this browser and in the running notebook, and sent nowhere else.");
   const root = element(
     "div",
-    { className: "mha-tf" },
+    { className: "mha mha-tf" },
     element("ol", {}, ...rows.map(({ row }) => row)),
     element("div", { className: "mha-tf-foot" }, bar, status, clear, note),
   );
@@ -124,11 +115,11 @@ function render({ model, el }) {
     status.textContent = `${count} of ${rows.length} answered`;
   };
 
-  model.on("change:answers", show);
+  const end = watch(model, ["answers"], show);
   show();
   el.append(root);
   return () => {
-    model.off("change:answers", show);
+    end();
     root.remove();
   };
 }

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 
 import anywidget
 import traitlets
 
-_HERE = Path(__file__).parent
+from mha_lab.widgets._base import joined
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,8 @@ class TrueOrFalse(anywidget.AnyWidget):
     Raises traitlets.TraitError for a key that is no statement and for an answer that is neither True nor False.
     """
 
-    _esm = _HERE / "true_or_false.js"
-    _css = _HERE / "true_or_false.css"
+    _esm = joined("true_or_false.js")
+    _css = joined("true_or_false.css")
     _statements = traitlets.List().tag(sync=True)
     answers = traitlets.Dict().tag(sync=True)
 

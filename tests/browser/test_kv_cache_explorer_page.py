@@ -2,14 +2,13 @@
 
 import itertools
 import re
-from pathlib import Path
 
 import pytest
+from live_lab import CONTRAST
 from playwright.sync_api import expect
-from test_head_explorer import CONTRAST
 
 from mha_lab.cost import kv_cache_bytes
-from mha_lab.widgets import kv_cache_explorer
+from mha_lab.widgets._base import joined
 from mha_lab.widgets.kv_cache_explorer import BATCHES, CONTEXTS, MODELS, WIDTHS
 
 SHOW = "from mha_lab.widgets import KVCacheExplorer\nexplorer = KVCacheExplorer('Llama-3-8B')\nexplorer"
@@ -42,7 +41,7 @@ def test_every_number_is_that_of_cost_exactly(browser):
         if m.latent:
             cases.append([sizes, {"heads": None, "context": context, "batch": batch, "width": width}])
             expected.append(batch * tokens * m.layers * m.latent * width)
-    code = Path(kv_cache_explorer.__file__).with_suffix(".js").read_text(encoding="utf-8")
+    code = joined("kv_cache_explorer.js")
     page = browser.new_page()
     found = page.evaluate(
         """async ([code, cases]) => {

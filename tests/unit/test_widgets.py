@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,9 +12,10 @@ from matplotlib import colormaps
 from PIL import Image
 from traitlets import TraitError
 
-from mha_lab import attention, split_heads
+from mha_lab import attention, split_heads, widgets
 from mha_lab.pretrained import PROJECTION_LAYER, recorded, recorded_projection
 from mha_lab.widgets import AttentionStepper, HeadExplorer
+from mha_lab.widgets._base import joined
 from mha_lab.widgets._picture import colour_table
 
 WORDS = ["trophy", "suitcase", "it"]
@@ -355,11 +357,19 @@ def test_the_colours_are_matplotlibs_cividis():
     assert np.abs(colour_table() - cividis).max() <= 2
 
 
-def test_each_module_is_small_import_free_and_calls_nobody():
-    for widget in HeadExplorer, AttentionStepper:
-        code, style = str(widget._esm), str(widget._css)
-        assert len(code.encode()) + len(style.encode()) < 40_000
-        assert "import " not in code and "http" not in code + style
+@pytest.mark.parametrize("name", widgets.__all__)
+def test_each_module_is_small_import_free_and_calls_nobody(name):
+    code, style = str(getattr(widgets, name)._esm), str(getattr(widgets, name)._css)
+    assert len(code.encode()) < 40_000
+    assert "import" not in code and "@import" not in style
+    assert "http" not in code.replace("http://www.w3.org/2000/svg", "") + style  # the name of SVG, not an address
+
+
+def test_a_module_holds_what_it_imports_once_and_no_comments():
+    code = joined("head_explorer.js")
+    assert code.count("function element(") == 1 and "export function element(" not in code
+    assert "export function headMaps(" in code
+    assert not re.search(r"^\s*(//|/\*)|^[ \t]", code, re.MULTILINE)
 
 
 # --------------------------------------------------------------------------------------------------- AttentionStepper

@@ -1,0 +1,92 @@
+// What the explorers share. `joined` in _base.py puts it into each of their modules, in place of the import.
+
+/** An element with properties or attributes, and children (text is always text, never HTML). */
+export function element(tag, properties = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name in node) node[name] = value;
+    else node.setAttribute(name, value);
+  }
+  node.append(...children);
+  return node;
+}
+
+const decodedBytes = new WeakMap();
+
+/** The numbers in a binary trait, or null where it is empty. Copied once: a DataView need not start at a multiple of their size. */
+export function decoded(view, Type) {
+  if (!view || view.byteLength === 0) return null;
+  if (!decodedBytes.has(view)) {
+    decodedBytes.set(view, new Type(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)));
+  }
+  return decodedBytes.get(view);
+}
+
+/** A function that sets traits and tells the kernel of them. */
+export const changer = (model) => (traits) => {
+  for (const [name, value] of Object.entries(traits)) model.set(name, value);
+  try {
+    model.save_changes();
+  } catch {
+    // Without a kernel nobody else needs to know: the picture follows the local state all the same.
+  }
+};
+
+/** Calls `handler` whenever one of the traits changes; gives the function that ends it. */
+export function watch(model, traits, handler) {
+  const events = traits.map((name) => `change:${name}`);
+  events.forEach((event) => model.on(event, handler));
+  return () => events.forEach((event) => model.off(event, handler));
+}
+
+/** schedule() draws in the next frame, once however often it was called; schedule.pending tells, schedule.cancel() forgets. */
+export function scheduler(draw) {
+  const schedule = () => {
+    schedule.pending ||= requestAnimationFrame(() => {
+      schedule.pending = 0;
+      draw();
+    });
+  };
+  schedule.pending = 0;
+  schedule.cancel = () => cancelAnimationFrame(schedule.pending);
+  return schedule;
+}
+
+/** Counts the drawings of a root element: who waits for one finds it there. */
+export function countDrawing(root) {
+  root.dataset.drawn = Number(root.dataset.drawn ?? 0) + 1;
+}
+
+/** The whole numbers that divide n, in rising order. */
+export function divisors(n) {
+  return Array.from({ length: n }, (_, i) => i + 1).filter((d) => n % d === 0);
+}
+
+/** A number with a comma between thousands, in every browser's language. */
+export const grouped = (number, digits = 0) =>
+  number.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+
+/** Tokens as they are shown: white space made visible, and a word that occurs again numbered (the₁ … the₂). */
+export function shownWords(tokens) {
+  const visible = tokens.map(
+    (t) =>
+      t
+        .replace(/\n/g, "↵")
+        .replace(/\t/g, "⇥")
+        .replace(/^\s+|\s+$/g, (s) => "␣".repeat(s.length)) || "∅",
+  );
+  const total = new Map();
+  visible.forEach((word) => total.set(word, (total.get(word) ?? 0) + 1));
+  const seen = new Map();
+  return visible.map((word) => {
+    if (total.get(word) === 1) return word;
+    seen.set(word, (seen.get(word) ?? 0) + 1);
+    return word + [...String(seen.get(word))].map((digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]).join("");
+  });
+}
+
+/** Where a radio group goes with an arrow key: the place beside `at` of `count`, or null where the key or the place is none. */
+export function stepped(event, at, count) {
+  const next = at + { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
+  return next >= 0 && next < count ? next : null;
+}
