@@ -59,20 +59,25 @@ def keep_measurements(notebook, stored):
             cell.outputs = old.outputs
 
 
-def run(path, measure=False):
-    """Execute and tidy one lesson; True if its file changed."""
-    stored = nbformat.read(path, as_version=4)
-    notebook = nbformat.from_dict(stored)  # a copy
+def execute(path, widget_state=False):
+    """The lesson as a fresh kernel leaves it, with the state of its widgets in its metadata if that is wanted."""
+    notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
         kernel_name=KERNEL["name"],
         resources={"metadata": {"path": str(path.parent)}},
         timeout=CELL_TIMEOUT,
         record_timing=False,
-        store_widget_state=False,
+        store_widget_state=widget_state,
         extra_arguments=["--log-level=ERROR"],  # not its warning about a connection that never leaves this machine
     )
-    client.execute()
+    return client.execute()
+
+
+def run(path, measure=False):
+    """Execute and tidy one lesson; True if its file changed."""
+    stored = nbformat.read(path, as_version=4)
+    notebook = execute(path)
     if not measure:
         keep_measurements(notebook, stored)
     text = nbformat.writes(tidy(notebook)) + "\n"
@@ -82,30 +87,39 @@ def run(path, measure=False):
     return changed
 
 
-def main(arguments):
-    parser = argparse.ArgumentParser(description="Run the lessons again in place, ready to commit.")
+def parser_of_lessons(description):
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("lessons", nargs="*", help="numbers or names to begin with; all lessons unless given")
-    parser.add_argument("--measure", action="store_true", help="also store the measurements anew")
-    options = parser.parse_args(arguments)
-    paths = sorted(LESSONS.glob("*.ipynb"))
-    if options.lessons:
-        unknown = [name for name in options.lessons if not any(path.name.startswith(name) for path in paths)]
-        if unknown:
-            parser.error(f"no lesson begins with {unknown[0]}; there are {', '.join(path.stem for path in paths)}")
-        paths = [path for path in paths if path.name.startswith(tuple(options.lessons))]
+    return parser
 
+
+def for_each_lesson(parser, names, act):
+    """Call act(path) on every lesson, or those that `names` begin; print what it returns, and count the failures."""
+    paths = sorted(LESSONS.glob("*.ipynb"))
+    for name in names:
+        if not any(path.name.startswith(name) for path in paths):
+            parser.error(f"no lesson begins with {name}; there are {', '.join(path.stem for path in paths)}")
     # The kernel of this environment, even where the user has installed another one of the same name.
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     failed = 0
-    for path in paths:
+    for path in [path for path in paths if not names or path.name.startswith(tuple(names))]:
         start = time.perf_counter()
         try:
-            result = "changed" if run(path, options.measure) else "as it was"
+            result = act(path)
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             result = f"FAILED\n{error}"
             failed += 1
         print(f"{path.name}  {time.perf_counter() - start:.1f} s  {result}", flush=True)
     return failed
+
+
+def main(arguments):
+    parser = parser_of_lessons("Run the lessons again in place, ready to commit.")
+    parser.add_argument("--measure", action="store_true", help="also store the measurements anew")
+    options = parser.parse_args(arguments)
+    return for_each_lesson(
+        parser, options.lessons, lambda path: "changed" if run(path, options.measure) else "as it was"
+    )
 
 
 if __name__ == "__main__":

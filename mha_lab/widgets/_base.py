@@ -9,6 +9,8 @@ import anywidget
 import numpy as np
 import traitlets
 
+from mha_lab.widgets import _static
+
 CIVIDIS = [
     [0, "#00224e"],
     [20, "#003070"],
@@ -51,6 +53,7 @@ class Explorer(anywidget.AnyWidget):
     """An anywidget that shows its picture where no kernel runs. A subclass says `picture()` and `__repr__()`."""
 
     _colours = traitlets.List(CIVIDIS).tag(sync=True)
+    save_html = _static.save_html
 
     def picture(self) -> tuple[bytes, int]:
         """The present state as PNG, and the width in CSS pixels at which it is sharp on a fine screen."""

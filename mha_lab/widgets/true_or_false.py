@@ -6,6 +6,7 @@ from html import escape
 import anywidget
 import traitlets
 
+from mha_lab.widgets import _static
 from mha_lab.widgets._base import joined
 
 
@@ -71,6 +72,7 @@ class TrueOrFalse(anywidget.AnyWidget):
     _css = joined("true_or_false.css")
     _statements = traitlets.List().tag(sync=True)
     answers = traitlets.Dict().tag(sync=True)
+    save_html = _static.save_html
 
     def __init__(self, **traits):
         rows = [{"key": s.key, "text": s.text, "lesson": s.lesson} for s in STATEMENTS]

@@ -1,0 +1,88 @@
+"""The static host: explorers in an HTML page of their own, alive without a kernel, a server or a network."""
+
+import base64
+import json
+import re
+from html import escape
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PROTOCOL = re.compile(r"_(model|view|dom)_\w+|_esm|_css|_anywidget_id|layout|tabbable|tooltip")  # no state of ours
+WITHOUT_KERNEL = {
+    "can_read": False,
+    "how_to_read": "This page has no kernel. To read your own sentence, open the notebook in JupyterLab, "
+    "with the model that `make models` installs.",
+}
+"""Traits that say what a kernel offers: what they say where there is none."""
+
+# Everything a page needs is in it, and the browser itself refuses to fetch anything else.
+SELF_CONTAINED = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline' blob:"
+
+
+def save_html(self, path: str | Path, *, title: str | None = None) -> Path:
+    """Save the explorer, alive, as one HTML page that opens from disk; the path is returned.
+
+    The page holds the present state and fetches nothing. What needs a kernel says so; the rest answers as here. Where
+    no script runs, and in print, the explorer's picture stands.
+
+    Raises ValueError for a path that does not end in .html, OSError where the file cannot be written."""
+    path = Path(path)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"{str(path)!r} must end in .html, so that a double click opens it in the browser.")
+    # TrueOrFalse → True Or False, KVCacheExplorer → KV Cache Explorer
+    title = title or re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", type(self).__name__)
+    body = f"<h1>{escape(title)}</h1>\n{host(self.model_id, *self._repr_mimebundle_())}"
+    try:
+        path.write_text(document(title, body, {self.model_id: self.get_state()}), encoding="utf-8")
+    except OSError as problem:
+        raise type(problem)(f"{str(path)!r} cannot be written: {problem.strerror}.") from None
+    return path
+
+
+def host(model_id: str, data: dict, metadata: dict) -> str:
+    """The place of one view in a page, holding what its mime bundle has for pages without scripts."""
+    text = escape(data.get("text/plain", ""))
+    if "image/png" in data:
+        width = metadata.get("image/png", {}).get("width", "")
+        still = f'<img src="data:image/png;base64,{data["image/png"].strip()}" width="{width}" alt="{text}">'
+    else:
+        still = data.get("text/html") or f"<p>{text}</p>"
+    return f'<div class="mha-host" data-model="{model_id}"><div class="mha-still">{still}</div></div>'
+
+
+def document(title: str, body: str, states: dict[str, dict], *, style: str = "") -> str:
+    """A whole page: `body`, whose hosts come to life from `states`, {model id: a widget's state with its bytes}.
+
+    A module is in the page once, however many explorers it draws."""
+    modules, styles, models = {}, {}, {}
+    for model_id, state in states.items():
+        kind = state["_anywidget_id"]
+        modules[kind], styles[kind] = state["_esm"], state["_css"]
+        own = {name: value for name, value in state.items() if not PROTOCOL.fullmatch(name)}
+        own |= {name: value for name, value in WITHOUT_KERNEL.items() if name in own}
+        models[model_id] = {"module": kind, "state": own}
+    css = "\n".join([(HERE / "_static.css").read_text(encoding="utf-8"), style, *styles.values()])
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{SELF_CONTAINED}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title>
+<style>
+{css}</style>
+</head>
+<body>
+{body}
+<script type="application/json" id="mha-explorers">{_json({"modules": modules, "models": models})}</script>
+<script type="module">
+{(HERE / "_static.js").read_text(encoding="utf-8")}</script>
+</body>
+</html>
+"""
+
+
+def _json(value) -> str:
+    """JSON that no HTML parser can mistake for markup, whatever a token holds. Bytes become {"base64": …}."""
+    text = json.dumps(value, default=lambda data: {"base64": base64.b64encode(data).decode()})
+    return text.replace("<", "\\u003c")

@@ -1,0 +1,97 @@
+"""Makes each lesson one HTML page in handouts/ that opens from disk, without Jupyter and without a network.
+
+Usage: python tools/make_handouts.py [01 02 …]      (make handouts; all lessons unless some are named)
+
+Each lesson runs in a fresh kernel. Its explorers are alive in the page, by the static host that
+`explorer.save_html` uses; where no script runs, and in print, their pictures stand.
+"""
+
+import base64
+import re
+import sys
+from pathlib import Path
+
+from nbconvert import HTMLExporter
+from pygments.formatters import HtmlFormatter
+from run_notebooks import LESSONS, WIDGET, execute, for_each_lesson, parser_of_lessons
+
+from mha_lab.widgets import _static
+
+HANDOUTS = LESSONS.parent / "handouts"
+STATE = "application/vnd.jupyter.widget-state+json"
+STYLE = Path(__file__).with_suffix(".css")
+NOTE = """<p class="note">A handout of the Multi-Head Attention Lab. The explorers work on this page;
+to run the code, change it and have your answers checked, open the lesson in JupyterLab.</p>
+"""
+
+
+def widget_states(notebook):
+    """The state of each explorer that the notebook's cells left behind, bytes as bytes."""
+    states = {}
+    for model_id, model in notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {}).items():
+        for buffer in model.get("buffers", []):
+            *way, last = buffer["path"]
+            place = model["state"]
+            for step in way:
+                place = place[step]
+            place[last] = base64.b64decode(buffer["data"])
+        if "_esm" in model["state"]:
+            states[model_id] = model["state"]
+    return states
+
+
+def with_hosts(notebook, states):
+    """In place: every view of an explorer becomes the static host's place for it."""
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        view = output.get("data", {}).get(WIDGET, {})
+        if view.get("model_id") in states:
+            output.data = {"text/html": _static.host(view["model_id"], output.data, output.metadata)}
+
+
+def with_links(notebook):
+    """In place: a link to a lesson leads to its handout; what else lies in the repository is named and not linked."""
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "markdown"):
+        cell.source = re.sub(r"\]\((\d\d_\w+)\.ipynb", r"](\1.html", cell.source)
+        cell.source = re.sub(r"\[([^\]]+)\]\(\.\./[^)]+\)", r"\1", cell.source)
+
+
+def handout(notebook):
+    """The page of an executed lesson."""
+    states = widget_states(notebook)
+    with_hosts(notebook, states)
+    with_links(notebook)
+    del notebook.metadata["widgets"]
+    title = re.search(r"# (.+)", notebook.cells[0].source)[1]
+    exporter = HTMLExporter(
+        template_name="basic",
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        exclude_anchor_links=True,
+    )
+    body, _ = exporter.from_notebook_node(notebook)
+    light, dark = (HtmlFormatter(style=name).get_style_defs(".highlight") for name in ("xcode", "github-dark"))
+    style = f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n{STYLE.read_text()}"
+    return _static.document(title, NOTE + body, states, style=style)
+
+
+def size_without_figures(page):
+    return len(re.sub(r'src="data:image/[^"]+"', "", page).encode())
+
+
+def make(path):
+    """Run a lesson and write its handout; the handout's sizes in words."""
+    page = handout(execute(path, widget_state=True))
+    HANDOUTS.mkdir(exist_ok=True)
+    target = HANDOUTS / f"{path.stem}.html"
+    target.write_text(page, encoding="utf-8")
+    whole, rest = len(page.encode()) / 1e6, size_without_figures(page) / 1e6
+    return f"{target.relative_to(LESSONS.parent)}: {whole:.2f} MB, {rest:.2f} beside its figures"
+
+
+def main(arguments):
+    parser = parser_of_lessons("Make each lesson one HTML page that works from disk, without Jupyter.")
+    return for_each_lesson(parser, parser.parse_args(arguments).lessons, make)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
