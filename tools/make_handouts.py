@@ -41,11 +41,14 @@ def widget_states(notebook):
 
 
 def with_hosts(notebook, states):
-    """In place: every view of an explorer becomes the static host's place for it."""
+    """In place: every view of an explorer becomes the static host's place for it, and every figure has its words."""
     for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
-        view = output.get("data", {}).get(WIDGET, {})
-        if view.get("model_id") in states:
-            output.data = {"text/html": _static.host(view["model_id"], output.data, output.metadata)}
+        data = output.get("data", {})
+        model_id = data.get(WIDGET, {}).get("model_id")
+        if model_id in states:
+            output.data = {"text/html": _static.host(model_id, data, output.metadata)}
+        elif "image/png" in data:
+            output.metadata.setdefault("image/png", {})["alt"] = "figure, drawn by the code above"
 
 
 def with_links(notebook):
@@ -60,7 +63,7 @@ def handout(notebook):
     states = widget_states(notebook)
     with_hosts(notebook, states)
     with_links(notebook)
-    del notebook.metadata["widgets"]
+    notebook.metadata.pop("widgets", None)
     title = re.search(r"# (.+)", notebook.cells[0].source)[1]
     exporter = HTMLExporter(
         template_name="basic",
@@ -85,7 +88,7 @@ def make(path):
     target = HANDOUTS / f"{path.stem}.html"
     target.write_text(page, encoding="utf-8")
     whole, rest = len(page.encode()) / 1e6, size_without_figures(page) / 1e6
-    return f"{target.relative_to(LESSONS.parent)}: {whole:.2f} MB, {rest:.2f} beside its figures"
+    return f"{HANDOUTS.name}/{target.name}: {whole:.2f} MB, {rest:.2f} beside its figures"
 
 
 def main(arguments):

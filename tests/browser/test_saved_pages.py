@@ -1,0 +1,163 @@
+"""Explorers and lessons as pages of their own: opened from disk, with no Jupyter, no kernel and no network."""
+
+import re
+from pathlib import Path
+
+import make_handouts
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from mha_lab.pretrained import recorded
+from mha_lab.widgets import AttentionStepper, CostExplorer, HeadExplorer, KVCacheExplorer, OutputMixer, TrueOrFalse
+from mha_lab.widgets._static import document, host
+
+WORDS = ["trophy", "suitcase", "it"]
+
+
+@pytest.fixture
+def opened(browser):
+    """opened(path, **options): the file in a browser without a network. A complaint or a request fails the test."""
+    contexts, complaints = [], []
+
+    def opened(path, **options):
+        context = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True, **options)
+        contexts.append(context)
+        context.route(re.compile("^(?!file:|blob:|data:)"), lambda route: route.abort())
+        context.on("requestfailed", lambda request: complaints.append(request.url))
+        context.on("console", lambda message: complaints.append(message.text))
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(Path(path).as_uri())
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def projection():
+    query, key = np.random.default_rng(0).normal(size=(2, 3, 12))
+    return HeadExplorer.from_projection(query, key, WORDS, num_heads=4)
+
+
+def pixels(page):
+    return page.locator("canvas").first.evaluate("(canvas) => canvas.toDataURL()")
+
+
+def test_the_head_count_slider_redraws_the_maps(opened, tmp_path):
+    page = opened(projection().save_html(tmp_path / "page.html"))
+    expect(page.locator(".mha-heads[data-drawn]")).to_have_count(1)
+    expect(page.locator(".mha-still")).to_be_hidden()
+    before = pixels(page)
+    page.get_by_role("slider", name="Heads").press("ArrowRight")
+    expect(page.locator(".mha-heads-facts")).to_contain_text("d_head2")
+    assert pixels(page) != before
+
+
+def test_a_trained_model_changes_its_layer_and_says_how_a_sentence_could_be_read(opened, tmp_path):
+    explorer = HeadExplorer(recorded()[:2], model=lambda: None)
+    page = opened(explorer.save_html(tmp_path / "page.html"))
+    expect(page.locator(".mha-heads[data-drawn]")).to_have_count(1)
+    before = pixels(page)
+    page.get_by_role("slider", name="Layer").press("ArrowRight")
+    page.wait_for_function("(before) => document.querySelector('canvas').toDataURL() !== before", arg=before)
+    page.get_by_label("your own sentence").fill("one of my own")
+    page.get_by_role("button", name="Show its heads").click()
+    expect(page.get_by_text("This page has no kernel.")).to_contain_text("make models")
+
+
+def step(page):
+    page.get_by_role("button", name="step").click()
+    expect(page.locator("tfoot .mha-step-output b").first).to_be_visible()
+
+
+def answer(page):
+    page.get_by_role("radio", name="true").first.check()
+    expect(page.get_by_text("1 of 10 answered")).to_be_visible()
+
+
+def switch_off(page):
+    page.get_by_role("button", name="head 1").click()
+    expect(page.locator(".mha-mix-status")).to_contain_text("1 of 2")
+
+
+def grow(page):
+    products = page.locator(".mha-cost-facts b").nth(1)
+    before = products.text_content()
+    page.get_by_role("slider", name="tokens").press("ArrowRight")
+    expect(products).not_to_have_text(before)
+
+
+def choose(page):
+    page.get_by_label("model").select_option("Mistral-7B")
+    expect(page.get_by_text("arXiv:2310.06825")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    "explorer, gesture",
+    [
+        (lambda: AttentionStepper(np.eye(3), np.eye(3), np.eye(3), WORDS, stage=4), step),
+        (TrueOrFalse, answer),
+        (lambda: OutputMixer(np.ones((2, 3, 2)), np.ones((4, 3)), WORDS), switch_off),
+        (CostExplorer, grow),
+        (KVCacheExplorer, choose),
+    ],
+)
+def test_every_explorer_answers_without_a_kernel(explorer, gesture, opened, tmp_path):
+    gesture(opened(explorer().save_html(tmp_path / "page.html")))
+
+
+def test_two_explorers_of_one_class_move_apart_and_two_views_of_one_together(opened, tmp_path):
+    first, second = projection(), projection()
+    body = "".join(host(e.model_id, *e._repr_mimebundle_()) for e in (first, first, second))
+    path = tmp_path / "page.html"
+    path.write_text(document("Three", body, {e.model_id: e.get_state() for e in (first, second)}), encoding="utf-8")
+    page = opened(path)
+    page.get_by_role("slider", name="Heads").first.press("ArrowRight")
+    for view, heads in enumerate((6, 6, 4)):
+        expect(page.locator(".mha-heads-facts").nth(view)).to_contain_text(f"heads H{heads}")
+
+
+@pytest.mark.parametrize("way", ["no script", "print"])
+def test_the_picture_stands_without_scripts_and_in_print(way, opened, tmp_path):
+    page = opened(projection().save_html(tmp_path / "page.html"), java_script_enabled=way == "print")
+    if way == "print":
+        expect(page.locator(".mha-heads[data-drawn]")).to_have_count(1)
+        page.emulate_media(media="print")
+        expect(page.locator(".mha-heads")).to_be_hidden()
+    expect(page.locator("img")).to_be_visible()
+
+
+def test_a_module_that_fails_says_so_and_leaves_the_picture(opened, tmp_path):
+    explorer = projection()
+    explorer._esm = "export default { render() { throw new Error('out of ink'); } };"
+    page = opened(explorer.save_html(tmp_path / "page.html"))
+    expect(page.get_by_text("This explorer did not start (out of ink): its picture stays.")).to_be_visible()
+    expect(page.locator("img")).to_be_visible()
+
+
+def test_the_page_is_as_dark_as_the_reader_has_it(opened, tmp_path):
+    page = opened(projection().save_html(tmp_path / "page.html"), color_scheme="dark")
+    body = page.locator("body")
+    expect(body).to_have_attribute("data-jp-theme-light", "false")
+    expect(body).to_have_css("background-color", "rgb(17, 17, 17)")
+    page.emulate_media(color_scheme="light")
+    expect(body).to_have_attribute("data-jp-theme-light", "true")
+    expect(body).to_have_css("background-color", "rgb(255, 255, 255)")
+
+
+def test_a_lesson_opens_from_disk_with_its_explorers_alive(opened, tmp_path, monkeypatch):
+    monkeypatch.setattr(make_handouts, "HANDOUTS", tmp_path)
+    assert make_handouts.main(["02"]) == 0
+    path = tmp_path / "02_multi_head_projection.html"
+    assert make_handouts.size_without_figures(path.read_text(encoding="utf-8")) < 1_000_000
+    page = opened(path)
+    maps = page.locator(".mha-heads[data-drawn]")
+    expect(maps).to_have_count(page.locator(".mha-host").count())
+    page.get_by_role("slider", name="Heads").first.press("ArrowRight")
+    expect(page.locator(".mha-heads-facts").first).to_contain_text("heads H16")
+    page.locator("details > summary").first.click()
+    expect(page.locator("details[open]").first).to_contain_text(re.compile(r"\w"))
+    expect(page.get_by_text("not attempted yet").first).to_be_visible()
