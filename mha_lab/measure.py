@@ -215,7 +215,10 @@ def _container_leaves(root=Path("/sys/fs/cgroup")):
 
 
 def _in_words(size):
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
+    for unit, power in ("TiB", 40), ("GiB", 30):
+        if size >= 2**power:
+            return f"{size / 2**power:,.1f} {unit}"
+    return f"{size / 2**20:.0f} MiB"
 
 
 def calibrate(seconds: float = 1.0, *, device: str | torch.device = "cpu") -> Machine:

@@ -9,6 +9,7 @@ import { changer, countDrawing, divisors, element, grouped, scheduler, watch } f
 
 const BYTES = { float32: 4, bfloat16: 2 };
 const FRESH = 32 * 2 ** 20; // cost.FRESH
+const sum = (values) => values.reduce((total, value) => total + value, 0);
 
 /** What the sizes { n, d_model, num_heads, num_kv_heads, batch, dtype, bias } cost; machine as in mha_lab.cost, or null. */
 export function costs(sizes, machine = null) {
@@ -26,17 +27,41 @@ export function costs(sizes, machine = null) {
   const merged = H > 1 && n > 1 ? x : 0;
   const copied = B > 1 && G > 1 ? kv : 0;
   const seconds = {};
-  if (machine && dtype === "float32") {
-    for (const path of ["explicit", "fused"]) seconds[path] = predict(machine, { B, n, d, H, G }, path);
+  const moved = {};
+  for (const path of ["explicit", "fused"]) {
+    if (machine && dtype === "float32") seconds[path] = predict(machine, { B, n, d, H, G }, path);
+    const steps = Object.values(traffic({ B, n, d, H, G }, path));
+    moved[path] = sum(steps) * BYTES[dtype];
   }
+  const biases = { true: 2 * d + 2 * kvWidth, QKV: d + 2 * kvWidth, false: 0 };
   return {
-    parameters: 2 * d * d + 2 * d * kvWidth + (bias ? 2 * d + 2 * kvWidth : 0),
+    parameters: 2 * d * d + 2 * d * kvWidth + biases[bias],
     flops,
     scores,
     scores_bytes: scores * BYTES[dtype],
     peak_bytes: (x + 2 * kv + scores + Math.max(scores, 2 * x + merged, x + copied)) * BYTES[dtype],
+    moved_bytes: moved,
+    cache_bytes: 2 * kv * BYTES[dtype],
     crossing: d + kvWidth,
     seconds,
+  };
+}
+
+/** Numbers that one forward pass reads and writes, by step: cost.traffic_bytes. */
+function traffic({ B, n, d, H, G }, path) {
+  const kvWidth = (d / H) * G;
+  const [x, kv, scores] = [B * n * d, B * n * kvWidth, B * H * n * n];
+  const inner =
+    path === "explicit"
+      ? { QKᵀ: x + kv + scores, scale: 2 * scores, softmax: 2 * scores, AV: scores + kv + x }
+      : { attention: x + 2 * kv + x };
+  return {
+    "W^Q": 2 * x + d * d,
+    "W^K": x + d * kvWidth + kv,
+    "W^V": x + d * kvWidth + kv,
+    ...inner,
+    merge: 2 * x,
+    "W^O": 2 * x + d * d,
   };
 }
 
@@ -45,21 +70,9 @@ export function predict(machine, { B, n, d, H, G }, path) {
   const kvWidth = (d / H) * G;
   const [x, kv, scores] = [B * n * d, B * n * kvWidth, B * H * n * n];
   const weights = { "W^Q": d * d, "W^K": d * kvWidth, "W^V": d * kvWidth, "W^O": d * d };
-  const inner =
-    path === "explicit"
-      ? { QKᵀ: x + kv + scores, scale: 2 * scores, softmax: 2 * scores, AV: scores + kv + x }
-      : { attention: x + 2 * kv + x };
-  const traffic = {
-    "W^Q": 2 * x + d * d,
-    "W^K": x + d * kvWidth + kv,
-    "W^V": x + d * kvWidth + kv,
-    ...inner,
-    merge: 2 * x,
-    "W^O": 2 * x + d * d,
-  };
   const written = { "W^K": kv, "W^V": kv, QKᵀ: scores, scale: scores, softmax: scores };
   let total = 0;
-  for (const [step, moved] of Object.entries(traffic)) {
+  for (const [step, moved] of Object.entries(traffic({ B, n, d, H, G }, path))) {
     const passes = step === "scale" || step === "softmax";
     const table = machine.step_seconds[step in weights ? "W" : step];
     let work = 0;
@@ -123,11 +136,11 @@ export function amount(value, unit) {
 // ----------------------------------------------------------------------------------------------------------------- page
 
 export const LENGTHS = Array.from({ length: 27 }, (_, i) => (16 * 2 ** Math.floor(i / 2) * (i % 2 ? 3 : 2)) / 2);
-const WIDTHS = [64, 128, 192, 256, 384, 512, 576, 768, 1024, 1536, 2048, 2560, 3072, 4096, 5120, 6144, 8192];
+const WIDTHS = [64, 128, 192, 256, 384, 512, 576, 768, 1024, 1536, 2048, 2560, 3072, 3584, 4096, 5120, 6144, 8192];
 const BATCHES = [1, 2, 4, 8, 16, 32, 64];
 const SIZES = ["n", "d_model", "num_heads", "num_kv_heads", "batch", "dtype", "bias"];
 const TERMS = ["W^Q", "W^K", "W^V", "W^O", "QKᵀ", "AV"];
-const [WIDTH, HEIGHT, LEFT, TOP, BOTTOM] = [400, 300, 76, 12, 46]; // of a chart
+const [WIDTH, HEIGHT, LEFT, TOP, BOTTOM] = [400, 300, 82, 12, 46]; // of a chart
 
 function shape(tag, attributes, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -136,8 +149,37 @@ function shape(tag, attributes, ...children) {
   return node;
 }
 
+const products = ({ flops }) => flops.QKᵀ + flops.AV;
+/** Title, unit and curves (what to draw of `costs`) of each chart. */
+const CHARTS = [
+  ["FLOPs", "FLOP", { projections: (c) => sum(Object.values(c.flops)) - products(c), "QKᵀ and AV": products }],
+  ["Memory", "B", { "explicit peak": (c) => c.peak_bytes, scores: (c) => c.scores_bytes, "KV cache": (c) => c.cache_bytes }],
+  ["Time", "s", { explicit: (c) => c.seconds.explicit, fused: (c) => c.seconds.fused }],
+];
+
+/** The numbers behind the charts: a row for every second length, the present one, and those that were measured. */
+function numbersTable(sizes, machine, measured) {
+  const lengths = new Set([...LENGTHS.filter((_, i) => i % 2 === 0), sizes.n, ...measured.map(([n]) => n)]);
+  const curves = CHARTS.flatMap(([title, unit, of]) => Object.entries(of).map(([name, get]) => [title, name, unit, get]));
+  const columns = curves.filter(([, , unit]) => unit !== "s" || (machine && sizes.dtype === "float32"));
+  const paths = [...new Set(measured.map(([, , path]) => path))];
+  const heads = ["tokens", ...columns.map(([title, name]) => `${title}: ${name}`), ...paths.map((path) => `measured: ${path}`)];
+  const rows = [...lengths].sort((a, b) => a - b).map((n) => {
+    const at = costs({ ...sizes, n }, machine);
+    const times = paths.map((path) => measured.find(([m, , p]) => m === n && p === path)?.[1]);
+    const cells = [
+      ...columns.map(([, , unit, get]) => amount(get(at), unit)),
+      ...times.map((time) => (time === undefined ? "" : amount(time, "s"))),
+    ];
+    const head = element("th", { scope: "row" }, grouped(n));
+    return element("tr", {}, head, ...cells.map((cell) => element("td", {}, cell)));
+  });
+  const top = element("tr", {}, ...heads.map((head) => element("th", { scope: "col" }, head)));
+  return element("table", {}, element("thead", {}, top), element("tbody", {}, ...rows));
+}
+
 /** Curves over n, both axes logarithmic; points are measured; `marks` are vertical lines [n, class, words]. */
-function chart(title, unit, curves, points, marks) {
+function chart(title, unit, curves, points, marks, label) {
   const values = [...curves.flatMap(([, ys]) => ys), ...points.map(([, y]) => y)];
   const base = unit === "B" ? 32 : 10; // so that ticks are round
   const level = (y) => Math.log(y) / Math.log(base);
@@ -146,7 +188,7 @@ function chart(title, unit, curves, points, marks) {
   const [first, last] = [Math.log(LENGTHS[0]), Math.log(LENGTHS.at(-1))];
   const across = (n) => LEFT + ((Math.log(n) - first) / (last - first)) * (WIDTH - LEFT - 10);
   const up = (y) => HEIGHT - BOTTOM - ((level(y) - low) / (high - low)) * (HEIGHT - BOTTOM - TOP);
-  const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${title} against tokens` });
+  const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label });
   const write = (x, y, words, attributes = {}) => svg.append(shape("text", { x, y, ...attributes }, words));
   for (let power = low; power <= high; power += Math.max(1, Math.floor((high - low) / 6))) {
     const y = up(base ** power);
@@ -219,6 +261,7 @@ function render({ model, el }) {
     {},
     element("option", { value: "" }, "sizes of your own"),
     ...models.map(({ name }) => element("option", { value: name }, name)),
+    element("option", { disabled: true }, "DeepSeek-V2: a latent, see KVCacheExplorer"),
   );
   menu.onchange = () => {
     const chosen = models.find(({ name }) => name === menu.value);
@@ -233,6 +276,7 @@ function render({ model, el }) {
   const bar = element("div", { className: "mha-cost-bar", role: "img" });
   const charts = element("div", { className: "mha-cost-charts" });
   const note = element("p", { className: "mha-cost-note" });
+  const table = element("details", { ontoggle: () => schedule() }, element("summary", {}, "the charts in numbers"));
   const root = element(
     "div",
     { className: "mha mha-cost", "data-lm-suppress-shortcuts": "true" },
@@ -248,6 +292,7 @@ function render({ model, el }) {
     bar,
     charts,
     note,
+    table,
   );
   el.append(root);
   root.onkeydown = (event) => event.stopPropagation(); // the notebook would move on with the arrow keys
@@ -262,9 +307,10 @@ function render({ model, el }) {
     sliders.forEach(({ show }) => show(sizes));
     const same = ({ d_model, num_heads, num_kv_heads, bias }) =>
       Object.entries({ d_model, num_heads, num_kv_heads, bias }).every(([name, value]) => sizes[name] === value);
-    const real = models.find((candidate) => candidate.name === menu.value && same(candidate)) ?? models.find(same);
+    const alike = models.filter(same);
+    const real = alike.find(({ name }) => name === menu.value) ?? alike.find(({ n }) => n === sizes.n) ?? alike[0];
     menu.value = real?.name ?? "";
-    source.textContent = real ? `${real.source}; longest text ${grouped(real.n)} tokens` : "";
+    source.textContent = real ? sourceOf(real) : "";
     dtype.value = sizes.dtype;
     showFacts(sizes, now);
     showBar(now);
@@ -272,22 +318,31 @@ function render({ model, el }) {
     countDrawing(root);
   }
 
+  function sourceOf({ n, context, source: published, bias }) {
+    const seen = n < context ? `, of which a layer sees ${grouped(n)}` : "";
+    const without = bias === "QKV" ? "; no bias on W^O" : "";
+    return `${published}; longest text ${grouped(context)} tokens${seen}${without}`;
+  }
+
   function showFacts(sizes, now) {
-    const total = Object.values(now.flops).reduce((sum, term) => sum + term, 0);
+    const total = sum(Object.values(now.flops));
     const boxes = [
       [grouped(now.parameters), `parameters, d_head ${grouped(sizes.d_model / sizes.num_heads)}`],
       [amount(total, "FLOP"), `${Math.round((100 * (now.flops.QKᵀ + now.flops.AV)) / total)}% in QKᵀ and AV`],
       [amount(now.scores_bytes, "B"), `${grouped(now.scores)} scores`],
       [amount(now.peak_bytes, "B"), "peak of the explicit path"],
+      [amount(now.moved_bytes.explicit, "B"), `read and written; fused ${amount(now.moved_bytes.fused, "B")}`],
+      [amount(now.cache_bytes, "B"), "KV cache of this layer"],
       ...Object.entries(now.seconds).map(([path, time]) => [amount(time, "s"), `predicted, ${path}`]),
     ];
+    facts.style.gridTemplateColumns = `repeat(${boxes.length / 2}, 1fr)`; // two rows, with and without a machine
     facts.replaceChildren(
       ...boxes.map(([value, words]) => element("div", {}, element("b", {}, value), element("small", {}, words))),
     );
   }
 
   function showBar(now) {
-    const total = Object.values(now.flops).reduce((sum, term) => sum + term, 0);
+    const total = sum(Object.values(now.flops));
     const percent = (term) => `${((100 * now.flops[term]) / total).toFixed(1)}%`;
     bar.setAttribute("aria-label", `FLOPs: ${TERMS.map((term) => `${term} ${percent(term)}`).join(", ")}`);
     bar.replaceChildren(
@@ -303,30 +358,26 @@ function render({ model, el }) {
 
   function showCharts(sizes, now, machine) {
     const over = LENGTHS.map((n) => costs({ ...sizes, n }, machine));
-    const products = over.map(({ flops }) => flops.QKᵀ + flops.AV);
-    const rest = over.map(({ flops }, i) => Object.values(flops).reduce((sum, term) => sum + term, 0) - products[i]);
     const here = [sizes.n, "mha-cost-here", ""];
     const meet = `${sizes.num_kv_heads === sizes.num_heads ? "n = 2d = " : "equal at "}${grouped(now.crossing)}`;
-    const flops = [
-      ["projections", rest],
-      ["QKᵀ and AV", products],
-    ];
-    const memory = [
-      ["explicit peak", over.map(({ peak_bytes }) => peak_bytes)],
-      ["scores", over.map(({ scores_bytes }) => scores_bytes)],
-    ];
     const found = model.get("_measured");
     const then = model.get("_measured_at");
     const measured = Object.entries(then).every(([name, value]) => sizes[name] === value) ? found : [];
-    const times = Object.keys(now.seconds).map((path) => [path, over.map(({ seconds }) => seconds[path])]);
-    const drawn = [
-      chart("FLOPs", "FLOP", flops, [], [here, [now.crossing, "mha-cost-meet", meet]]),
-      chart("Memory", "B", memory, [], [here]),
-    ];
-    if (times.length || measured.length) drawn.push(chart("Time", "s", times, measured, [here]));
-    charts.replaceChildren(...drawn);
+    const times = Object.keys(now.seconds).length > 0;
+    const shown = CHARTS.filter(([, unit]) => unit !== "s" || times || measured.length);
+    charts.replaceChildren(
+      ...shown.map(([title, unit, curves]) => {
+        const names = Object.keys(curves).filter((name) => unit !== "s" || times);
+        const lines = names.map((name) => [name, over.map(curves[name])]);
+        const marks = unit === "FLOP" ? [here, [now.crossing, "mha-cost-meet", meet]] : [here];
+        const words = names.map((name) => `${name} ${amount(curves[name](now), unit)}`).join(", ");
+        const label = `${title} against tokens; at ${grouped(sizes.n)}: ${words}`;
+        return chart(title, unit, lines, unit === "s" ? measured : [], marks, label);
+      }),
+    );
+    if (table.open) table.replaceChildren(table.firstChild, numbersTable(sizes, machine, measured));
     const parts = [];
-    if (machine) parts.push(times.length ? "Curves of time: predicted in float32." : "Time is predicted in float32 only.");
+    if (machine) parts.push(times ? "Curves of time: predicted in float32." : "Time is predicted in float32 only.");
     if (measured.length) parts.push("Points: measured.");
     else if (found.length) {
       const { d_model, num_heads, num_kv_heads, batch, dtype } = then;

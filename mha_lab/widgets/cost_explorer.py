@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import asdict
+from typing import Literal
 
 import traitlets
 
@@ -10,6 +11,7 @@ from mha_lab import cost
 from mha_lab.cost import Machine
 from mha_lab.widgets._base import Explorer, joined, plural
 from mha_lab.widgets._picture import LINE, MUTED, Page
+from mha_lab.widgets.published import MODELS
 
 LENGTHS = [16 * 2**i * step // 2 for i in range(14) for step in (2, 3)][:-1]  # 16, 24, 32, 48 … 131,072 tokens
 MOST = {"n": 2**20, "d_model": 2**14, "batch": 64}
@@ -33,44 +35,24 @@ class CostExplorer(Explorer):
         CostExplorer(..., machine=measure.calibrate(), measured=[(1024, 0.065, "explicit"), (1024, 0.037, "fused")])
 
     Every size is a trait, to be set or observed from Python: n (tokens), d_model, num_heads, num_kv_heads, batch, dtype
-    ("float32" or "bfloat16") and bias. `CostExplorer.models` has the sizes of real models, each with its source.
+    ("float32" or "bfloat16") and bias (True, False, or "QKV": on all projections but W^O). `CostExplorer.models` has
+    the sizes of real models, each with its source.
     """
 
     models = {
-        "BERT-base": {
-            "n": 512,
-            "d_model": 768,
-            "num_heads": 12,
-            "num_kv_heads": 12,
-            "bias": True,
-            "source": "Devlin 2018, arXiv:1810.04805, section 3",
-        },
-        "GPT-2 small": {
-            "n": 1024,
-            "d_model": 768,
-            "num_heads": 12,
-            "num_kv_heads": 12,
-            "bias": True,
-            "source": "Radford 2019, table 2 and the published hyperparameters",
-        },
-        "Llama-3-8B": {
-            "n": 8192,
-            "d_model": 4096,
-            "num_heads": 32,
-            "num_kv_heads": 8,
-            "bias": False,
-            "source": "Grattafiori 2024, arXiv:2407.21783, table 3",
-        },
-        "SmolLM2-135M": {
-            "n": 8192,
-            "d_model": 576,
-            "num_heads": 9,
-            "num_kv_heads": 3,
-            "bias": False,
-            "source": "Allal 2025, arXiv:2502.02737; the published config.json",
-        },
+        m.name: {
+            "n": m.window or m.context,
+            "d_model": m.d_model,
+            "num_heads": m.num_heads,
+            "num_kv_heads": m.num_kv_heads,
+            "bias": m.bias,
+            "context": m.context,
+            "source": m.source,
+        }
+        for m in MODELS
+        if not m.latent  # other projections: KVCacheExplorer has its cache
     }
-    """n is the longest text that the model is made for."""
+    """context is the longest text that the model is made for, n how much of it a layer sees."""
 
     _esm = joined("cost_explorer.js")
     _css = joined("cost_explorer.css")
@@ -81,7 +63,7 @@ class CostExplorer(Explorer):
     num_kv_heads = traitlets.Int(8).tag(sync=True)
     batch = traitlets.Int(1).tag(sync=True)
     dtype = traitlets.Enum(list(BYTES), "float32").tag(sync=True)
-    bias = traitlets.Bool(True).tag(sync=True)
+    bias = traitlets.Enum([True, False, "QKV"], True).tag(sync=True)
     _models = traitlets.List().tag(sync=True)
     _machine = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
     _measured = traitlets.List().tag(sync=True)  # [n, seconds, path]
@@ -96,7 +78,7 @@ class CostExplorer(Explorer):
         num_kv_heads: int | None = None,
         batch: int = 1,
         dtype: str = "float32",
-        bias: bool = True,
+        bias: bool | Literal["QKV"] = True,
         machine: Machine | None = None,
         measured: Iterable[tuple[int, float, str]] = (),
     ):
@@ -131,23 +113,31 @@ class CostExplorer(Explorer):
     @property
     def costs(self) -> dict[str, object]:
         """What the browser shows, computed here: parameters, flops (by term), scores (numbers), scores_bytes,
-        peak_bytes (explicit), crossing (the n where attention's two products overtake the projections), and seconds by
-        path (empty without a machine, and in anything but float32)."""
+        peak_bytes (explicit), moved_bytes (read and written, by path), cache_bytes (of this layer's keys and values),
+        crossing (the n where attention's two products overtake the projections), and seconds by path (empty without a
+        machine, and in anything but float32)."""
         return self._costs_at(self.n)
 
     def _costs_at(self, n):
         layer = self.d_model, self.num_heads, self.num_kv_heads
         width = BYTES[self.dtype]
+        sizes = self.batch, n, *layer
         scores = cost.stored_scores(self.batch, n, self.num_heads)
+        unbiased = self.d_model if self.bias == "QKV" else 0  # W^O's outputs
         seconds = {}
         if self._of is not None and self.dtype == "float32":
-            seconds = {path: cost.predict(self._of, self.batch, n, *layer, path=path) for path in PATHS}
+            seconds = {path: cost.predict(self._of, *sizes, path=path) for path in PATHS}
+        moved = {path: cost.traffic_bytes(*sizes, path=path, bytes_per_number=width) for path in PATHS}
         return {
-            "parameters": cost.parameters(*layer, bias=self.bias),
-            "flops": cost.flops(self.batch, n, *layer),
+            "parameters": cost.parameters(*layer, bias=bool(self.bias)) - unbiased,
+            "flops": cost.flops(*sizes),
             "scores": scores,
             "scores_bytes": scores * width,
-            "peak_bytes": cost.explicit_peak_bytes(self.batch, n, *layer, bytes_per_number=width),
+            "peak_bytes": cost.explicit_peak_bytes(*sizes, bytes_per_number=width),
+            "moved_bytes": {path: sum(steps.values()) for path, steps in moved.items()},
+            "cache_bytes": cost.kv_cache_bytes(
+                self.batch, n, self.num_kv_heads, self.d_model // self.num_heads, bytes_per_number=width
+            ),
             "crossing": self.d_model + self.d_model // self.num_heads * self.num_kv_heads,
             "seconds": seconds,
         }
@@ -209,11 +199,13 @@ def _draw(explorer: CostExplorer) -> tuple[bytes, int]:
         ("one forward pass", amount(total, "FLOP")),
         ("stored scores", amount(now["scores_bytes"], "B")),
         ("explicit peak", amount(now["peak_bytes"], "B")),
+        ("read and written", amount(now["moved_bytes"]["explicit"], "B")),
+        ("KV cache", amount(now["cache_bytes"], "B")),
         *((f"predicted, {path}", amount(seconds, "s")) for path, seconds in now["seconds"].items()),
     ]
     for i, (name, value) in enumerate(facts):
-        page.text(i * 160, 44, value, 15, bold=True)
-        page.text(i * 160, 62, name, 11, colour=MUTED)
+        page.text(i * 120, 44, value, 15, bold=True)
+        page.text(i * 120, 62, name, 11, colour=MUTED)
     x = 0.0
     for name, colour in TERM_COLOURS.items():
         width = 960 * now["flops"][name] / total
@@ -222,7 +214,11 @@ def _draw(explorer: CostExplorer) -> tuple[bytes, int]:
             light = name in ("QKᵀ", "AV")
             page.text(x + width / 2, 95, name, 12, anchor="mm", colour="#333333" if light else "white", bold=True)
         x += width
-    lines, memory, times = {"projections": [], "QKᵀ and AV": []}, {"explicit peak": [], "stored scores": []}, {}
+    lines, memory, times = (
+        {"projections": [], "QKᵀ and AV": []},
+        {"explicit peak": [], "stored scores": [], "KV cache": []},
+        {},
+    )
     for n in LENGTHS:
         at = explorer._costs_at(n)
         products = at["flops"]["QKᵀ"] + at["flops"]["AV"]
@@ -230,16 +226,19 @@ def _draw(explorer: CostExplorer) -> tuple[bytes, int]:
         lines["QKᵀ and AV"].append((n, products))
         memory["explicit peak"].append((n, at["peak_bytes"]))
         memory["stored scores"].append((n, at["scores_bytes"]))
+        memory["KV cache"].append((n, at["cache_bytes"]))
         for path, seconds in at["seconds"].items():
             times.setdefault(path, []).append((n, seconds))
     points = explorer._points()
-    charts = [("FLOPs", lines, "FLOP", []), ("Memory, explicit path", memory, "B", [])]
+    charts = [("FLOPs", lines, "FLOP", []), ("Memory", memory, "B", [])]
     if times or points:
         charts.append(("Time: predicted, and measured as points", times, "s", points))
     room = 960 / len(charts)
     for i, (title, curves, unit, dots) in enumerate(charts):
         crossing = now["crossing"] if unit == "FLOP" else None
-        _chart(page, i * room, 130, room - 20, title, curves, unit, dots, explorer.n, crossing)
+        meeting = "n = 2d =" if explorer.num_kv_heads == explorer.num_heads else "equal at"
+        words = f"{meeting} {now['crossing']:,}"
+        _chart(page, i * room, 130, room - 20, title, curves, unit, dots, explorer.n, crossing, words)
     return page.png(), page.width
 
 
@@ -248,11 +247,12 @@ CURVE_COLOURS = {
     "QKᵀ and AV": "#4477AA",
     "explicit peak": "#AA3377",
     "stored scores": "#777777",
+    "KV cache": "#228833",
     **PATHS,
 }
 
 
-def _chart(page, left, top, width, title, curves, unit, dots, n, crossing):
+def _chart(page, left, top, width, title, curves, unit, dots, n, crossing, words):
     """Curves over n with both axes logarithmic; dots are measured; n and the crossing stand as vertical lines."""
     height, margin = 290, 66
     values = [value for curve in curves.values() for _, value in curve] + [value for _, value, _ in dots]
@@ -281,7 +281,7 @@ def _chart(page, left, top, width, title, curves, unit, dots, n, crossing):
         x, _ = place(crossing, base**low)
         for step in range(0, height, 8):
             page.box(x, top + 24 + step, 1, 4, "#333333")
-        page.text(x + 5, top + 24 + height - 12, f"equal at {crossing:,}", 11)
+        page.text(x + 5, top + 24 + height - 12, words, 11)
     for row, (name, curve) in enumerate(curves.items()):
         colour = CURVE_COLOURS[name]
         corners = [tuple(2 * at for at in place(m, value)) for m, value in curve]

@@ -19,9 +19,9 @@ export function cacheBytes(model, { heads, context, batch, width }) {
 
 /** A number of bytes in words: 128 KiB, 1.5 GiB. */
 export function size(bytes) {
-  const units = ["bytes", "KiB", "MiB", "GiB"];
+  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
   let i = 0;
-  for (; bytes >= 1024 && i < 3; i++) bytes /= 1024;
+  for (; bytes >= 1024 && i < 4; i++) bytes /= 1024;
   const digits = bytes >= 100 || Number.isInteger(bytes) ? 0 : bytes >= 10 ? 1 : 2;
   return `${grouped(bytes, digits)} ${units[i]}`;
 }
@@ -164,23 +164,31 @@ function render({ model, el }) {
     const drawn = rows.map(([g, label], i) => {
       const fill = element("i", { className: "mha-cache-fill" });
       fill.style.width = `${(100 * counts[i]) / largest}%`;
-      const row = element(
-        "div",
-        { className: "mha-cache-row" },
-        element("span", {}, label),
-        element("span", {}, fill),
-        element("span", { className: "mha-cache-size" }, size(counts[i])),
-      );
+      const words = `${size(counts[i])}${counts[i] > limit ? " over budget" : ""}`;
+      const row = tableRow("cell", label, fill, words);
       row.classList.toggle("mha-cache-chosen", g === now.heads);
       row.classList.toggle("mha-cache-over", counts[i] > limit);
+      if (g === now.heads) row.setAttribute("aria-current", "true");
       return row;
     });
-    const heading = element(
-      "div",
-      { className: "mha-cache-row mha-cache-heading" },
-      ...["key/value heads", "", "cache"].map((text) => element("span", {}, text)),
+    const heading = tableRow("columnheader", "key/value heads", "", "cache");
+    heading.classList.add("mha-cache-heading");
+    const label = `Cache of ${grouped(now.batch)} × ${grouped(now.context)} tokens`;
+    bars.replaceChildren(
+      element("div", { role: "table", "aria-label": label }, heading, ...drawn),
+      limitLine(limit, largest),
     );
-    bars.replaceChildren(heading, ...drawn, limitLine(limit, largest));
+  }
+
+  /** A row of the table in which a bar stands between the heads and the bytes; a reader needs no bar. */
+  function tableRow(role, heads, bar, bytes) {
+    return element(
+      "div",
+      { className: "mha-cache-row", role: "row" },
+      element("span", { role }, heads),
+      element("span", { "aria-hidden": "true" }, bar),
+      element("span", { role, className: "mha-cache-size" }, bytes),
+    );
   }
 
   /** The memory there is, as a line through the bars, or in words where all of them end before it. */

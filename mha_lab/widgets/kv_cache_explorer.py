@@ -1,39 +1,15 @@
 """KVCacheExplorer: what a decoder keeps for every token, how much that is, and how fast it can be read."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import traitlets
 
 from mha_lab.cost import kv_cache_bytes
 from mha_lab.widgets._base import Explorer, joined, plural
 from mha_lab.widgets._picture import MUTED, Page
+from mha_lab.widgets.published import MODELS, Model
 
-
-@dataclass(frozen=True)
-class Model:
-    """The sizes that decide a published model's cache, and where they are published."""
-
-    name: str
-    layers: int
-    num_heads: int
-    num_kv_heads: int
-    d_head: int
-    context: int
-    source: str
-    window: int = 0
-    """Tokens that a layer keeps at most (sliding window); 0: all."""
-    latent: int = 0
-    """Numbers a token and layer that stand for all keys and values (latent attention); 0: keys and values are kept."""
-
-
-MODELS = (
-    Model("GPT-2 small", 12, 12, 12, 64, 1024, "Radford 2019, table 2; config.json of openai-community/gpt2"),
-    Model("SmolLM2-135M", 30, 9, 3, 64, 8192, "config.json of HuggingFaceTB/SmolLM2-135M"),
-    Model("Qwen2.5-7B", 28, 28, 4, 128, 131072, "Qwen 2024, arXiv:2412.15115, table 1"),
-    Model("Mistral-7B", 32, 32, 8, 128, 8192, "Jiang 2023, arXiv:2310.06825, table 1", window=4096),
-    Model("Llama-3-8B", 32, 32, 8, 128, 8192, "Grattafiori 2024, arXiv:2407.21783, table 3"),
-    Model("DeepSeek-V2", 60, 128, 128, 128, 131072, "DeepSeek-AI 2024, arXiv:2405.04434, section 3.1", latent=512 + 64),
-)
+DECODERS = tuple(model for model in MODELS if model.decoder)
 CONTEXTS = tuple(2**i for i in range(7, 18))
 BATCHES = tuple(2**i for i in range(9))
 WIDTHS = {4: "32 bits", 2: "16 bits", 1: "8 bits"}
@@ -76,7 +52,7 @@ class KVCacheExplorer(Explorer):
         bytes_per_number: int = 2,
         budget: int = 16,
         bandwidth: float = 100.0,
-        models: tuple[Model, ...] = MODELS,
+        models: tuple[Model, ...] = DECODERS,
     ):
         """context and num_kv_heads are the model's own unless given; `models` are the ones to choose from.
 
@@ -180,8 +156,8 @@ class KVCacheExplorer(Explorer):
 
 def size(count: float) -> str:
     """A number of bytes in words: 128 KiB, 1.5 GiB."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if count < 1024 or unit == "GiB":
+    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
+        if count < 1024 or unit == "TiB":
             break
         count /= 1024
     digits = 0 if count >= 100 or count == int(count) else 1 if count >= 10 else 2

@@ -68,6 +68,26 @@ def test_a_real_model_is_chosen_and_named_with_its_source(lab, root):
     lab.expect_python("explorer.num_kv_heads", 1)
 
 
+def test_a_window_is_as_much_as_a_layer_sees_and_alike_models_are_told_apart(lab, root):
+    lab.python("[explorer.set_trait(k, v) for k, v in explorer.models['Mistral-7B'].items() if explorer.has_trait(k)]")
+    source = root.locator(".mha-cost-line small")
+    expect(source).to_contain_text("arXiv:2310.06825")
+    expect(source).to_contain_text("longest text 8,192 tokens, of which a layer sees 4,096")
+    expect(slider(root, "tokens")).to_have_attribute("aria-valuetext", "4,096")
+    lab.python("explorer.set_trait('n', 8192)")  # the layer is Llama-3-8B's too
+    expect(root.get_by_label("model", exact=False).first).to_have_value("Mistral-7B")
+
+
+def test_the_charts_can_be_read_as_a_table(root):
+    expect(root.get_by_role("img", name="Memory against tokens; at 1,024: explicit peak 70 MiB")).to_be_visible()
+    root.get_by_text("the charts in numbers").press("Enter")
+    row = root.get_by_role("row", name="1,024")
+    expect(row.get_by_role("cell")).to_contain_text(["2.15 GFLOP", "2.15 GFLOP", "70 MiB", "32 MiB", "4 MiB"])
+    expect(row.get_by_role("cell", name="60 ms")).to_be_visible()  # measured
+    slider(root, "heads").press("ArrowRight")
+    expect(row).to_contain_text("64 MiB")
+
+
 def test_head_counts_follow_a_width_that_they_do_not_divide(lab, root):
     lab.python("setattr(explorer, 'd_model', 1024) or setattr(explorer, 'num_heads', 1024)")
     expect(fact(root, " scores")).to_have_text("4 GiB")
@@ -117,7 +137,7 @@ def test_the_browser_counts_and_predicts_what_the_package_does(browser):
             [(512, 8, 8), (512, 512, 512), (96, 12, 4), (4096, 32, 8), (64, 1, 1), (576, 9, 1)],
             [1, 48, 1024, 8192],
             [1, 3],
-            [("float32", True), ("bfloat16", False)],
+            [("float32", True), ("float32", "QKV"), ("bfloat16", False)],
         )
     ]
     amounts = [(x, unit) for x in (3, 999.6, 123456, 7.5e9, 2e21) for unit in ("FLOP", "B", "")]

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from mha_lab.cost import kv_cache_bytes
 from mha_lab.widgets._base import joined
-from mha_lab.widgets.kv_cache_explorer import BATCHES, CONTEXTS, MODELS, WIDTHS
+from mha_lab.widgets.kv_cache_explorer import BATCHES, CONTEXTS, DECODERS, WIDTHS
 
 SHOW = "from mha_lab.widgets import KVCacheExplorer\nexplorer = KVCacheExplorer('Llama-3-8B')\nexplorer"
 
@@ -32,7 +32,7 @@ def expect_bytes(root, count):
 def test_every_number_is_that_of_cost_exactly(browser):
     """The module's own arithmetic, at every preset and step of the sliders; needs no JupyterLab."""
     cases, expected = [], []
-    for m, context, batch, width in itertools.product(MODELS, CONTEXTS, BATCHES, WIDTHS):
+    for m, context, batch, width in itertools.product(DECODERS, CONTEXTS, BATCHES, WIDTHS):
         sizes = {"layers": m.layers, "d_head": m.d_head, "window": m.window, "latent": m.latent}
         tokens = min(context, m.window) if m.window else context
         for heads in (g for g in range(1, m.num_heads + 1) if m.num_heads % g == 0):
@@ -54,7 +54,7 @@ def test_every_number_is_that_of_cost_exactly(browser):
     assert found == expected
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.name)
+@pytest.mark.parametrize("model", DECODERS, ids=lambda m: m.name)
 def test_a_chosen_model_brings_its_own_sizes_to_the_page_and_to_python(lab, root, model):
     root.get_by_label("model").select_option(model.name)
     lab.expect_python("[explorer.model, explorer.context]", [model.name, model.context])

@@ -37,6 +37,11 @@ def test_the_costs_are_those_of_the_package():
     assert now["parameters"] == sum(p.numel() for p in MultiHeadAttention(96, 12, 4, bias=False).parameters())
     assert now["flops"] == cost.flops(3, 300, 96, 12, 4)
     assert now["scores"] == 3 * 12 * 300 * 300 and now["scores_bytes"] == 2 * now["scores"]
+    traffic = {
+        path: cost.traffic_bytes(3, 300, 96, 12, 4, path=path, bytes_per_number=2) for path in ("explicit", "fused")
+    }
+    assert now["moved_bytes"] == {path: sum(steps.values()) for path, steps in traffic.items()}
+    assert now["cache_bytes"] == cost.kv_cache_bytes(3, 300, 4, 8)
     assert now["peak_bytes"] == cost.explicit_peak_bytes(3, 300, 96, 12, 4, bytes_per_number=2)
 
 
@@ -95,11 +100,18 @@ def test_several_sizes_change_together():
 
 
 @pytest.mark.parametrize("name", CostExplorer.models)
-def test_every_model_has_sizes_that_divide_and_a_source(name):
+def test_every_model_has_sizes_that_divide_and_a_step_of_the_slider(name):
     model = dict(CostExplorer.models[name])
-    assert len(model.pop("source")) > 20
+    assert len(model.pop("source")) > 20 and model.pop("context") >= model["n"]
     assert CostExplorer(**model).costs["parameters"] > 0
     assert model["n"] in LENGTHS
+
+
+def test_biases_on_all_but_the_output_projection_are_counted():
+    layer = MultiHeadAttention(96, 12, 4)
+    layer.out_proj.bias = None
+    explorer = CostExplorer(d_model=96, num_heads=12, num_kv_heads=4, bias="QKV")
+    assert explorer.costs["parameters"] == sum(p.numel() for p in layer.parameters())
 
 
 def test_the_picture_shows_the_flops_by_term_and_needs_no_machine():

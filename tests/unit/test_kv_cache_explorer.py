@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 
 import pytest
 from PIL import Image
@@ -9,10 +10,11 @@ from traitlets import TraitError
 
 from mha_lab.cost import kv_cache_bytes
 from mha_lab.widgets import KVCacheExplorer
-from mha_lab.widgets.kv_cache_explorer import BATCHES, CONTEXTS, MODELS, Model, size
+from mha_lab.widgets.kv_cache_explorer import BATCHES, CONTEXTS, DECODERS, size
+from mha_lab.widgets.published import MODELS, Model
 
-BY_NAME = {model.name: model for model in MODELS}
-NO_LATENT = [model.name for model in MODELS if not model.latent]
+BY_NAME = {model.name: model for model in DECODERS}
+NO_LATENT = [model.name for model in DECODERS if not model.latent]
 
 
 @pytest.mark.parametrize("name", NO_LATENT)
@@ -38,10 +40,17 @@ def test_published_figures_come_out():
 
 
 def test_the_presets_are_possible_and_say_where_they_come_from():
-    assert len(BY_NAME) == len(MODELS)
+    assert len({model.name for model in MODELS}) == len(MODELS)
     for model in MODELS:
-        assert model.num_heads % model.num_kv_heads == 0 and model.context in CONTEXTS
-        assert "arXiv:" in model.source or "config.json" in model.source
+        assert model.num_heads % model.num_kv_heads == 0
+        assert model.latent or model.num_heads * model.d_head == model.d_model
+        paper, file = model.source.split("; ")
+        assert re.search(r" 20\d\d", paper) and re.search(r" (in|of) ", file)
+
+
+def test_every_model_that_writes_can_be_chosen_and_starts_on_a_step_of_the_slider():
+    assert [model.name for model in MODELS if model not in DECODERS] == ["BERT-base"]
+    assert {model.context for model in DECODERS} <= set(CONTEXTS)
 
 
 def test_a_window_keeps_no_more_than_its_width():
@@ -73,7 +82,7 @@ def test_a_new_model_brings_its_own_context_and_heads():
 
 
 def test_a_model_of_ones_own_can_be_looked_at():
-    mine = Model("mine", layers=2, num_heads=6, num_kv_heads=3, d_head=8, context=256, source="mine")
+    mine = Model("mine", layers=2, d_model=48, num_heads=6, num_kv_heads=3, d_head=8, context=256, source="mine")
     assert KVCacheExplorer("mine", models=(mine,)).cache_bytes == 2 * 256 * 3 * 8 * 2 * 2
 
 
@@ -96,7 +105,7 @@ def test_what_cannot_be_is_said_at_the_door(options, words):
 
 
 def test_every_state_of_every_preset_can_be_shown_and_drawn():
-    for model in MODELS:
+    for model in DECODERS:
         for context, batch in (CONTEXTS[0], BATCHES[-1]), (CONTEXTS[-1], 1):
             explorer = KVCacheExplorer(model.name, context=context, batch=batch, bytes_per_number=1, budget=8)
             data, metadata = explorer._repr_mimebundle_()
@@ -116,7 +125,14 @@ def test_the_picture_follows_the_state():
 
 @pytest.mark.parametrize(
     "count, words",
-    [(64, "64 bytes"), (1536, "1.50 KiB"), (131072, "128 KiB"), (36 * 2**20, "36 MiB"), (480 * 2**30, "480 GiB")],
+    [
+        (64, "64 bytes"),
+        (1536, "1.50 KiB"),
+        (131072, "128 KiB"),
+        (36 * 2**20, "36 MiB"),
+        (480 * 2**30, "480 GiB"),
+        (240 * 2**40, "240 TiB"),
+    ],
 )
 def test_sizes_in_words(count, words):
     assert size(count) == words

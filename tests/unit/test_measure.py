@@ -219,6 +219,8 @@ def test_what_would_not_fit_is_refused_with_both_amounts(monkeypatch):
     measure.require_memory(9 * 2**30)
     with pytest.raises(MemoryError, match=r"about 9\.5 GiB .* 10\.0 GiB are free"):
         measure.require_memory(int(9.5 * 2**30))
+    with pytest.raises(MemoryError, match=r"about 1,024\.5 TiB"):
+        measure.require_memory(2**50 + 2**39)
     monkeypatch.setattr(measure, "free_memory", lambda device: 2**20)
     with pytest.raises(MemoryError, match=r"about 300 MiB .* 1 MiB are free"):
         measure.require_memory(300 * 2**20)
