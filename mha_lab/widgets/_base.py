@@ -67,13 +67,15 @@ class Explorer(anywidget.AnyWidget):
 
 
 def numbers(name: str, data, shape: str, dtype=np.float32) -> np.ndarray:
-    """`data` (a tensor, an array, nested lists) as an array of as many dimensions as `shape` names, all finite."""
+    """`data` (a tensor, an array, nested lists) as an array of as many dimensions as `shape` names, all finite.
+
+    shape is such as "(N, K)", or "(N, K) or (H, N, K)" where two will do."""
     data = data.detach().cpu() if hasattr(data, "detach") else data
     try:
         array = np.asarray(data, dtype=dtype)
     except (TypeError, ValueError) as problem:
         raise ValueError(f"{name} is not a block of numbers of shape {shape}: {problem}.") from None
-    if array.ndim != shape.count(",") + 1:
+    if array.ndim not in {one.count(",") + 1 for one in shape.split(" or ")}:
         raise ValueError(f"{name} has shape {array.shape}; it must be {shape}.")
     if not np.isfinite(array).all():
         bad = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
@@ -109,7 +111,9 @@ def allowed_cells(mask, n: int) -> np.ndarray | None:
 
 
 def shown_words(tokens: Sequence[str]) -> list[str]:
-    """Tokens as the explorers show them: a word that occurs again is numbered (the₁ … the₂)."""
+    """Tokens as the explorers show them: white space visible, and a word that occurs again numbered (the₁ … the₂)."""
+    tokens = [token.replace("\n", "↵").replace("\t", "⇥") for token in tokens]
+    tokens = [re.sub(r"^\s+|\s+$", lambda space: "␣" * len(space[0]), token) or "∅" for token in tokens]
     seen: dict[str, int] = {}
     shown = []
     for token in tokens:

@@ -14,6 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 from mha_lab.widgets._base import CIVIDIS
 
 INK, MUTED, PAGE, LINE = "#333333", "#777777", "#ffffff", "#bbbbbb"
+ABOVE, BELOW = "#D5801F", "#7D6BB3"  # positive and negative numbers
+STRONGEST = 0.5  # share of that colour in the cell with the largest number: words on it stay legible
 FINE = 2  # pixels of the picture for each CSS pixel
 
 
@@ -103,6 +105,24 @@ class Page:
             place = x + (column + 0.5) * cell, y + (row + 0.5) * cell
             self.text(*place, f"{weights[row, column]:.2f}", min(12, cell * 0.34), anchor="mm", colour=colour)
 
+    def tinted_row(self, x, y, width, height, values, reach, *, on=True, bold=False):
+        """Signed numbers as cells of this width, tinted up to `reach`, and written out where there is room.
+        A row that is not on is left in outline."""
+        room = width >= 40
+        for column, value in enumerate(values):
+            tint = (STRONGEST if room else 1.0) * min(abs(value) / reach, 1.0)
+            red, green, blue = (
+                round(255 + tint * (c - 255)) for c in bytes.fromhex((ABOVE if value > 0 else BELOW)[1:])
+            )
+            left = x + column * width
+            if on:
+                self.box(left + 1, y + 1, width - 2, height - 2, (red, green, blue))
+            else:
+                self.box(left + 1, y + 1, width - 2, height - 2, None, LINE)
+            if room:
+                place = left + width / 2, y + height / 2
+                self.text(*place, decimal(value), 13, anchor="mm", colour=INK if on else MUTED, bold=bold)
+
     def colour_bar(self, x, y, width, height):
         bar = Image.fromarray(colour_table()[None]).resize((round(width * FINE), round(height * FINE)))
         self.image.paste(bar, _corner(x, y))
@@ -111,6 +131,11 @@ class Page:
         buffer = io.BytesIO()
         self.image.save(buffer, "PNG", compress_level=5)
         return buffer.getvalue()
+
+
+def decimal(number: float) -> str:
+    """With at most two decimals and a true minus sign; 0 for what would be shown as 0.00."""
+    return "0" if abs(number) < 5e-3 else f"{number:.2f}".rstrip("0").rstrip(".").replace("-", "−")
 
 
 def weight_colour(weight: float) -> str:

@@ -6,11 +6,9 @@ import numpy as np
 import traitlets
 
 from mha_lab.widgets._base import Explorer, joined, numbers, plural, shown_words, words
-from mha_lab.widgets._picture import LINE, MUTED, Page
+from mha_lab.widgets._picture import LINE, Page
 
 MOST_HEADS, MOST_WIDE = 32, 128
-ABOVE, BELOW = (0xD5, 0x80, 0x1F), (0x7D, 0x6B, 0xB3)  # the stepper's colours for positive and negative numbers
-STRONGEST = 0.5  # share of that colour in the cell with the largest number: words on it stay legible
 
 
 class OutputMixer(Explorer):
@@ -128,17 +126,5 @@ def _draw(mixer: OutputMixer) -> tuple[bytes, int]:
         if row == H:
             page.box(0, y - 5, left + D * width, 1, LINE)
         page.text(left - 12, y + height / 2, name if on else f"{name} (off)", 13, anchor="rm", bold=row == H)
-        for column, value in enumerate(values):
-            tint = (STRONGEST if width >= 40 else 1.0) * min(abs(value) / reach, 1.0) if on else 0.0
-            colour = tuple(round(255 + tint * (c - 255)) for c in (ABOVE if value > 0 else BELOW))
-            x = left + column * width
-            page.box(x + 1, y + 1, width - 2, height - 2, colour if on else None, None if on else LINE)
-            if width >= 40:
-                ink = "#333333" if on else MUTED
-                page.text(x + width / 2, y + height / 2, _short(value), 13, anchor="mm", colour=ink, bold=row == H)
+        page.tinted_row(left, y, width, height, values, reach, on=on, bold=row == H)
     return page.png(), page.width
-
-
-def _short(number: float) -> str:
-    """In few characters, with a true minus sign; 0 for what would be shown as 0.00."""
-    return "0" if abs(number) < 5e-3 else f"{number:.2f}".rstrip("0").rstrip(".").replace("-", "−")

@@ -417,7 +417,7 @@ def test_a_step_that_cannot_be_is_refused_in_words(trait, value, words):
     "change, words",
     [
         ({"query": QUERY[:2]}, r"query has shape \(2, 4\) and key \(3, 4\)"),
-        ({"value": VALUE[:2]}, "3 keys and 2 values"),
+        ({"value": VALUE[:2]}, r"key has shape \(3, 4\) and value \(2, 2\)"),
         ({"tokens": WORDS[:2]}, "2 tokens"),
         (
             {"query": np.ones((40, 4)), "key": np.ones((40, 4)), "value": np.ones((40, 4)), "tokens": ["a"] * 40},
