@@ -1,4 +1,4 @@
-// AttentionStepper: how one query becomes one output, in five stages: q·k → scale → mask → softmax → Σ w·v.
+// AttentionStepper: how one query becomes one output: q·k → scale → mask → softmax → Σ w·v, and W^O over all heads.
 //
 // All state lives in the model's traits, and draw() reads them afresh. The arithmetic is done here, without the kernel.
 
@@ -7,7 +7,7 @@ import { changer, countDrawing, decoded, element, scheduler, shownWords, stepped
 // ---------------------------------------------------------------------------------------------------------- mathematics
 
 /**
- * The five stages for one row of query: { scores, scaled, allowed, weights, terms, output, entropy }.
+ * The five stages of one head for one row of query: { scores, scaled, allowed, weights, terms, output, entropy }.
  * query and key hold n rows of `width` numbers, value n rows of `valueWidth`; scaled = scores / (√width · temperature);
  * allowed[j] says whether the row may see token j; terms[j] = weights[j] · value[j]. entropy is in nats.
  */
@@ -24,6 +24,50 @@ export function stages({ query, key, value, n, width, valueWidth, row, temperatu
   return { scores, scaled, allowed, weights, terms, output, entropy };
 }
 
+/** stages() of every head: query, key and value hold H·n rows, head by head. */
+export function stagesByHead({ query, key, value, ...rest }, H) {
+  const part = (data, h) => data.subarray((h * data.length) / H, ((h + 1) * data.length) / H);
+  const heads = Array.from({ length: H }, (_, h) => h);
+  return heads.map((h) => stages({ query: part(query, h), key: part(key, h), value: part(value, h), ...rest }));
+}
+
+/** outputs: a head's V numbers each; wO: H·V rows of D. shares[h] = outputs[h] · W^O's rows of head h; total adds them. */
+export function sharesOf(outputs, wO, D) {
+  const V = outputs[0].length;
+  const shares = outputs.map((output, h) =>
+    Array.from({ length: D }, (_, d) => output.reduce((sum, x, i) => sum + x * wO[(h * V + i) * D + d], 0)),
+  );
+  return { shares, total: shares.reduce((sum, share) => sum.map((s, d) => s + share[d])) };
+}
+
+/** The feature to which the heads add most, whatever its sign. */
+export function busiest(shares) {
+  const traffic = shares[0].map((_, d) => shares.reduce((sum, share) => sum + Math.abs(share[d]), 0));
+  return traffic.indexOf(Math.max(...traffic));
+}
+
+/**
+ * The temperature in words. Scores of random queries and keys spread by √d (lesson 01); divided by √d_head · T they spread
+ * by 1/T: as far as unscaled scores do where d_head is 1/T².
+ */
+export function temperatureWords(T) {
+  const d = 1 / T ** 2;
+  const note =
+    T < 0.99
+      ? `spread as if unscaled at d_head ${Number(d.toFixed(d < 10 ? 1 : 0))}`
+      : T > 1.01
+        ? "flatter"
+        : "as published";
+  return `T = ${Number(T.toPrecision(3))} · ${note}`;
+}
+
+/** A word as a sentence can carry it: not too long, and if it is written from the right, set apart from what follows. */
+export function quoted(word) {
+  const letters = [...word];
+  const brief = letters.length > 24 ? `${letters.slice(0, 23).join("")}…` : word;
+  return /[\u0590-\u08ff\ufb1d-\ufefc]/.test(brief) ? `\u2068${brief}\u2069` : brief;
+}
+
 /** Softmax over the allowed scores, 0 elsewhere; all 0 where nothing is allowed. */
 export function softmax(scores, allowed) {
   const top = Math.max(...scores.filter((_, j) => allowed[j]));
@@ -34,18 +78,11 @@ export function softmax(scores, allowed) {
 
 /** A number in few characters, with a true minus sign. */
 export function short(value) {
-  if (Math.abs(value) < 5e-7) return "0";
   const size = Math.abs(value);
-  const text =
-    size >= 1000
-      ? value.toExponential(1)
-      : size >= 100
-        ? value.toFixed(0)
-        : size >= 10
-          ? value.toFixed(1)
-          : value.toFixed(2);
-  const plain = /\.\d*0+$/.test(text) && Number.isInteger(value) ? String(value) : text;
-  return plain.replace("-", "−");
+  if (size < 1000 && Math.abs(value - Math.round(value)) < 5e-4)
+    return String(Math.round(value) || 0).replace("-", "−");
+  const text = size >= 1000 ? value.toExponential(1) : value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
+  return text.replace("-", "−");
 }
 
 /** The end of a scale that holds `reach`: 1, 2, 3, 4, 5, 6 or 8 times a power of ten. */
@@ -57,16 +94,15 @@ export function roundUp(reach) {
 /** A weight as the lessons print it. */
 const share = (weight) => weight.toFixed(3);
 
+const bracket = (x) => (x < 0 ? `(${short(x)})` : short(x));
+const products = (a, b) =>
+  a.length > 8 ? `a sum of ${a.length} products` : a.map((x, i) => `${bracket(x)}·${bracket(b[i])}`).join(" + ");
+
 /** The arithmetic of one stage for one key, in words. */
 export function explain(stage, { q, k, v, j, width, temperature, words, row, now }) {
   const pair = `${words[row]} → ${words[j]}: `;
-  const bracket = (x) => (x < 0 ? `(${short(x)})` : short(x));
-  const list = (numbers) => (numbers.length > 8 ? `${numbers.length} numbers` : `[${numbers.map(short).join(", ")}]`);
   if (stage > 2 && !now.allowed[j]) return `${pair}masked: score −∞, and e^−∞ = 0, so its weight is 0`;
-  if (stage === 1) {
-    const products = q.map((x, i) => `${bracket(x)}·${bracket(k[i])}`);
-    return `${pair}q·k = ${width > 8 ? `a sum of ${width} products` : products.join(" + ")} = ${short(now.scores[j])}`;
-  }
+  if (stage === 1) return `${pair}q·k = ${products(q, k)} = ${short(now.scores[j])}`;
   if (stage === 2) {
     const divisor = temperature === 1 ? `√${width}` : `(√${width} · ${short(temperature)})`;
     return `${pair}${short(now.scores[j])} / ${divisor} = ${short(now.scaled[j])}`;
@@ -75,20 +111,40 @@ export function explain(stage, { q, k, v, j, width, temperature, words, row, now
   if (stage === 4) {
     const seen = now.scaled.filter((_, i) => now.allowed[i]);
     const sum = seen.reduce((total, score) => total + Math.exp(score), 0);
-    if (!(sum > 1e-6 && sum < 1e6))
+    if (!(sum > 1e-3 && sum < 1000))
       return `${pair}e^${short(now.scaled[j])} is ${share(now.weights[j])} of the sum of all`;
     const whole =
       seen.length > 4 ? `sum of ${seen.length} powers` : `(${seen.map((score) => `e^${short(score)}`).join(" + ")})`;
     return `${pair}e^${short(now.scaled[j])} / ${whole} = ${short(Math.exp(now.scaled[j]))} / ${short(sum)} = ${share(now.weights[j])}`;
   }
-  return `${pair}${share(now.weights[j])} · ${list(v)} = ${list(now.terms[j])}; these add up to the output`;
+  const list = (numbers) => `[${numbers.map(short).join(", ")}]`;
+  const product = v.length > 8 ? `each of its ${v.length} numbers` : `${list(v)} = ${list(now.terms[j])}`;
+  return `${pair}${share(now.weights[j])} · ${product}; these add up to the output`;
+}
+
+/** One feature of stage 6 in words: what the head adds to it (output · its column of the head's rows), and all heads' sum. */
+export function explainSum({ feature, name, word, head, output, column, shares, total }) {
+  const place = `${/^\d+$/.test(name) ? `feature ${name}` : name} at ${word}: `;
+  const own = `head ${head} adds ${products(output, column)} = ${short(shares[head][feature])}`;
+  if (shares.length === 1) return `${place}${own}, and that is the output`;
+  const terms = shares.map((share, h) => (h ? bracket(share[feature]) : short(share[feature])));
+  const all = shares.length > 6 ? `all ${shares.length} heads: ` : `all heads: ${terms.join(" + ")} = `;
+  return `${place}${own}; ${all}${short(total[feature])}`;
 }
 
 // ----------------------------------------------------------------------------------------------------------------- page
 
 const PAUSE = 1300; // ms between the stages when playing
-const COLDEST = -1.5; // powers of ten at the ends of the temperature slider
-const HOTTEST = 1.5;
+const COLDEST = -5; // powers of two at the ends of the temperature slider: spread as unscaled at d_head 1,024
+const HOTTEST = 5;
+const STAGES = ["1 q·k", "2 scale", "3 mask", "4 softmax", "5 weight · v", "6 W^O"];
+const MOST_NUMBERS = 12; // features whose numbers are written into the cells; more are tints, and numbers on pointing
+const MOST_ROWS = 8; // rows of W^O that are written out under their head
+const STRONGEST = 50; // percent of colour in the cell with the largest number: words on it stay legible
+
+const largest = (numbers) => Math.max(...numbers.map(Math.abs)) || 1;
+const tint = (number, reach, strongest = 100) =>
+  `color-mix(in srgb, var(--mha-${number < 0 ? "below" : "above"}) ${strongest * Math.min(1, Math.abs(number) / reach)}%, transparent)`;
 
 /** The colour of a weight from 0 to 1, between the two anchors [index, "#rrggbb"] around it. */
 function weightColour(weight, anchors) {
@@ -101,129 +157,181 @@ function weightColour(weight, anchors) {
   return `color-mix(in srgb, ${last} ${((index - from) / (to - from)) * 100}%, ${first})`;
 }
 
-function initialize({ model }) {
-  const stay = () => {
-    const n = model.get("tokens").length;
-    if (model.get("hovered") >= n) model.set("hovered", -1);
-  };
-  return watch(model, ["tokens"], stay);
-}
+function initialize() {}
 
 function render({ model, el }) {
-  const button = (text, action) => element("button", { type: "button", onclick: action }, text);
+  const change = changer(model);
+  const button = (text, action) => element("button", { type: "button", title: text, onclick: action }, text);
+  const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
   // ------------------------------------------------------------------------------------------------------------ elements
-  const chooser = element("span", { className: "mha-chooser", role: "radiogroup" });
-  chooser.setAttribute("aria-label", "the word that looks");
+  const words = shownWords(model.get("tokens"));
+  const features = model.get("features");
+  const [n, H, D, width, valueWidth] = [
+    words.length,
+    model.get("num_heads"),
+    features.length,
+    model.get("d_head"),
+    model.get("d_value"),
+  ];
+  const last = D ? 6 : 5;
+  const written = width + 2 * valueWidth <= 16 ? 8 : 4; // longest vector that is shown in numbers; others in tints
+
+  /** A trait's values as a radio group; its show() marks the present one. */
+  function radios(label, texts, trait, first = 0) {
+    const group = element("span", { className: "mha-chooser", role: "radiogroup", "aria-label": label });
+    group.append(...texts.map((text, i) => button(text, () => change({ [trait]: first + i }))));
+    const choices = [...group.children];
+    choices.forEach((choice) => choice.setAttribute("role", "radio"));
+    group.onkeydown = (event) => {
+      const next = move(event, trait, model.get(trait), texts.length, first);
+      choices[next - first]?.focus();
+    };
+    const show = () =>
+      choices.forEach((choice, i) => {
+        const chosen = first + i === model.get(trait);
+        choice.setAttribute("aria-checked", String(chosen));
+        choice.tabIndex = chosen ? 0 : -1;
+      });
+    return { group, show };
+  }
+
+  /** With an arrow key, the trait's value beside `at`; gives it. */
+  function move(event, trait, at, count, first = 0) {
+    const next = stepped(event, at - first, count);
+    if (next === null) return;
+    event.preventDefault();
+    change({ [trait]: first + next });
+    return first + next;
+  }
+
+  const tokenChooser = radios("the word that looks", words, "position");
+  const headChooser = radios(
+    "head",
+    Array.from({ length: H }, (_, h) => String(h)),
+    "head",
+  );
+  const stageChooser = radios("stage", STAGES.slice(0, last), "stage", 1);
   const query = element("span", { className: "mha-step-vector mha-step-query" });
-  const back = button("◀ back", () => go(model.get("stage") - 1));
   const step = button("step ▶", () => go(model.get("stage") + 1));
   const play = button("play", () => (playing ? pause() : start()));
-  const heat = element("input", { type: "range", min: COLDEST, max: HOTTEST, step: 0.01 });
+  const heat = element("input", { type: "range", min: COLDEST, max: HOTTEST, step: 0.5 });
   const heatText = element("output");
   const standard = button("reset", () => change({ temperature: 1 }));
   const causal = element("input", { type: "checkbox" });
   const explanation = element("p", { className: "mha-step-explanation", "aria-live": "polite" });
   const table = element("table");
+  const frame = element("div", { className: "mha-step-frame", tabIndex: 0, role: "group" }, table);
   const line = (...parts) => element("div", { className: "mha-step-line" }, ...parts);
+  const pair = (...parts) => element("span", { className: "mha-step-pair" }, ...parts);
   const root = element(
     "div",
     { className: "mha mha-step", "data-lm-suppress-shortcuts": "true" },
+    line(pair("Query of", tokenChooser.group), pair("q =", query)),
+    line(...(H > 1 ? [pair("Head", headChooser.group)] : []), pair("Stage", stageChooser.group, step, play)),
     line(
-      element("span", { className: "mha-step-pair" }, "Query of", chooser),
-      element("span", { className: "mha-step-pair" }, "q =", query),
-    ),
-    line(
-      element("span", { className: "mha-step-pair" }, back, step, play),
-      element("label", {}, "temperature", heat, heatText, standard),
+      pair(element("label", {}, "temperature", heat), heatText, standard),
       element("label", {}, causal, "causal mask"),
     ),
     explanation,
-    element("div", { className: "mha-step-frame" }, table),
+    frame,
   );
+  root.style.setProperty("--mha-features", D);
   el.append(root);
 
   // --------------------------------------------------------------------------------------------------------------- state
-  const change = changer(model);
-
   function present() {
+    const [row, head, stage] = ["position", "head", "stage"].map((name) => model.get(name));
+    const data = (name) => decoded(model.get(name), Float32Array);
     const inputs = {
-      query: decoded(model.get("_query"), Float32Array),
-      key: decoded(model.get("_key"), Float32Array),
-      value: decoded(model.get("_value"), Float32Array),
+      query: data("_query"),
+      key: data("_key"),
+      value: data("_value"),
       mask: decoded(model.get("_mask"), Uint8Array),
-      n: model.get("tokens").length,
-      width: model.get("d_head"),
-      valueWidth: model.get("d_value"),
-      row: model.get("position"),
+      ...{ n, width, valueWidth, row },
       temperature: model.get("temperature"),
       causal: model.get("causal"),
     };
-    const rowOf = (data, i, size) => Array.from(data.subarray(i * size, (i + 1) * size));
-    return {
+    const heads = stagesByHead(inputs, H);
+    const rowOf = (numbers, i, size) => Array.from(numbers.subarray((head * n + i) * size, (head * n + i + 1) * size));
+    const now = {
       ...inputs,
-      words: shownWords(model.get("tokens")),
-      q: rowOf(inputs.query, inputs.row, inputs.width),
-      k: (j) => rowOf(inputs.key, j, inputs.width),
-      v: (j) => rowOf(inputs.value, j, inputs.valueWidth),
-      ...stages(inputs),
+      ...heads[head],
+      ...{ head, heads, stage },
+      q: rowOf(inputs.query, row, width),
+      k: (j) => rowOf(inputs.key, j, width),
+      v: (j) => rowOf(inputs.value, j, valueWidth),
     };
+    if (stage < 6) return now;
+    const wO = data("_w_o");
+    const outputs = heads.map(({ output }) => output);
+    return { ...now, ...sharesOf(outputs, wO, D), wORow: (i) => Array.from(wO.subarray(i * D, (i + 1) * D)) };
   }
+
+  /** The key, and in stage 6 the feature, whose arithmetic is written out: the one pointed at, or the largest. */
+  const favourite = ({ weights }) => weights.indexOf(Math.max(...weights));
+  const keyOf = (now) => (model.get("hovered") < 0 ? favourite(now) : model.get("hovered"));
+  const featureOf = (now) => (model.get("feature") < 0 ? busiest(now.shares) : model.get("feature"));
 
   // ------------------------------------------------------------------------------------------------------------- drawing
   const schedule = scheduler(draw);
 
   function draw() {
     const now = present();
-    const stage = model.get("stage");
-    showControls(now, stage);
-    const reach = (numbers) => roundUp(Math.max(...numbers.map(Math.abs)) || 1);
-    const scales = { scores: reach(now.scores), scaled: reach(now.scaled), terms: reach(now.terms.flat()) };
-    table.replaceChildren(head(now, stage, scales), body(now, stage, scales), foot(now, stage));
-    table.classList.toggle("mha-step-dense", now.n > 8);
-    showExplanation(now, stage);
+    showControls(now);
+    table.replaceChildren(...(now.stage === 6 ? sumTable(now) : stageTable(now)));
+    table.setAttribute(
+      "aria-label",
+      now.stage === 6 ? "what each head adds to the output" : "each key's numbers, stage by stage",
+    );
+    table.className = now.stage === 6 ? "mha-step-adding" : n > 8 ? "mha-step-dense" : "";
+    showPointed(now);
     countDrawing(root);
   }
 
-  function showControls(now, stage) {
-    if (chooser.childElementCount !== now.n) {
-      chooser.replaceChildren(
-        ...now.words.map((word, i) =>
-          Object.assign(
-            button(word, () => change({ position: i })),
-            { title: word },
-          ),
-        ),
-      );
-      [...chooser.children].forEach((choice) => choice.setAttribute("role", "radio"));
-    }
-    [...chooser.children].forEach((choice, i) => {
-      choice.setAttribute("aria-checked", String(i === now.row));
-      choice.tabIndex = i === now.row ? 0 : -1;
-    });
+  function showControls(now) {
+    [tokenChooser, headChooser, stageChooser].forEach((chooser) => chooser.show());
     query.replaceChildren(...vector(now.q));
-    back.disabled = stage === 1;
-    step.disabled = stage === 5;
-    play.textContent = playing ? "pause" : "play";
-    if (document.activeElement !== heat || Math.abs(10 ** heat.value - now.temperature) > 0.02 * now.temperature) {
-      heat.value = Math.log10(now.temperature);
-    }
-    heatText.textContent = `T = ${now.temperature.toPrecision(3)}`;
+    step.setAttribute("aria-disabled", String(now.stage === last)); // and not disabled: that would lose the focus
+    play.textContent = playing ? "pause" : calm.matches ? "all stages" : "play";
+    heat.value = Math.log2(now.temperature);
+    heatText.textContent = temperatureWords(now.temperature);
     heat.setAttribute("aria-valuetext", heatText.textContent);
-    standard.disabled = now.temperature === 1;
+    standard.setAttribute("aria-disabled", String(now.temperature === 1));
     causal.checked = now.causal;
+    frame.setAttribute(
+      "aria-label",
+      now.stage === 6
+        ? "numbers; up and down: head, left and right: feature"
+        : "numbers; up and down: key, left and right: stage",
+    );
   }
 
-  const veil = (stage, number) => (stage >= number ? "" : "mha-step-hidden");
+  function stageTable(now) {
+    const reach = (rows) => roundUp(largest(rows));
+    const all = (rowOf) => words.flatMap((_, j) => rowOf(j));
+    const masked = now.scaled.filter((_, j) => now.allowed[j]);
+    const scales = {
+      scores: reach(now.scores),
+      scaled: reach(now.scaled),
+      masked: reach(masked),
+      terms: largest(now.terms.flat()),
+      keys: largest(all(now.k)),
+      values: largest(all(now.v)),
+    };
+    return [head(now, scales), body(now, scales), foot(now)];
+  }
 
-  function head(now, stage, scales) {
-    const divisor = now.temperature === 1 ? `√${now.width}` : `(√${now.width} · T)`;
+  const veil = (now, number) => (now.stage >= number ? "" : "mha-step-hidden");
+
+  function head(now, scales) {
+    const divisor = now.temperature === 1 ? `√${width}` : `(√${width} · T)`;
     const columns = [
       ["", "", 0],
       ["key k", "", 0],
       ["q·k", axis(-scales.scores, scales.scores), 1],
       [`/ ${divisor}`, axis(-scales.scaled, scales.scaled), 2],
-      ["mask", "may it look?", 3],
+      ["mask", axis(-scales.masked, scales.masked), 3],
       ["softmax", axis(0, 1), 4],
       ["value v", "", 0],
       ["weight · v", "", 5],
@@ -231,7 +339,8 @@ function render({ model, el }) {
     const cells = columns.map(([title, below, number]) => {
       const badge = number ? [element("i", {}, String(number))] : [];
       const cell = element("th", { scope: "col" }, element("div", {}, ...badge, title), element("small", {}, below));
-      if (number > 0) cell.className = number === stage ? "mha-step-current" : veil(stage, number) && "mha-step-later";
+      if (number > 0)
+        cell.className = number === now.stage ? "mha-step-current" : veil(now, number) && "mha-step-later";
       return cell;
     });
     return element("thead", {}, element("tr", {}, ...cells));
@@ -243,25 +352,20 @@ function render({ model, el }) {
     return element("span", { className: "mha-step-axis" }, ...ends.map((end) => element("span", {}, end)));
   }
 
-  function body(now, stage, scales) {
-    const rows = now.words.map((word, j) => {
-      const masked = !now.allowed[j];
+  function body(now, scales) {
+    const rows = words.map((word, j) => {
+      const hatched = now.allowed[j] ? "" : "mha-step-masked";
+      const cell = (role, number, ...content) =>
+        element("td", { className: `mha-step-vector mha-step-${role} ${veil(now, number)}` }, ...content);
+      const score = (number, scale, stage) => bar(number, -scale, scale, short(number), veil(now, stage));
       const cells = [
-        element("td", { className: "mha-step-vector mha-step-key" }, ...vector(now.k(j))),
-        bar(now.scores[j], -scales.scores, scales.scores, short(now.scores[j]), veil(stage, 1)),
-        bar(now.scaled[j], -scales.scaled, scales.scaled, short(now.scaled[j]), veil(stage, 2)),
-        element(
-          "td",
-          { className: `mha-step-mask ${masked ? "mha-step-masked" : ""} ${veil(stage, 3)}` },
-          element("span", {}, ...(masked ? [element("i"), "−∞"] : ["✓"])),
-        ),
-        bar(now.weights[j], 0, 1, share(now.weights[j]), `${masked ? "mha-step-masked" : ""} ${veil(stage, 4)}`),
-        element("td", { className: "mha-step-vector mha-step-value" }, ...vector(now.v(j))),
-        element(
-          "td",
-          { className: `mha-step-vector mha-step-value mha-step-term ${veil(stage, 5)}` },
-          ...vector(now.terms[j], scales.terms),
-        ),
+        cell("key", 0, ...vector(now.k(j), scales.keys)),
+        score(now.scores[j], scales.scores, 1),
+        score(now.scaled[j], scales.scaled, 2),
+        hatched ? bar(0, -1, 1, "−∞", `${hatched} ${veil(now, 3)}`) : score(now.scaled[j], scales.masked, 3),
+        bar(now.weights[j], 0, 1, share(now.weights[j]), `${hatched} ${veil(now, 4)}`),
+        cell("value", 0, ...vector(now.v(j), scales.values)),
+        cell("value", 5, ...vector(now.terms[j], scales.terms)),
       ];
       const row = element("tr", {}, element("th", { scope: "row", title: word }, word), ...cells);
       row.onpointerenter = () => change({ hovered: j });
@@ -271,29 +375,97 @@ function render({ model, el }) {
     return element("tbody", {}, ...rows);
   }
 
-  function foot(now, stage) {
+  function foot(now) {
     const seen = now.allowed.filter(Boolean).length;
-    const most = seen > 0 ? Math.log(seen) : 0;
+    const entropy = `entropy ${now.entropy.toFixed(2)} of ${Math.log(seen || 1).toFixed(2)} nats`;
     const note =
-      seen > 0 ? `sum 1 · entropy ${now.entropy.toFixed(2)} of ${most.toFixed(2)} nats` : "nothing to look at: sum 0";
+      seen > 0 ? `sum 1 · largest ${share(Math.max(...now.weights))} · ${entropy}` : "nothing to look at: sum 0";
     const cells = [
-      element("th", { scope: "row", colSpan: 2 }, "output = the sum"),
-      element("td", { colSpan: 4, className: `mha-step-sum ${veil(stage, 4)}` }, note),
+      element(
+        "th",
+        { scope: "row", colSpan: 2 },
+        D || H > 1 ? `output of head ${now.head} = the sum` : "output = the sum",
+      ),
+      element("td", { colSpan: 4, className: `mha-step-sum ${veil(now, 4)}` }, element("span", {}, note)),
       element("td", {}),
-      element("td", { className: `mha-step-vector mha-step-output ${veil(stage, 5)}` }, ...vector(now.output)),
+      element("td", { className: `mha-step-vector mha-step-output ${veil(now, 5)}` }, ...vector(now.output)),
     ];
     return element("tfoot", {}, element("tr", {}, ...cells));
   }
 
-  /** A vector as its numbers, or beyond eight of them as a strip of tints. */
-  function vector(numbers, reach = Math.max(...numbers.map(Math.abs)) || 1) {
-    if (numbers.length <= 8) return [element("span", {}, ...numbers.map((number) => element("b", {}, short(number))))];
-    const tint = (number) =>
-      `color-mix(in srgb, var(--mha-${number < 0 ? "below" : "above"}) ${(100 * Math.abs(number)) / reach}%, var(--mha-page))`;
-    const stops = numbers.map(
-      (number, i) => `${tint(number)} ${(100 * i) / numbers.length}% ${(100 * (i + 1)) / numbers.length}%`,
+  /** Stage 6: every head's output through its own rows of W^O, and their sum below. */
+  function sumTable(now) {
+    const reach = largest(now.shares.flat());
+    const titles =
+      D > MOST_NUMBERS
+        ? [element("th", { scope: "col" }, `adds to ${D} features`, element("small", {}, axis(-reach, reach)))]
+        : features.map((name, d) => element("th", { scope: "col", title: name, "data-feature": d }, name));
+    const names = ["", "looks most at", "brings"].map((name) => element("th", { scope: "col" }, name));
+    const rows = now.heads.flatMap((one, h) => {
+      const best = favourite(one);
+      const looks = one.weights[best] > 0 ? `${quoted(words[best])} ${one.weights[best].toFixed(2)}` : "nothing";
+      const row = element(
+        "tr",
+        { className: h === now.head ? "mha-step-hovered" : "", onclick: () => change({ head: h }) },
+        element("th", { scope: "row" }, `head ${h}`),
+        element("td", { className: "mha-step-looks", title: looks }, looks),
+        element("td", { className: "mha-step-vector mha-step-output" }, ...vector(one.output)),
+        ...added(now.shares[h], reach),
+      );
+      return h === now.head ? [row, ...rowsOfWO(now)] : [row];
+    });
+    const total = element(
+      "tr",
+      {},
+      element("th", { scope: "row", colSpan: 3 }, "output = the sum"),
+      ...added(now.total, reach),
     );
-    const strip = element("span", { className: "mha-step-strip", title: numbers.map(short).join("  ") });
+    return [
+      element("thead", {}, element("tr", {}, ...names, ...titles)),
+      element("tbody", {}, ...rows),
+      element("tfoot", {}, total),
+    ];
+  }
+
+  /** The present head's rows of W^O with what each is multiplied by, where there is room for them. */
+  function rowsOfWO(now) {
+    if (D > MOST_NUMBERS || valueWidth > MOST_ROWS) return [];
+    return now.output.map((number, i) => {
+      const at = now.head * valueWidth + i;
+      const name = `${i ? "+" : "="} ${bracket(number)} × row ${at} of W^O`;
+      const cells = now.wORow(at).map((w, d) => element("td", { "data-feature": d }, short(w)));
+      return element(
+        "tr",
+        { className: "mha-step-rows" },
+        element("td", {}),
+        element("td", { colSpan: 2 }, name),
+        ...cells,
+      );
+    });
+  }
+
+  /** D numbers as cells, or where they are many as one strip of tints. */
+  function added(numbers, reach) {
+    if (D > MOST_NUMBERS) {
+      const [strip] = vector(numbers, reach, 0);
+      strip.append(element("i"));
+      return [element("td", { className: "mha-step-wide" }, strip)];
+    }
+    return numbers.map((number, d) => {
+      const cell = element("td", { className: "mha-step-share", "data-feature": d }, short(number));
+      cell.style.background = tint(number, reach, STRONGEST);
+      return cell;
+    });
+  }
+
+  /** A vector as its numbers, or where they are many as a strip of tints. */
+  function vector(numbers, reach = largest(numbers), most = written) {
+    if (numbers.length <= most)
+      return [element("span", {}, ...numbers.map((number) => element("b", {}, short(number))))];
+    const end = (i) => `${(100 * i) / numbers.length}%`;
+    const stops = numbers.map((number, i) => `${tint(number, reach)} ${end(i)} ${end(i + 1)}`);
+    const text = numbers.map(short).join("  ");
+    const strip = element("span", { className: "mha-step-strip", role: "img", title: text, "aria-label": text });
     strip.style.background = `linear-gradient(to right, ${stops})`;
     return [strip];
   }
@@ -305,31 +477,43 @@ function render({ model, el }) {
     const colour =
       from < 0 ? `var(--mha-${number < 0 ? "below" : "above"})` : weightColour(number, model.get("_colours"));
     Object.assign(fill.style, { left: `${left}%`, width: `${right - left}%`, background: colour });
-    const track = element("span", { className: `mha-step-track ${from < 0 ? "" : "mha-step-share"}` }, fill);
+    const track = element("span", { className: `mha-step-track ${from < 0 ? "" : "mha-step-whole"}` }, fill);
     track.style.setProperty("--mha-zero", `${place(0)}%`);
     return element("td", { className: `mha-step-bar ${classes}` }, element("div", {}, track, element("b", {}, text)));
   }
 
-  function showExplanation(now, stage) {
-    const hovered = model.get("hovered");
-    const best = now.weights.indexOf(Math.max(...now.weights));
-    const j = hovered >= 0 && hovered < now.n ? hovered : best;
-    explanation.textContent = explain(stage, { ...now, k: now.k(j), v: now.v(j), j, now });
-    [...table.tBodies[0].rows].forEach((row, i) => row.classList.toggle("mha-step-hovered", i === j));
+  /** What is pointed at, marked and written out. */
+  function showPointed(now) {
+    const said = words.map(quoted);
+    if (now.stage < 6) {
+      const j = keyOf(now);
+      explanation.textContent = explain(now.stage, { ...now, words: said, k: now.k(j), v: now.v(j), j, now });
+      [...table.tBodies[0].rows].forEach((row, i) => row.classList.toggle("mha-step-hovered", i === j));
+      return;
+    }
+    const feature = featureOf(now);
+    const column = now.output.map((_, i) => now.wORow(now.head * valueWidth + i)[feature]);
+    const facts = { ...now, feature, column, name: quoted(features[feature]), word: said[now.row] };
+    explanation.textContent = explainSum(facts);
+    table.querySelectorAll("[data-feature]").forEach((cell) => {
+      cell.classList.toggle("mha-step-pointed", cell.dataset.feature === String(feature));
+    });
+    table.querySelectorAll(".mha-step-wide i").forEach((mark) => (mark.style.left = `${(100 * feature) / D}%`));
   }
 
   // --------------------------------------------------------------------------------------------------------------- actions
   let playing = 0;
 
   function go(stage) {
-    if (stage >= 1 && stage <= 5) change({ stage });
+    if (stage >= 1 && stage <= last) change({ stage });
   }
 
   function start() {
-    if (model.get("stage") === 5) go(1);
+    if (calm.matches) return go(last);
+    if (model.get("stage") === last) go(1);
     playing = setInterval(() => {
       go(model.get("stage") + 1);
-      if (model.get("stage") === 5) pause();
+      if (model.get("stage") === last) pause();
     }, PAUSE);
     schedule();
   }
@@ -340,20 +524,32 @@ function render({ model, el }) {
     schedule();
   }
 
-  chooser.onkeydown = (event) => {
-    const position = stepped(event, model.get("position"), chooser.childElementCount);
-    if (position === null) return;
-    event.preventDefault();
-    change({ position });
-    chooser.children[position].focus();
+  frame.onkeydown = (event) => {
+    const now = present();
+    const across = event.key === "ArrowLeft" || event.key === "ArrowRight";
+    if (event.key === "Escape") change({ hovered: -1, feature: -1 });
+    else if (now.stage === 6 && across) move(event, "feature", featureOf(now), D);
+    else if (now.stage === 6) move(event, "head", now.head, H);
+    else if (across) move(event, "stage", now.stage, last, 1);
+    else move(event, "hovered", keyOf(now), n);
   };
+  table.onpointermove = ({ target, clientX }) => {
+    if (model.get("stage") < 6) return;
+    const strip = target.closest(".mha-step-wide .mha-step-strip")?.getBoundingClientRect();
+    const feature = strip
+      ? Math.min(D - 1, Math.max(0, Math.floor((D * (clientX - strip.left)) / strip.width)))
+      : Number(target.closest("[data-feature]")?.dataset.feature ?? -1);
+    if (feature !== model.get("feature")) change({ feature });
+  };
+  table.onpointerleave = () => model.get("feature") >= 0 && change({ feature: -1 });
   root.onkeydown = (event) => event.stopPropagation(); // the notebook would move on with the arrow keys
-  heat.oninput = () => change({ temperature: Number((10 ** heat.value).toPrecision(3)) });
+  heat.oninput = () => change({ temperature: Number((2 ** heat.value).toPrecision(4)) });
   causal.onchange = () => change({ causal: causal.checked });
 
-  const ends = [watch(model, ["position", "stage", "temperature", "causal", "tokens", "_query", "_key", "_value", "_mask"], schedule)];
-  const pointed = () => schedule.pending || showExplanation(present(), model.get("stage"));
-  ends.push(watch(model, ["hovered"], pointed));
+  const ends = [
+    watch(model, ["position", "head", "stage", "temperature", "causal"], schedule),
+    watch(model, ["hovered", "feature"], () => schedule.pending || showPointed(present())),
+  ];
   schedule();
 
   return () => {

@@ -5,7 +5,7 @@ import pytest
 import torch
 from matplotlib import colormaps
 
-from mha_lab import attention, causal_mask, split_heads
+from mha_lab import MultiHeadAttention, attention, causal_mask, split_heads
 from mha_lab.pretrained import recorded_projection
 from mha_lab.widgets import AttentionStepper
 from mha_lab.widgets import _base as base
@@ -155,9 +155,72 @@ def test_the_steppers_stages_equal_pytorchs(run, causal, temperature):
     assert stages["entropy"] == pytest.approx(entropy, abs=1e-6)
 
 
+@pytest.mark.parametrize("num_heads, causal", [(1, False), (3, False), (12, True)])
+def test_the_steppers_heads_add_up_to_the_layers_output(run, num_heads, causal):
+    generator = torch.Generator().manual_seed(num_heads)
+    layer = MultiHeadAttention(24, num_heads, bias=False).double()
+    for parameter in layer.parameters():
+        parameter.data = torch.randn(24, 24, generator=generator).double() / 24**0.5  # as float32 carries it
+    x = torch.randn(1, 5, 24, generator=generator).double()
+    query, key, value = (split_heads(p(x), num_heads)[0] for p in (layer.q_proj, layer.k_proj, layer.v_proj))
+    stepper = AttentionStepper(query, key, value, list("abcde"), w_o=layer.out_proj.weight.T, position=3, causal=causal)
+    found = run(
+        "attention_stepper",
+        """const [query, key, value, wO] = data.rows.map((numbers) => Float32Array.from(numbers));
+        const inputs = { query, key, value, n: 5, width: 24 / data.H, valueWidth: 24 / data.H, row: 3 };
+        const outputs = m.stagesByHead({ ...inputs, causal: data.causal }, data.H).map(({ output }) => output);
+        return { outputs, ...m.sharesOf(outputs, wO, 24) };""",
+        rows=[x.detach().flatten().tolist() for x in (query, key, value, layer.out_proj.weight.T)],
+        H=num_heads,
+        causal=causal,
+    )
+    for name, numbers in found.items():
+        np.testing.assert_allclose(numbers, stepper.stages[name], atol=1e-6, err_msg=name)
+    np.testing.assert_allclose(found["total"], layer(x, causal=causal)[0, 3].detach(), atol=1e-6)
+
+
+def test_the_sum_over_heads_is_written_out(run):
+    said = run(
+        "attention_stepper",
+        """const shares = [[-9, 0], [5, 1]], total = [-4, 1];
+        const facts = { name: "room", word: "it", head: 1, output: [5, 1], column: [1, 0], feature: 0, shares, total };
+        const many = { shares: Array(12).fill([0.5, 0]), total: [6, 0], output: Array(16).fill(0) };
+        return [facts, { ...facts, shares: [[5]], head: 0 }, { ...facts, ...many, name: "3" }].map(m.explainSum)
+            .concat(m.busiest(shares));""",
+    )
+    assert said == [
+        "room at it: head 1 adds 5·1 + 1·0 = 5; all heads: −9 + 5 = −4",
+        "room at it: head 0 adds 5·1 + 1·0 = 5, and that is the output",
+        "feature 3 at it: head 1 adds a sum of 16 products = 0.50; all 12 heads: 6",
+        0,
+    ]
+
+
+def test_the_temperature_tells_at_which_d_head_unscaled_scores_spread_as_far(run):
+    said = run("attention_stepper", "return [1/32, 1/8, 0.5, 2 ** -0.5, 1, 8].map(m.temperatureWords)")
+    assert said == [
+        "T = 0.0313 · spread as if unscaled at d_head 1024",
+        "T = 0.125 · spread as if unscaled at d_head 64",
+        "T = 0.5 · spread as if unscaled at d_head 4",
+        "T = 0.707 · spread as if unscaled at d_head 2",
+        "T = 1 · as published",
+        "T = 8 · flatter",
+    ]
+    generator = torch.Generator().manual_seed(0)
+    query, key = torch.randn(2, 20_000, 64, generator=generator)
+    assert (query * key).sum(-1).std() == pytest.approx(1 / 0.125, rel=0.02)  # unscaled at d_head 64
+
+
+def test_a_sentence_carries_long_words_cut_and_words_from_the_right_apart(run):
+    said = run("attention_stepper", "return data.words.map(m.quoted)", words=["it", "😀" * 30, "שלום"])
+    assert said == ["it", "😀" * 23 + "…", "\u2068שלום\u2069"]
+
+
 def test_numbers_are_short_and_scales_end_at_round_ones(run):
-    short = run("attention_stepper", "return data.x.map(m.short)", x=[0, 4, -1.5, 0.6652, 16.98, -123.4, 54321, 1e-9])
-    assert short == ["0", "4", "−1.50", "0.67", "17.0", "−123", "5.4e+4", "0"]
+    short = run(
+        "attention_stepper", "return data.x.map(m.short)", x=[0, 4, -1.5, 8.99998, 0.6652, 16.98, -123.4, 54321, 1e-9]
+    )
+    assert short == ["0", "4", "−1.50", "9", "0.67", "17.0", "−123", "5.4e+4", "0"]
     ends = run("attention_stepper", "return data.x.map(m.roundUp)", x=[4, 16.98, 0.21, 1, 90])
     assert ends == pytest.approx([4, 20, 0.3, 1, 100])
 
