@@ -327,7 +327,7 @@ function render({ model, el }) {
   function head(now, scales) {
     const divisor = now.temperature === 1 ? `√${width}` : `(√${width} · T)`;
     const columns = [
-      ["", "", 0],
+      ["token", "", 0],
       ["key k", "", 0],
       ["q·k", axis(-scales.scores, scales.scores), 1],
       [`/ ${divisor}`, axis(-scales.scaled, scales.scaled), 2],

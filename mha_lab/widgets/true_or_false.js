@@ -63,10 +63,10 @@ function initialize({ model }) {
 
 // On what takes the focus itself: JupyterLab's command mode has the arrow keys of everything else.
 const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
-let views = 0;
 
 function render({ model, el }) {
-  const view = `mha-tf-${(views += 1)}`; // radio groups and labels need names of their own in every view
+  // Radio groups and labels need names of their own in every view, and a second widget counts in a module of its own.
+  const view = `mha-tf-${Math.random().toString(36).slice(2)}`;
   const change = (answers) => {
     model.set("answers", answers);
     model.save_changes();

@@ -357,6 +357,12 @@ def test_the_colours_are_matplotlibs_cividis():
     assert np.abs(colour_table() - cividis).max() <= 2
 
 
+def test_a_larger_weight_is_lighter_in_greyscale_too():
+    luminance = (colour_table() / 255.0) ** 2.2 @ [0.2126, 0.7152, 0.0722]  # ITU-R BT.709
+    assert (luminance[2:] > luminance[:-2]).all(), "a weight larger by 0.01"
+    assert luminance[-1] / luminance[0] > 20
+
+
 @pytest.mark.parametrize("name", widgets.__all__)
 def test_each_module_is_small_import_free_and_calls_nobody(name):
     code, style = str(getattr(widgets, name)._esm), str(getattr(widgets, name)._css)
