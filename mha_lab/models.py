@@ -1,0 +1,140 @@
+"""Small networks made of attention, for tasks of a few thousand tokens and a minute of training.
+
+Letters: B batch, N tokens, F features of a token, R questions asked at a token, L layers.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mha_lab.attention import MultiHeadAttention
+
+
+class Encoder(nn.Module):
+    """Features → sum of their embeddings → pre-norm attention layers → one answer for each question.
+
+    vocabularies  how many values each of the F features has
+    answers       how many values each of the R answers has
+    positions     a module from (B, N, D) to (B, N, D) that tells tokens apart by place, such as `Learned(n, d_model)`;
+                  without one, an encoder cannot know in which order its tokens stood
+    causal        every token sees itself and the past only
+    mlp           width of the feed-forward layer after each attention; 0 leaves it out
+    norm          nn.LayerNorm or nn.RMSNorm, before each layer and at the end
+    fusion        what replaces W^O: a module from d_model to d_model made by fusion(d_model), such as `GatedFusion`
+
+    The number of parameters does not depend on num_heads.
+    """
+
+    def __init__(
+        self,
+        vocabularies: Sequence[int],
+        answers: Sequence[int],
+        *,
+        d_model: int = 64,
+        num_heads: int = 4,
+        num_layers: int = 1,
+        positions: nn.Module | None = None,
+        causal: bool = False,
+        mlp: int = 0,
+        norm: Callable[[int], nn.Module] = nn.LayerNorm,
+        fusion: Callable[[int], nn.Module] | None = None,
+    ):
+        super().__init__()
+        self.embed = nn.ModuleList(nn.Embedding(size, d_model) for size in vocabularies)
+        self.positions = nn.Identity() if positions is None else positions
+        self.blocks = nn.ModuleList(
+            Block(d_model, num_heads, mlp=mlp, norm=norm, fusion=fusion) for _ in range(num_layers)
+        )
+        self.norm = norm(d_model)
+        self.answer = nn.ModuleList(nn.Linear(d_model, size) for size in answers)
+        self.causal = causal
+
+    def forward(self, inputs: Tensor, *, need_weights: bool = False) -> list[Tensor] | tuple[list[Tensor], Tensor]:
+        """inputs (B, N, F) → R answers (B, N, size) as logits; with need_weights also (B, L, H, N, N)."""
+        if inputs.dim() != 3 or inputs.shape[-1] != len(self.embed):
+            raise ValueError(
+                f"inputs have shape {tuple(inputs.shape)}; this model takes (batch, tokens, {len(self.embed)})."
+            )
+        x = self.positions(sum(embed(feature) for embed, feature in zip(self.embed, inputs.unbind(dim=-1))))
+        maps = []
+        for block in self.blocks:
+            x, weights = block(x, causal=self.causal, need_weights=need_weights)
+            maps.append(weights)
+        x = self.norm(x)
+        answers = [answer(x) for answer in self.answer]
+        return (answers, torch.stack(maps, dim=1)) if need_weights else answers
+
+    def losses(self, batch) -> Tensor:
+        """(B,) mean cross-entropy of each example in nats, over everything that was asked."""
+        pairs = zip(self(batch.inputs), batch.targets.unbind(dim=-1))
+        each = torch.stack([F.cross_entropy(a.mT, target, reduction="none") for a, target in pairs], dim=-1)
+        return each.sum(dim=(1, 2)) / (batch.targets >= 0).sum(dim=(1, 2))
+
+    @torch.no_grad()
+    def accuracy(self, batch) -> Tensor:
+        """(R,) share of right answers to each question, where it was asked."""
+        guesses = torch.stack([answer.argmax(dim=-1) for answer in self(batch.inputs)], dim=-1)
+        asked = batch.targets >= 0
+        return ((guesses == batch.targets) & asked).sum(dim=(0, 1)) / asked.sum(dim=(0, 1))
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then, with an mlp, x + mlp(norm(x))."""
+
+    def __init__(self, d_model, num_heads, *, mlp=0, norm=nn.LayerNorm, fusion=None):
+        super().__init__()
+        self.norm = norm(d_model)
+        self.attention = MultiHeadAttention(d_model, num_heads, bias=False)
+        if fusion is not None:
+            self.attention.out_proj = fusion(d_model)
+        self.mlp = None
+        if mlp:
+            self.mlp = nn.Sequential(norm(d_model), nn.Linear(d_model, mlp), nn.GELU(), nn.Linear(mlp, d_model))
+
+    def forward(self, x: Tensor, *, causal: bool = False, need_weights: bool = False) -> tuple[Tensor, Tensor | None]:
+        """x (B, N, D) → (B, N, D), and the weights (B, H, N, N) where they are needed."""
+        found = self.attention(self.norm(x), causal=causal, need_weights=need_weights)
+        heads, weights = found if need_weights else (found, None)
+        x = x + heads
+        return (x if self.mlp is None else x + self.mlp(x)), weights
+
+
+class Learned(nn.Module):
+    """Adds a learned vector for each place (Gehring 2017)."""
+
+    def __init__(self, num_tokens: int, d_model: int):
+        super().__init__()
+        self.place = nn.Embedding(num_tokens, d_model)
+
+    def forward(self, x: Tensor) -> Tensor:
+        N, known = x.shape[1], self.place.num_embeddings
+        if N > known:
+            raise ValueError(f"a sentence of {N} tokens has places that were never learned: there are {known}.")
+        return x + self.place.weight[:N]
+
+
+class Sinusoidal(nn.Module):
+    """Adds sines and cosines of the place, at wavelengths from 2π to 10,000 · 2π (Vaswani 2017, section 3.5)."""
+
+    def __init__(self, d_model: int):
+        super().__init__()
+        self.register_buffer("rate", 10_000 ** (-torch.arange(0, d_model, 2) / d_model), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        angle = torch.arange(x.shape[1], device=x.device)[:, None] * self.rate
+        waves = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
+        return x + waves[:, : x.shape[-1]]
+
+
+class GatedFusion(nn.Module):
+    """W^O and a gate: σ(W^G c) ⊙ (W^O c) of the concatenated heads c. d_model² parameters more than W^O alone."""
+
+    def __init__(self, d_model: int):
+        super().__init__()
+        self.project = nn.Linear(d_model, d_model, bias=False)
+        self.gate = nn.Linear(d_model, d_model, bias=False)
+
+    def forward(self, concat: Tensor) -> Tensor:
+        return self.gate(concat).sigmoid() * self.project(concat)
