@@ -21,6 +21,7 @@ expect.set_options(timeout=PATIENCE)
 SETTINGS = {
     "@jupyterlab/apputils-extension/notification.jupyterlab-settings": {"fetchNews": "false", "checkForUpdates": False},
     "@jupyterlab/apputils-extension/themes.jupyterlab-settings": {"adaptive-theme": False},
+    "@jupyter-widgets/jupyterlab-manager/plugin.jupyterlab-settings": {"saveState": True},  # as set_up.py has it
 }
 
 
@@ -28,7 +29,7 @@ class Server:
     """A JupyterLab of its own: a free port, no token, settings and files in a temporary folder."""
 
     def __init__(self, folder: Path):
-        self.files = folder / "files"
+        self.files, self.data = folder / "files", folder / "data"
         settings = folder / "settings"
         self.files.mkdir()
         for name, content in SETTINGS.items():

@@ -1,8 +1,13 @@
 """The tools that run outside the package: the set-up before anything is installed, and the re-execution of lessons."""
 
+import json
+import sys
+from pathlib import Path
+
 import nbformat
 import run_notebooks
 import set_up
+from jupyterlab_server import settings_utils
 
 # set_up --------------------------------------------------------------------------------------------------------------
 
@@ -42,6 +47,16 @@ def test_a_changed_file_or_a_moved_folder_is_noticed(tmp_path, monkeypatch):
     monkeypatch.setattr(set_up, "INSTALLED", set_up.ROOT / "installed.txt")
     monkeypatch.setattr(set_up, "PYTHON", set_up.ROOT / "pyproject.toml")
     assert set_up.changed(files) == files
+
+
+def test_jupyterlab_finds_the_settings_and_knows_them(tmp_path):
+    set_up.write_settings(tmp_path)
+    found, problem = settings_utils._get_overrides(str(tmp_path / "share" / "jupyter" / "lab" / "settings"))
+    assert found == set_up.SETTINGS and not problem
+    for plugin, changes in found.items():
+        extension, name = plugin.split(":")
+        schema = f"share/jupyter/labextensions/{extension}/schemas/{extension}/{name}.json"
+        assert set(changes) <= set(json.loads((Path(sys.prefix) / schema).read_text())["properties"])
 
 
 # run_notebooks ------------------------------------------------------------------------------------------------------
