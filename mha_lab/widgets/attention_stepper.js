@@ -54,7 +54,7 @@ export function temperatureWords(T) {
   const d = 1 / T ** 2;
   const note =
     T < 0.99
-      ? `spread as if unscaled at d_head ${Number(d.toFixed(d < 10 ? 1 : 0))}`
+      ? `spread of an unscaled d_head ${Number(d.toFixed(d < 10 ? 1 : 0))}`
       : T > 1.01
         ? "flatter"
         : "as published";
@@ -224,14 +224,15 @@ function render({ model, el }) {
   const frame = element("div", { className: "mha-step-frame", tabIndex: 0, role: "group" }, table);
   const line = (...parts) => element("div", { className: "mha-step-line" }, ...parts);
   const pair = (...parts) => element("span", { className: "mha-step-pair" }, ...parts);
+  const asked = pair("q =", query);
   const root = element(
     "div",
     { className: "mha mha-step", "data-lm-suppress-shortcuts": "true" },
-    line(pair("Query of", tokenChooser.group), pair("q =", query)),
-    line(...(H > 1 ? [pair("Head", headChooser.group)] : []), pair("Stage", stageChooser.group, step, play)),
+    line(pair("Query of", tokenChooser.group), ...(H > 1 ? [] : [asked])),
+    line(...(H > 1 ? [pair("Head", headChooser.group), asked] : []), pair("Stage", stageChooser.group, step, play)),
     line(
-      pair(element("label", {}, "temperature", heat), heatText, standard),
       element("label", {}, causal, "causal mask"),
+      pair(element("label", {}, "temperature", heat), standard, heatText),
     ),
     explanation,
     frame,
@@ -381,11 +382,7 @@ function render({ model, el }) {
     const note =
       seen > 0 ? `sum 1 · largest ${share(Math.max(...now.weights))} · ${entropy}` : "nothing to look at: sum 0";
     const cells = [
-      element(
-        "th",
-        { scope: "row", colSpan: 2 },
-        D || H > 1 ? `output of head ${now.head} = the sum` : "output = the sum",
-      ),
+      element("th", { scope: "row", colSpan: 2 }, D || H > 1 ? `output of head ${now.head}` : "output = the sum"),
       element("td", { colSpan: 4, className: `mha-step-sum ${veil(now, 4)}` }, element("span", {}, note)),
       element("td", {}),
       element("td", { className: `mha-step-vector mha-step-output ${veil(now, 5)}` }, ...vector(now.output)),
@@ -398,7 +395,14 @@ function render({ model, el }) {
     const reach = largest(now.shares.flat());
     const titles =
       D > MOST_NUMBERS
-        ? [element("th", { scope: "col" }, `adds to ${D} features`, element("small", {}, axis(-reach, reach)))]
+        ? [
+            element(
+              "th",
+              { scope: "col" },
+              `adds to ${D} features`,
+              element("small", {}, ...[-reach, reach].map(swatch)),
+            ),
+          ]
         : features.map((name, d) => element("th", { scope: "col", title: name, "data-feature": d }, name));
     const names = ["", "looks most at", "brings"].map((name) => element("th", { scope: "col" }, name));
     const rows = now.heads.flatMap((one, h) => {
@@ -426,6 +430,12 @@ function render({ model, el }) {
       element("tfoot", {}, total),
     ];
   }
+
+  const swatch = (number) => {
+    const colour = element("i");
+    colour.style.background = tint(number, 1);
+    return element("span", {}, colour, short(number));
+  };
 
   /** The present head's rows of W^O with what each is multiplied by, where there is room for them. */
   function rowsOfWO(now) {

@@ -199,10 +199,10 @@ def test_the_sum_over_heads_is_written_out(run):
 def test_the_temperature_tells_at_which_d_head_unscaled_scores_spread_as_far(run):
     said = run("attention_stepper", "return [1/32, 1/8, 0.5, 2 ** -0.5, 1, 8].map(m.temperatureWords)")
     assert said == [
-        "T = 0.0313 · spread as if unscaled at d_head 1024",
-        "T = 0.125 · spread as if unscaled at d_head 64",
-        "T = 0.5 · spread as if unscaled at d_head 4",
-        "T = 0.707 · spread as if unscaled at d_head 2",
+        "T = 0.0313 · spread of an unscaled d_head 1024",
+        "T = 0.125 · spread of an unscaled d_head 64",
+        "T = 0.5 · spread of an unscaled d_head 4",
+        "T = 0.707 · spread of an unscaled d_head 2",
         "T = 1 · as published",
         "T = 8 · flatter",
     ]
