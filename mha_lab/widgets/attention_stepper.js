@@ -404,7 +404,7 @@ function render({ model, el }) {
             ),
           ]
         : features.map((name, d) => element("th", { scope: "col", title: name, "data-feature": d }, name));
-    const names = ["", "looks most at", "brings"].map((name) => element("th", { scope: "col" }, name));
+    const names = ["looks most at", "brings"].map((name) => element("th", { scope: "col" }, name));
     const rows = now.heads.flatMap((one, h) => {
       const best = favourite(one);
       const looks = one.weights[best] > 0 ? `${quoted(words[best])} ${one.weights[best].toFixed(2)}` : "nothing";
@@ -425,7 +425,7 @@ function render({ model, el }) {
       ...added(now.total, reach),
     );
     return [
-      element("thead", {}, element("tr", {}, ...names, ...titles)),
+      element("thead", {}, element("tr", {}, element("td"), ...names, ...titles)),
       element("tbody", {}, ...rows),
       element("tfoot", {}, total),
     ];

@@ -31,6 +31,8 @@ EXPLORERS = {
     "AttentionStepper": [
         "AttentionStepper(query, key, value, tokens, stage=1)",
         "AttentionStepper(query, key, value, tokens, position=2, causal=True, temperature=0.5)",
+        "AttentionStepper(*rng.normal(size=(3, 3, 5, 2)), tokens, w_o=rng.normal(size=(6, 40)))",
+        "AttentionStepper(*rng.normal(size=(3, 3, 5, 2)), tokens, w_o=rng.normal(size=(6, 4)))",
     ],
     "CostExplorer": [
         "CostExplorer()",
