@@ -10,7 +10,7 @@ import statistics
 import sys
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -70,16 +70,31 @@ def compare(
     """`timeit` of several callables in turn, round after round, so that drift of the machine hits all alike.
 
     The budget is for each candidate. Ratios: compare({"a": f, "b": g})["b"].ratio(…["a"])."""
+    return dict(compare_in_steps(candidates, repeats=repeats, budget=budget, device=device))
+
+
+def compare_in_steps(
+    candidates: Mapping[str, Callable[[], object]],
+    *,
+    repeats: int = 15,
+    budget: float = 1.0,
+    device: str | None = None,
+) -> Iterator[tuple[str, Timing | None]]:
+    """`compare` for whoever has other things to do in between: after each warm-up (None) and each sample, the name of
+    the candidate and its timing so far."""
     if repeats < 3:
         raise ValueError(f"repeats={repeats} gives no quartiles: take at least 3.")
     deadline = time.perf_counter() + budget * len(candidates)
-    runs = {name: _Sampler(fn, device) for name, fn in candidates.items()}
+    runs = {}
     for i in range(repeats):
         if i >= 3 and time.perf_counter() > deadline:
-            break
-        for run in runs.values():
-            run.sample()
-    return {name: run.timing() for name, run in runs.items()}
+            return
+        for name, fn in candidates.items():
+            if i == 0:
+                runs[name] = _Sampler(fn, device)
+                yield name, None
+            runs[name].sample()
+            yield name, runs[name].timing()
 
 
 class _Sampler:
@@ -109,7 +124,8 @@ class _Sampler:
         self.samples.append(self.once())
 
     def timing(self):
-        q1, median, q3 = statistics.quantiles(self.samples, method="inclusive")
+        several = self.samples if len(self.samples) > 1 else 2 * self.samples
+        q1, median, q3 = statistics.quantiles(several, method="inclusive")
         return Timing(median, q1, q3, min(self.samples), len(self.samples), str(self.device), self.threads)
 
 
@@ -226,6 +242,14 @@ def calibrate(seconds: float = 1.0, *, device: str | torch.device = "cpu") -> Ma
     Where other work runs too, calibrate and measure within `single_thread()`: several threads then wait for each other.
 
     seconds  of wall time for all of them together, though each runs at least three times."""
+    with torch.no_grad():
+        *_, machine = calibrate_in_steps(seconds, device=device)
+    return machine
+
+
+def calibrate_in_steps(seconds: float = 1.0, *, device: str | torch.device = "cpu") -> Iterator[Machine | None]:
+    """`calibrate` for whoever has other things to do in between: None after each run of a probe, the Machine last.
+    Every step belongs within torch.no_grad()."""
     device = torch.device(device)
     steps = {
         "QKᵀ": lambda scores, q: q @ q.mT,
@@ -247,8 +271,7 @@ def calibrate(seconds: float = 1.0, *, device: str | torch.device = "cpu") -> Ma
             units[step, n, width] = n * width**2 if step == "W" else heads * n * n
             probes[step, n, width] = lambda run=run, operands=operands: run(*operands)
     large = ones(FRESH // 4)
-    with torch.random.fork_rng(devices=[]):  # its weights leave everyone's random numbers as they were
-        tiny, token = MultiHeadAttention(2, 2).to(device), ones(1, 2, 2)
+    tiny, token = constant_layers(2, [2], device=device)[2], ones(1, 2, 2)
     probes |= {
         "explicit": lambda: tiny(token, need_weights=True),
         "fused": lambda: tiny(token),
@@ -256,16 +279,18 @@ def calibrate(seconds: float = 1.0, *, device: str | torch.device = "cpu") -> Ma
         "fresh": lambda: torch.empty_like(large)[: FRESH // 32].fill_(1.0),  # only pages that are written to count
     }
     torch.empty(FRESH - 2**20, dtype=torch.uint8)  # freed at once: from now on glibc keeps whatever is smaller (FRESH)
-    with torch.no_grad():
-        taken = compare(probes, repeats=50, budget=seconds / len(probes), device=device)
+    taken = {}
+    for name, timing in compare_in_steps(probes, repeats=50, budget=seconds / len(probes), device=device):
+        taken[name] = timing
+        yield None
     t = {name: timing.fastest for name, timing in taken.items()}
     rows = {step: [] for step in steps}
     for (step, n, width), count in units.items():
         if n > 1:  # a call on one number tells what the call itself takes
             alone = max(t[step, n, width] - t[step, 1, 1], 0.1 * t[step, n, width])
             rows[step].append((n, width, alone / count))
-    return Machine(
-        name=f"{platform.processor() or platform.machine()}, torch {torch.__version__}",
+    yield Machine(
+        name=f"{processor(device)}, torch {torch.__version__}",
         device=str(device),
         threads=torch.get_num_threads(),
         flops_per_second=2 / min(each for *_, each in rows["W"]),
@@ -274,3 +299,29 @@ def calibrate(seconds: float = 1.0, *, device: str | torch.device = "cpu") -> Ma
         call_seconds={path: t[path] for path in ("explicit", "fused")},
         step_seconds={step: tuple(found) for step, found in rows.items()},
     )
+
+
+def constant_layers(
+    d_model: int, head_counts: Iterable[int], *, device: str | torch.device = "cpu"
+) -> dict[int, MultiHeadAttention]:
+    """A `MultiHeadAttention` for each head count, all on the same weights, each 1 / d_model.
+
+    Made without memory of their own and without random numbers: other work may be drawing them right now."""
+    with torch.device("meta"):
+        layers = {num_heads: MultiHeadAttention(d_model, num_heads) for num_heads in head_counts}
+    shapes = next(iter(layers.values())).state_dict().items()
+    weights = {name: torch.full(w.shape, 1 / d_model, device=device) for name, w in shapes}
+    for layer in layers.values():
+        layer.load_state_dict(weights, assign=True)
+    return layers
+
+
+def processor(device: str | torch.device = "cpu") -> str:
+    """What the maker calls the processor, or the GPU."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:  # Linux, where the platform module knows the kind alone
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

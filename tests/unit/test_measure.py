@@ -83,7 +83,7 @@ def test_compare_takes_its_candidates_in_turn(clock):
         clock.now += seconds
 
     timings = measure.compare({"a": lambda: call("a", 1.0), "b": lambda: call("b", 3.0)}, repeats=4, budget=100)
-    assert "".join(order[-8:]) == "abababab"
+    assert "".join(order[-6:]) == "ababab"  # in the first round each is warmed up before its sample
     assert timings["b"].ratio(timings["a"]) == pytest.approx(3.0)
 
 
