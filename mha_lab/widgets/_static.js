@@ -1,4 +1,5 @@
-// The static host: brings the explorers of a saved page to life. Each module sees a model as anywidget gives one, but no kernel.
+// The static host: brings the explorers of a saved page to life. Each module sees a model as anywidget gives one, but for
+// send(): there is no kernel to send to, and the modules say so.
 
 const revived = (_, value) =>
   typeof value?.base64 === "string"
@@ -19,9 +20,6 @@ function modelOf(state) {
     on: (event, act) => (listeners[event] = [...(listeners[event] ?? []), act]),
     off: (event, act) => (listeners[event] = (listeners[event] ?? []).filter((other) => other !== act)),
     save_changes() {},
-    send() {
-      throw new Error("This page has no kernel: open the notebook in JupyterLab for what needs one.");
-    },
   };
 }
 
