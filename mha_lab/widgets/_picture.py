@@ -4,6 +4,7 @@
 """
 
 import io
+from bisect import bisect
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -74,9 +75,8 @@ class Page:
         """`text`, cut with … where it needs more than `room`."""
         if self.width_of(text, size) <= room:
             return text
-        while len(text) > 1 and self.width_of(text + "…", size) > room:
-            text = text[:-1]
-        return text + "…"
+        fitting = bisect(range(1, len(text)), room, key=lambda letters: self.width_of(text[:letters] + "…", size))
+        return text[: max(fitting, 1)] + "…"
 
     def box(self, x, y, width, height, colour=None, outline=None, thick=1):
         corners = [x * FINE, y * FINE, (x + width) * FINE - 1, (y + height) * FINE - 1]

@@ -17,7 +17,7 @@ def draw_stages(stepper) -> tuple[bytes, int]:
     lefts = 100, 275, 450, 625, 800
     page = Page(970, TOP + (n + 1) * ROW + 10)
     whose = f"head {stepper.head}: from q·k to its output" if stepper.num_heads > 1 else "from q·k to the output"
-    page.text(0, 14, f"{tokens[stepper.position]} looks, {whose}", 14, bold=True)
+    page.text(0, 14, f"{page.clipped(tokens[stepper.position], 14, 300)} looks, {whose}", 14, bold=True)
     for number, (title, x) in enumerate(zip(titles, lefts), 1):
         page.text(x, 44, title, 13, bold=number <= stage, colour=MUTED if number > stage else INK)
     for j, token in enumerate(tokens):
@@ -77,17 +77,21 @@ def draw_sum(stepper) -> tuple[bytes, int]:
     left, top = 400, 70
     width = min(96.0, 720 / D)
     page = Page(left + max(D * width, 240) + 10, top + (H + 1) * ROW + 18)
-    title = f"{tokens[stepper.position]}: {plural(H, 'head')} through W^O, added up to the output"
+    title = (
+        f"{page.clipped(tokens[stepper.position], 14, 200)}: {plural(H, 'head')} through W^O, added up to the output"
+    )
     page.text(0, 14, title, 14, bold=True)
     for x, name in (80, "looks most at"), (240, "brings"):
         page.text(x, 50, name, 12, colour=MUTED)
     for column, name in enumerate(stepper.features) if width >= 14 else ():
         page.text(left + (column + 0.5) * width, 50, page.clipped(name, 12, width - 4), 12, anchor="mm")
     reach = np.abs(now["shares"]).max() or 1.0
-    for i, (output, share, favourite) in enumerate(zip(now["outputs"], now["shares"], now["favourites"])):
+    for i, (output, share, weights) in enumerate(zip(now["outputs"], now["shares"], now["looks"])):
         y = top + i * ROW
         page.text(0, y + 15, f"head {i}", 13, bold=i == stepper.head)
-        page.text(80, y + 15, page.clipped(tokens[favourite], 13, 150), 13)
+        best = weights.argmax()
+        looks = f"{page.clipped(tokens[best], 13, 110)} {weights[best]:.2f}" if weights[best] else "nothing"
+        page.text(80, y + 15, looks, 13)
         page.text(240, y + 15, page.clipped(_vector(output), 12, 150), 12, colour="#AA3377")
         page.tinted_row(left, y, width, ROW - 2, share, reach)
     y = top + H * ROW + 8

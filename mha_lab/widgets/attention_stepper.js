@@ -6,15 +6,17 @@ import { changer, countDrawing, decoded, element, scheduler, shownWords, stepped
 
 // ---------------------------------------------------------------------------------------------------------- mathematics
 
+/** Row i of numbers that lie row by row. */
+const rowOf = (numbers, i, size) => [...numbers.subarray(i * size, (i + 1) * size)];
+
 /**
  * The five stages of one head for one row of query: { scores, scaled, allowed, weights, terms, output, entropy }.
  * query and key hold n rows of `width` numbers, value n rows of `valueWidth`; scaled = scores / (√width · temperature);
  * allowed[j] says whether the row may see token j; terms[j] = weights[j] · value[j]. entropy is in nats.
  */
 export function stages({ query, key, value, n, width, valueWidth, row, temperature = 1, causal = false, mask = null }) {
-  const rowOf = (data, i, size) => Array.from(data.subarray(i * size, (i + 1) * size));
   const q = rowOf(query, row, width);
-  const scores = Array.from({ length: n }, (_, j) => rowOf(key, j, width).reduce((sum, k, i) => sum + q[i] * k, 0));
+  const scores = Array.from({ length: n }, (_, j) => q.reduce((sum, x, i) => sum + x * key[j * width + i], 0));
   const scaled = scores.map((score) => score / (Math.sqrt(width) * temperature));
   const allowed = scores.map((_, j) => (!causal || j <= row) && (!mask || mask[row * n + j] === 1));
   const weights = softmax(scaled, allowed);
@@ -24,19 +26,20 @@ export function stages({ query, key, value, n, width, valueWidth, row, temperatu
   return { scores, scaled, allowed, weights, terms, output, entropy };
 }
 
-/** stages() of every head: query, key and value hold H·n rows, head by head. */
-export function stagesByHead({ query, key, value, ...rest }, H) {
-  const part = (data, h) => data.subarray((h * data.length) / H, ((h + 1) * data.length) / H);
-  const heads = Array.from({ length: H }, (_, h) => h);
-  return heads.map((h) => stages({ query: part(query, h), key: part(key, h), value: part(value, h), ...rest }));
+/** The part of one head in numbers that lie head by head. */
+const partOf = (numbers, h, H) => numbers.subarray((h * numbers.length) / H, ((h + 1) * numbers.length) / H);
+
+/** stages() of head h of H: query, key and value hold H·n rows, head by head. */
+export function stagesOfHead({ query, key, value, ...rest }, h, H) {
+  return stages({ query: partOf(query, h, H), key: partOf(key, h, H), value: partOf(value, h, H), ...rest });
 }
 
 /** outputs: a head's V numbers each; wO: H·V rows of D. shares[h] = outputs[h] · W^O's rows of head h; total adds them. */
 export function sharesOf(outputs, wO, D) {
-  const V = outputs[0].length;
-  const shares = outputs.map((output, h) =>
-    Array.from({ length: D }, (_, d) => output.reduce((sum, x, i) => sum + x * wO[(h * V + i) * D + d], 0)),
-  );
+  const shares = outputs.map((output, h) => {
+    const rows = partOf(wO, h, outputs.length);
+    return Array.from({ length: D }, (_, d) => output.reduce((sum, x, i) => sum + x * rows[i * D + d], 0));
+  });
   return { shares, total: shares.reduce((sum, share) => sum.map((s, d) => s + share[d])) };
 }
 
@@ -253,44 +256,46 @@ function render({ model, el }) {
       temperature: model.get("temperature"),
       causal: model.get("causal"),
     };
-    const heads = stagesByHead(inputs, H);
-    const rowOf = (numbers, i, size) => Array.from(numbers.subarray((head * n + i) * size, (head * n + i + 1) * size));
-    const now = {
+    const own = (name, i, size) => rowOf(partOf(inputs[name], head, H), i, size);
+    const shown = {
       ...inputs,
-      ...heads[head],
-      ...{ head, heads, stage },
-      q: rowOf(inputs.query, row, width),
-      k: (j) => rowOf(inputs.key, j, width),
-      v: (j) => rowOf(inputs.value, j, valueWidth),
+      ...stagesOfHead(inputs, head, H),
+      ...{ head, stage },
+      q: own("query", row, width),
+      k: (j) => own("key", j, width),
+      v: (j) => own("value", j, valueWidth),
     };
-    if (stage < 6) return now;
+    if (stage < 6) return shown;
     const wO = data("_w_o");
+    const heads = Array.from({ length: H }, (_, h) => stagesOfHead(inputs, h, H));
     const outputs = heads.map(({ output }) => output);
-    return { ...now, ...sharesOf(outputs, wO, D), wORow: (i) => Array.from(wO.subarray(i * D, (i + 1) * D)) };
+    return { ...shown, heads, ...sharesOf(outputs, wO, D), wORow: (i) => rowOf(wO, i, D) };
   }
 
   /** The key, and in stage 6 the feature, whose arithmetic is written out: the one pointed at, or the largest. */
   const favourite = ({ weights }) => weights.indexOf(Math.max(...weights));
-  const keyOf = (now) => (model.get("hovered") < 0 ? favourite(now) : model.get("hovered"));
-  const featureOf = (now) => (model.get("feature") < 0 ? busiest(now.shares) : model.get("feature"));
+  const keyOf = () => (model.get("hovered") < 0 ? favourite(now) : model.get("hovered"));
+  const featureOf = () => (model.get("feature") < 0 ? busiest(now.shares) : model.get("feature"));
 
   // ------------------------------------------------------------------------------------------------------------- drawing
   const schedule = scheduler(draw);
 
+  let now; // what is drawn: pointing at it changes none of its numbers
+
   function draw() {
-    const now = present();
-    showControls(now);
-    table.replaceChildren(...(now.stage === 6 ? sumTable(now) : stageTable(now)));
+    now = present();
+    showControls();
+    table.replaceChildren(...(now.stage === 6 ? sumTable() : stageTable()));
     table.setAttribute(
       "aria-label",
       now.stage === 6 ? "what each head adds to the output" : "each key's numbers, stage by stage",
     );
     table.className = now.stage === 6 ? "mha-step-adding" : n > 8 ? "mha-step-dense" : "";
-    showPointed(now);
+    showPointed();
     countDrawing(root);
   }
 
-  function showControls(now) {
+  function showControls() {
     [tokenChooser, headChooser, stageChooser].forEach((chooser) => chooser.show());
     query.replaceChildren(...vector(now.q));
     step.setAttribute("aria-disabled", String(now.stage === last)); // and not disabled: that would lose the focus
@@ -308,7 +313,7 @@ function render({ model, el }) {
     );
   }
 
-  function stageTable(now) {
+  function stageTable() {
     const reach = (rows) => roundUp(largest(rows));
     const all = (rowOf) => words.flatMap((_, j) => rowOf(j));
     const masked = now.scaled.filter((_, j) => now.allowed[j]);
@@ -320,12 +325,12 @@ function render({ model, el }) {
       keys: largest(all(now.k)),
       values: largest(all(now.v)),
     };
-    return [head(now, scales), body(now, scales), foot(now)];
+    return [head(scales), body(scales), foot()];
   }
 
-  const veil = (now, number) => (now.stage >= number ? "" : "mha-step-hidden");
+  const veil = (number) => (now.stage >= number ? "" : "mha-step-hidden");
 
-  function head(now, scales) {
+  function head(scales) {
     const divisor = now.temperature === 1 ? `√${width}` : `(√${width} · T)`;
     const columns = [
       ["token", "", 0],
@@ -340,8 +345,7 @@ function render({ model, el }) {
     const cells = columns.map(([title, below, number]) => {
       const badge = number ? [element("i", {}, String(number))] : [];
       const cell = element("th", { scope: "col" }, element("div", {}, ...badge, title), element("small", {}, below));
-      if (number > 0)
-        cell.className = number === now.stage ? "mha-step-current" : veil(now, number) && "mha-step-later";
+      if (number > 0) cell.className = number === now.stage ? "mha-step-current" : veil(number) && "mha-step-later";
       return cell;
     });
     return element("thead", {}, element("tr", {}, ...cells));
@@ -353,18 +357,18 @@ function render({ model, el }) {
     return element("span", { className: "mha-step-axis" }, ...ends.map((end) => element("span", {}, end)));
   }
 
-  function body(now, scales) {
+  function body(scales) {
     const rows = words.map((word, j) => {
       const hatched = now.allowed[j] ? "" : "mha-step-masked";
       const cell = (role, number, ...content) =>
-        element("td", { className: `mha-step-vector mha-step-${role} ${veil(now, number)}` }, ...content);
-      const score = (number, scale, stage) => bar(number, -scale, scale, short(number), veil(now, stage));
+        element("td", { className: `mha-step-vector mha-step-${role} ${veil(number)}` }, ...content);
+      const score = (number, scale, stage) => bar(number, -scale, scale, short(number), veil(stage));
       const cells = [
         cell("key", 0, ...vector(now.k(j), scales.keys)),
         score(now.scores[j], scales.scores, 1),
         score(now.scaled[j], scales.scaled, 2),
-        hatched ? bar(0, -1, 1, "−∞", `${hatched} ${veil(now, 3)}`) : score(now.scaled[j], scales.masked, 3),
-        bar(now.weights[j], 0, 1, share(now.weights[j]), `${hatched} ${veil(now, 4)}`),
+        hatched ? bar(0, -1, 1, "−∞", `${hatched} ${veil(3)}`) : score(now.scaled[j], scales.masked, 3),
+        bar(now.weights[j], 0, 1, share(now.weights[j]), `${hatched} ${veil(4)}`),
         cell("value", 0, ...vector(now.v(j), scales.values)),
         cell("value", 5, ...vector(now.terms[j], scales.terms)),
       ];
@@ -376,22 +380,22 @@ function render({ model, el }) {
     return element("tbody", {}, ...rows);
   }
 
-  function foot(now) {
+  function foot() {
     const seen = now.allowed.filter(Boolean).length;
     const entropy = `entropy ${now.entropy.toFixed(2)} of ${Math.log(seen || 1).toFixed(2)} nats`;
     const note =
       seen > 0 ? `sum 1 · largest ${share(Math.max(...now.weights))} · ${entropy}` : "nothing to look at: sum 0";
     const cells = [
       element("th", { scope: "row", colSpan: 2 }, D || H > 1 ? `output of head ${now.head}` : "output = the sum"),
-      element("td", { colSpan: 4, className: `mha-step-sum ${veil(now, 4)}` }, element("span", {}, note)),
+      element("td", { colSpan: 4, className: `mha-step-sum ${veil(4)}` }, element("span", {}, note)),
       element("td", {}),
-      element("td", { className: `mha-step-vector mha-step-output ${veil(now, 5)}` }, ...vector(now.output)),
+      element("td", { className: `mha-step-vector mha-step-output ${veil(5)}` }, ...vector(now.output)),
     ];
     return element("tfoot", {}, element("tr", {}, ...cells));
   }
 
   /** Stage 6: every head's output through its own rows of W^O, and their sum below. */
-  function sumTable(now) {
+  function sumTable() {
     const reach = largest(now.shares.flat());
     const titles =
       D > MOST_NUMBERS
@@ -416,7 +420,7 @@ function render({ model, el }) {
         element("td", { className: "mha-step-vector mha-step-output" }, ...vector(one.output)),
         ...added(now.shares[h], reach),
       );
-      return h === now.head ? [row, ...rowsOfWO(now)] : [row];
+      return h === now.head ? [row, ...rowsOfWO()] : [row];
     });
     const total = element(
       "tr",
@@ -438,7 +442,7 @@ function render({ model, el }) {
   };
 
   /** The present head's rows of W^O with what each is multiplied by, where there is room for them. */
-  function rowsOfWO(now) {
+  function rowsOfWO() {
     if (D > MOST_NUMBERS || valueWidth > MOST_ROWS) return [];
     return now.output.map((number, i) => {
       const at = now.head * valueWidth + i;
@@ -493,15 +497,15 @@ function render({ model, el }) {
   }
 
   /** What is pointed at, marked and written out. */
-  function showPointed(now) {
+  function showPointed() {
     const said = words.map(quoted);
     if (now.stage < 6) {
-      const j = keyOf(now);
+      const j = keyOf();
       explanation.textContent = explain(now.stage, { ...now, words: said, k: now.k(j), v: now.v(j), j, now });
       [...table.tBodies[0].rows].forEach((row, i) => row.classList.toggle("mha-step-hovered", i === j));
       return;
     }
-    const feature = featureOf(now);
+    const feature = featureOf();
     const column = now.output.map((_, i) => now.wORow(now.head * valueWidth + i)[feature]);
     const facts = { ...now, feature, column, name: quoted(features[feature]), word: said[now.row] };
     explanation.textContent = explainSum(facts);
@@ -535,13 +539,12 @@ function render({ model, el }) {
   }
 
   frame.onkeydown = (event) => {
-    const now = present();
     const across = event.key === "ArrowLeft" || event.key === "ArrowRight";
     if (event.key === "Escape") change({ hovered: -1, feature: -1 });
-    else if (now.stage === 6 && across) move(event, "feature", featureOf(now), D);
+    else if (now.stage === 6 && across) move(event, "feature", featureOf(), D);
     else if (now.stage === 6) move(event, "head", now.head, H);
     else if (across) move(event, "stage", now.stage, last, 1);
-    else move(event, "hovered", keyOf(now), n);
+    else move(event, "hovered", keyOf(), n);
   };
   table.onpointermove = ({ target, clientX }) => {
     if (model.get("stage") < 6) return;
@@ -558,7 +561,7 @@ function render({ model, el }) {
 
   const ends = [
     watch(model, ["position", "head", "stage", "temperature", "causal"], schedule),
-    watch(model, ["hovered", "feature"], () => schedule.pending || showPointed(present())),
+    watch(model, ["hovered", "feature"], () => schedule.pending || showPointed()),
   ];
   schedule();
 

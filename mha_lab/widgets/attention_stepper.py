@@ -110,7 +110,8 @@ class AttentionStepper(Explorer):
     @property
     def stages(self) -> dict[str, np.ndarray]:
         """What the browser shows, computed here: the present head's scores, scaled, allowed and weights (N,),
-        terms (N, V) and output (V,); with w_o also every head's outputs (H, V), their shares (H, D) and total (D,)."""
+        terms (N, V) and output (V,); with w_o also every head's looks (its weights, (H, N)), outputs (H, V) and
+        shares (H, D), and their total (D,)."""
         n, row, head, D = len(self.tokens), self.position, self.head, len(self.features)
         sent = self._query, self._key, self._value
         query, key, value = (np.frombuffer(x, np.float32).reshape(self.num_heads, n, -1).astype(float) for x in sent)
@@ -135,8 +136,7 @@ class AttentionStepper(Explorer):
             return now
         w_o = np.frombuffer(self._w_o, np.float32).reshape(self.num_heads, -1, D).astype(float)
         shares = np.einsum("hv,hvd->hd", outputs, w_o)
-        favourites = weights.argmax(axis=1)
-        return now | {"outputs": outputs, "favourites": favourites, "shares": shares, "total": shares.sum(axis=0)}
+        return now | {"looks": weights, "outputs": outputs, "shares": shares, "total": shares.sum(axis=0)}
 
     def picture(self) -> tuple[bytes, int]:
         """The stages uncovered so far as PNG, and its width in CSS pixels."""

@@ -114,7 +114,7 @@ def _draw(mixer: OutputMixer) -> tuple[bytes, int]:
     width = min(96.0, 760 / D)
     page = Page(left + max(D * width, 420) + 10, top + (H + 2) * height + 18)
     state = "this is the output" if len(mixer.active) == H else f"{now['missing']:.0%} of the output is missing"
-    word = shown_words(mixer.tokens)[mixer.position]
+    word = page.clipped(shown_words(mixer.tokens)[mixer.position], 14, 200)
     page.text(0, 14, f"{word}: {len(mixer.active)} of {plural(H, 'head')} on, {state}", 14, bold=True)
     reach = np.abs(now["shares"]).max() or 1.0
     rows = [(f"head {i}", share, i in mixer.active) for i, share in enumerate(now["shares"])]
