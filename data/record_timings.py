@@ -20,7 +20,7 @@ README = Path(__file__).with_name("README.md")
 def main():
     results = []
     for num_tokens in _timings.TOKENS:
-        result, *_ = deque(_timings.measure_heads(D_MODEL, num_tokens, device="cpu"), maxlen=1).pop()
+        result, *_ = deque(_timings.measure_heads(D_MODEL, num_tokens, device="cpu"), maxlen=1).pop()  # the last
         results.append({**result, "recorded": True})
         print(f"{num_tokens} tokens: {len(result['rows'])} timings")
     rows = ",\n".join(json.dumps(result) for result in results)

@@ -46,6 +46,7 @@ class Timings(traitlets.HasTraits):
     timing_message = traitlets.Unicode().tag(sync=True)
     _patience = traitlets.Float(5.0).tag(sync=True)  # seconds without a word, after which the page says so
 
+    _loop = _task = None
     _turn = None  # one measurement at a time, whichever explorer asks: two would slow each other
 
     def measure(self, num_tokens: int | None = None) -> dict:
@@ -68,21 +69,23 @@ class Timings(traitlets.HasTraits):
         self.timings = [r for (d_model, _), r in sorted(results.items()) if d_model == self.d_model]
         mine = [str(r["tokens"]) for r in self.timings if not r["recorded"]]
         self.timing_message = f"Your last timings are shown ({', '.join(mine)} tokens)." if mine else ""
+        with suppress(RuntimeError):  # in a script or a test there is none
+            self._loop = asyncio.get_running_loop()
         self.on_msg(self._on_timing_message)
 
     def _on_timing_message(self, _, content, buffers):
         """The button, or Cancel, was pressed."""
         if content.get("kind") == "cancel":
             self.cancel()
-        if content.get("kind") != "measure" or self.measuring:
+        if content.get("kind") != "measure" or self.measuring or (self._task and not self._task.done()):
             return
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # no kernel, but a script or a test
+        if self._loop and self._loop.is_running():
+            # The loop in which the cell made this explorer, though a message may come on another thread (a subshell):
+            # two threads would undo each other's number of threads, and a cell's work would lie in the measurement.
+            self._task = asyncio.run_coroutine_threadsafe(self._measure_in_slices(), self._loop)
+        else:
             with suppress(Exception):  # told in timing_message
                 self.measure()
-        else:
-            self._task = loop.create_task(self._measure_in_slices())  # kept, or it may be collected halfway
 
     async def _measure_in_slices(self):
         with suppress(Exception):  # told in timing_message
@@ -99,25 +102,17 @@ class Timings(traitlets.HasTraits):
         n, turn, result = self.timing_tokens, object(), None
         Timings._turn = turn
         self._tell(None, measuring=True, progress=0.0, seconds_left=0.0, timing_message="Calibrating the prediction …")
-        steps, spent, shown, ending = measure_heads(self.d_model, n), 0.0, 0.0, "The measurement was interrupted."
+        spent, shown, ending = 0.0, 0.0, "The measurement was interrupted."
         try:
-            while Timings._turn is turn:
-                began = time.perf_counter()
-                found = next(steps, None)
-                if found is None:
-                    break
-                result, done, all_of_it = found
-                now = time.perf_counter()
-                spent += now - began if result else 0.0
-                if result and now - shown > TELL:
-                    prior = all_of_it / 20  # how much the prediction counts before there are samples
-                    left = (all_of_it - done) * (spent + prior) / (done + prior)
+            for result, spent, left in measure_heads(self.d_model, n):
+                if result and time.perf_counter() - shown > TELL:
                     words = f"Measuring at {n} tokens …"
-                    self._tell(result, progress=done / all_of_it, seconds_left=left, timing_message=words)
-                    shown = now
+                    self._tell(result, progress=spent / (spent + left), seconds_left=left, timing_message=words)
+                    shown = time.perf_counter()
                 yield
-            ended = Timings._turn is turn
-            ending = _summary(result, n, ended, spent)
+                if Timings._turn is not turn:
+                    break
+            ending = _summary(result, n, Timings._turn is turn, spent)
         except Exception as problem:
             ending = f"The measurement stopped: {str(problem) or type(problem).__name__}"
             raise
@@ -142,23 +137,28 @@ def measure_heads(
     d_model: int, num_tokens: int, *, device: str | None = None
 ) -> Iterator[tuple[dict | None, float, float]]:
     """Time both paths at every head count, a step at a time: after each the result so far (None while the machine is
-    calibrated), and the predicted seconds of what is done and of all of it.
+    calibrated), the seconds that it took, and the seconds that are left.
 
     On one thread, without gradients; between two steps both are as the caller has them. On a GPU where there is one."""
     device = device or str(torch.accelerator.current_accelerator(check_available=True) or "cpu")
-    steps = _steps(d_model, num_tokens, device)
+    steps, spent = _steps(d_model, num_tokens, device), 0.0
     while True:
+        began = time.perf_counter()
         with measure.single_thread(), torch.no_grad():
             step = next(steps, None)
         if step is None:
             return
-        yield step
+        result, done, least, whole = step  # in predicted seconds; least: three rounds
+        spent += time.perf_counter() - began if result else 0.0
+        slower = (spent + whole / 20) / (done + whole / 20)  # at first the prediction counts more
+        limit = max(SECONDS[num_tokens] - spent, slower * (least - done), 0.0)
+        yield result, spent, min(slower * (whole - done), limit)
 
 
 def _steps(d_model, num_tokens, device):
     for machine in measure.calibrate_in_steps(0.5, device=device):
         if machine is None:
-            yield None, 0.0, 1.0
+            yield None, 0.0, 1.0, 1.0
     layers, left_out = _layers(d_model, num_tokens, device)
     x = torch.ones(1, num_tokens, d_model, device=device)
     candidates, predicted, rows = {}, {}, {}
@@ -180,7 +180,7 @@ def _steps(d_model, num_tokens, device):
         if timing:
             rows[key] |= {name: _short(getattr(timing, name)) for name in ("median", "q1", "q3")}
             rows[key]["runs"] = timing.repeats
-        yield {**result, "rows": [dict(row) for row in rows.values()]}, done, one_round * (2 + rounds)
+        yield {**result, "rows": [dict(row) for row in rows.values()]}, done, 5 * one_round, (2 + rounds) * one_round
 
 
 def _layers(d_model, num_tokens, device):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from mha_lab.pretrained import recorded
+from mha_lab.pretrained import recorded, recorded_projection
 from mha_lab.widgets import AttentionStepper, CostExplorer, HeadExplorer, KVCacheExplorer, OutputMixer, TrueOrFalse
 from mha_lab.widgets._static import document, host
 
@@ -73,6 +73,17 @@ def test_a_trained_model_changes_its_layer_and_says_how_a_sentence_could_be_read
     page.get_by_label("your own sentence").fill("one of my own")
     page.get_by_role("button", name="Show its heads").click()
     expect(page.get_by_text("This page has no kernel.")).to_contain_text("make models")
+
+
+def test_timings_are_read_and_measuring_says_that_it_needs_python(opened, tmp_path):
+    explorer = HeadExplorer.from_projection(*recorded_projection(), num_heads=12)
+    page = opened(explorer.save_html(tmp_path / "page.html"))
+    page.get_by_text("Timings").click()
+    expect(page.get_by_role("button", name="Measure")).to_be_disabled()
+    expect(page.get_by_text("Measuring needs Python")).to_be_visible()
+    page.get_by_label("512").check()
+    page.get_by_role("slider", name="Heads").press("ArrowRight")
+    expect(page.locator(".mha-timings-sentence")).to_contain_text("16 heads, 512 tokens: explicit")
 
 
 def step(page):

@@ -16,13 +16,6 @@ def show(d_model, **options):
 SMALL = SETUP + "explorer = show(24, num_heads=4)\nexplorer.timing_tokens = 16\nexplorer"
 LONG = SETUP + "explorer = show(96, num_heads=4)\nexplorer.timing_tokens = 512\nexplorer"
 IMPATIENT = SMALL.replace("\nexplorer.", "\nexplorer._patience = 0.5\nexplorer.")
-BUSY = """
-import pathlib, time
-def busy(*_):
-    while not pathlib.Path("free").exists():
-        time.sleep(0.05)
-explorer.on_msg(busy)
-"""
 RECORDED = """
 from mha_lab import pretrained
 from mha_lab.widgets import HeadExplorer
@@ -153,7 +146,14 @@ def test_a_restarted_and_then_a_dead_kernel_are_told_and_the_maps_go_on(own_lab)
 
 
 def test_a_busy_kernel_is_told_and_the_measurement_comes_when_it_is_free(lab):
-    panel = Panel(lab, IMPATIENT.replace("\nexplorer.", BUSY + "\nexplorer.", 1))
+    panel = Panel(lab, IMPATIENT)
+    lab.page.evaluate(
+        """(code) => {
+            const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+            kernel.requestExecute({ code, store_history: false });
+        }""",
+        "import pathlib, time\nwhile not pathlib.Path('free').exists(): time.sleep(0.05)",
+    )
     panel.measure.click()
     panel.move_heads()
     expect(panel.message).to_contain_text("No word from the kernel")

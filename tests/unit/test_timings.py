@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,16 @@ README = Path(_timings.RECORDED).with_name("README.md")
 TINY = [1, 2, 3, 4, 6, 12]  # the head counts of d_model 12
 
 
+@pytest.fixture(scope="module")
+def machine():
+    with measure.single_thread():
+        return measure.calibrate(0.0)
+
+
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def quick(monkeypatch, machine):
     """No kept results, and a machine that is calibrated at once."""
     monkeypatch.setattr(_timings, "_MEASURED", {})
-    with measure.single_thread():
-        machine = measure.calibrate(0.0)
     monkeypatch.setattr(measure, "calibrate_in_steps", lambda seconds, *, device: iter([None, machine]))
 
 
@@ -80,10 +85,18 @@ def test_between_two_steps_threads_gradients_and_random_numbers_are_the_learners
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_progress_counts_predicted_seconds_up_to_all_of_them():
-    steps = [(done, whole) for result, done, whole in _timings.measure_heads(12, 16, device="cpu") if result]
-    assert [done for done, _ in steps] == sorted(done for done, _ in steps)
-    assert steps[-1][0] == pytest.approx(steps[-1][1])
+def test_the_time_left_starts_at_the_prediction_and_ends_at_nothing():
+    steps = [(result, spent, left) for result, spent, left in _timings.measure_heads(12, 16, device="cpu") if result]
+    one_round = sum(row["predicted"] for row in steps[0][0]["rows"])
+    assert steps[0][2] < 50 * 17 * one_round  # two rounds of warm-up and 15 of samples
+    assert [spent for _, spent, _ in steps] == sorted(spent for _, spent, _ in steps)
+    assert steps[-1][2] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_slow_machine_ends_after_the_round_in_which_the_time_is_up(monkeypatch):
+    monkeypatch.setitem(_timings.SECONDS, 16, 0.0)
+    *_, (result, _, left) = _timings.measure_heads(12, 16, device="cpu")
+    assert {row["runs"] for row in result["rows"]} == {3} and left == pytest.approx(0, abs=1e-9)
 
 
 def test_lengths_are_kept_apart_and_the_next_explorer_of_this_width_shows_them_again():
@@ -188,34 +201,43 @@ def test_recorded_maps_have_no_timings_and_other_lengths_are_refused():
 
 def test_in_a_running_loop_other_work_gets_its_turn_and_cancel_is_heard(monkeypatch):
     monkeypatch.setattr(_timings, "SLICE", 0.0)
-    widget, turns = explorer(), 0
 
     async def kernel():
-        nonlocal turns
+        widget, turns = explorer(), 0
         press(widget)
-        press(widget)  # a second press while it measures changes nothing
-        await asyncio.sleep(0)
-        while widget.measuring:
+        press(widget)  # a second press changes nothing
+        while not widget._task.done():
             turns += 1
             widget.num_heads = TINY[turns % len(TINY)]
             if turns == 20:
                 press(widget, "cancel")
             await asyncio.sleep(0)
+        assert turns >= 20 and not widget.measuring and "Cancelled" in widget.timing_message
 
     asyncio.run(kernel())
-    assert turns >= 20 and "Cancelled" in widget.timing_message
+
+
+def test_a_message_on_another_thread_is_measured_in_the_loop_of_the_cell():
+    async def kernel():
+        widget, threads = explorer(), set()
+        widget.observe(lambda _: threads.add(threading.current_thread()), "measuring")
+        await asyncio.to_thread(press, widget)
+        await asyncio.wrap_future(widget._task)
+        assert threads == {threading.current_thread()} and "Measured" in widget.timing_message
+
+    asyncio.run(kernel())
 
 
 def test_an_error_in_a_running_loop_is_told_too(monkeypatch):
     monkeypatch.setattr(measure, "free_memory", lambda device: 1000)
-    widget = explorer()
 
     async def kernel():
+        widget = explorer()
         press(widget)
-        await widget._task
+        await asyncio.wrap_future(widget._task)
+        return widget
 
-    asyncio.run(kernel())
-    assert widget.timing_message.startswith("The measurement stopped: This needs about")
+    assert asyncio.run(kernel()).timing_message.startswith("The measurement stopped: This needs about")
 
 
 # the recording -------------------------------------------------------------------------------------------------------
