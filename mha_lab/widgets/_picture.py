@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mha_lab.widgets._base import CIVIDIS
+from mha_lab.widgets._base import CIVIDIS, DIFFERENCE
 
 INK, MUTED, PAGE, LINE = "#333333", "#777777", "#ffffff", "#bbbbbb"
 ABOVE, BELOW = "#D5801F", "#7D6BB3"  # positive and negative numbers
@@ -20,10 +20,10 @@ STRONGEST = 0.5  # share of that colour in the cell with the largest number: wor
 FINE = 2  # pixels of the picture for each CSS pixel
 
 
-def colour_table() -> np.ndarray:
-    """The 256 colours of cividis, (256, 3) uint8."""
-    index = [at for at, _ in CIVIDIS]
-    rgb = np.array([[int(hex[i : i + 2], 16) for i in (1, 3, 5)] for _, hex in CIVIDIS])
+def colour_table(anchors=CIVIDIS) -> np.ndarray:
+    """256 colours through the given (index, "#rrggbb"), (256, 3) uint8."""
+    index = [at for at, _ in anchors]
+    rgb = np.array([[int(hex[i : i + 2], 16) for i in (1, 3, 5)] for _, hex in anchors])
     table = [np.interp(range(256), index, rgb[:, channel]) for channel in range(3)]
     return np.stack(table, axis=1).round().astype(np.uint8)
 
@@ -86,11 +86,13 @@ class Page:
         """Masked: light grey with stripes."""
         self.image.paste(_stripes(max(1, round(width * FINE)), max(1, round(height * FINE))), _corner(x, y))
 
-    def map(self, x, y, side, weights, allowed=None, *, numbers=False, stretch=False):
-        """Attention weights (N, N) as a square of the given side, 0 to 1 (or to the largest with stretch)."""
+    def map(self, x, y, side, weights, allowed=None, *, numbers=False, stretch=False, difference=False):
+        """Attention weights (N, N) as a square of the given side, 0 to 1 (or to the largest with stretch); or the
+        difference of two such maps, -1 to 1."""
         n, size = len(weights), round(side * FINE)
-        shade = weights / (weights.max() or 1.0) if stretch else weights
-        pixels = colour_table()[np.clip(shade * 255, 0, 255).round().astype(int)]
+        shade = weights / (np.abs(weights).max() or 1.0) if stretch else weights
+        shade = (shade + 1) / 2 if difference else shade
+        pixels = colour_table(DIFFERENCE if difference else CIVIDIS)[np.clip(shade * 255, 0, 255).round().astype(int)]
         picture = Image.fromarray(pixels).resize((size, size), Image.Resampling.NEAREST)
         if allowed is not None:
             masked = Image.fromarray(~allowed).resize((size, size), Image.Resampling.NEAREST)
@@ -100,10 +102,17 @@ class Page:
         for i in range(1, n) if cell >= 8 else ():
             self.box(x + i * cell, y, 1 / FINE, side, PAGE)
             self.box(x, y + i * cell, side, 1 / FINE, PAGE)
-        for row, column in np.argwhere(weights >= 0.005) if numbers else ():  # a field of 0.00 hides the others
-            colour = "white" if shade[row, column] < 0.5 else "black"
+        for row, column in np.argwhere(np.abs(weights) >= 0.005) if numbers else ():  # a field of 0.00 hides the others
+            level, number = shade[row, column], weights[row, column]
+            colour = "white" if (abs(level - 0.5) > 0.375 if difference else level < 0.5) else "black"
             place = x + (column + 0.5) * cell, y + (row + 0.5) * cell
-            self.text(*place, f"{weights[row, column]:.2f}", min(12, cell * 0.34), anchor="mm", colour=colour)
+            text = f"{number:+.2f}".replace("-", "−") if difference else f"{number:.2f}"
+            self.text(*place, text, min(12, cell * 0.34), anchor="mm", colour=colour)
+
+    def diagonal(self, x, y, cell, n):
+        """A thin line around the cells of a map where a token looks at itself."""
+        for i in range(n):
+            self.box(x + i * cell, y + i * cell, cell, cell, outline=MUTED, thick=0.5)
 
     def tinted_row(self, x, y, width, height, values, reach, *, on=True, bold=False):
         """Signed numbers as cells of this width, tinted up to `reach`, and written out where there is room.

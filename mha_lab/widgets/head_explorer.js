@@ -3,7 +3,7 @@
 // All state lives in the model's traits, and draw() reads them afresh: it does not matter whether a learner, a test or Python
 // set them. Head counts, layers, masks and colours are computed here, so that they answer without the kernel.
 
-import { changer, countDrawing, decoded, divisors, element, grouped, scheduler, shownWords, watch } from "./_shared.js";
+import { changer, countDrawing, decoded, divisors, element, grouped, scheduler, shownWords, stepped, watch } from "./_shared.js";
 import { timingsPanel } from "./_timings.js";
 
 // ---------------------------------------------------------------------------------------------------------- mathematics
@@ -41,24 +41,75 @@ export function headMaps(query, key, n, width, heads, allowed = null) {
   return maps;
 }
 
-/** Maps (H, N, N) of one layer of a recording: weights (L, H, N, N) as fractions of 65535. */
-export function layerMaps(weights, layer, heads, n) {
+const SQUARES = Float32Array.from({ length: 256 }, (_, byte) => (byte / 255) ** 2);
+
+/** Maps (H, N, N) of one layer of a recording, sent as bytes (L, H, N, N): a weight is the square of byte / 255. */
+export function layerMaps(bytes, layer, heads, n) {
   const size = heads * n * n;
-  return new Float32Array(weights.subarray(layer * size, (layer + 1) * size)).map((step) => step / 65535);
+  const maps = new Float32Array(size);
+  for (let i = 0, from = layer * size; i < size; i++) maps[i] = SQUARES[bytes[from + i]];
+  return maps;
 }
 
-/** The cells (N, N) that may be seen, as 0 and 1: the given mask, joined with the causal one. null when all may. */
-export function allowedCells(n, mask, causal) {
-  if (!mask && !causal) return null;
-  return Uint8Array.from({ length: n * n }, (_, cell) => {
-    const seen = !causal || cell % n <= Math.floor(cell / n);
-    return seen && (!mask || mask[cell]) ? 1 : 0;
+/** The cells (N, N) that may be seen, as 0 and 1: the given mask, joined with the causal one and with a window. null when all may. */
+export function allowedCells(n, mask, causal, width = 0) {
+  if (!mask && !causal && !width) return null;
+  return new Uint8Array(n * n).map((_, cell) => {
+    const back = Math.floor(cell / n) - (cell % n);
+    return (!mask || mask[cell]) && (!causal || back >= 0) && (!width || Math.abs(back) < width) ? 1 : 0;
   });
+}
+
+/**
+ * The rows of maps (H, R, N) with only the `seen` keys in them, each divided by what is left of it: { maps (H, M, M), held },
+ * held being the share of each head's weight that was taken away. For scores, the same as a mask over the keys that hide.
+ */
+export function renormalised(maps, heads, n, seen, rows = n, seenRows = seen) {
+  const width = seen.length;
+  const left = new Float32Array(heads * seenRows.length * width);
+  const held = new Float64Array(heads);
+  let at = 0;
+  for (let h = 0; h < heads; h++) {
+    for (const row of seenRows) {
+      const from = (h * rows + row) * n;
+      let [all, sum] = [0, 0];
+      for (let j = 0; j < n; j++) all += maps[from + j];
+      for (let j = 0; j < width; j++) sum += maps[from + seen[j]];
+      for (let j = 0; j < width; j++) left[at++] = sum > 0 ? maps[from + seen[j]] / sum : 0;
+      held[h] += (all - sum) / seenRows.length;
+    }
+  }
+  return { maps: left, held };
+}
+
+/**
+ * A picture of the map (n, n) that begins at `from`, one colour a pixel; with pool > 1 a pixel shows the largest (in size) of
+ * pool × pool numbers. Masked cells stay transparent.
+ */
+export function shades(numbers, from, n, pool, allowed, colour) {
+  const side = Math.ceil(n / pool);
+  const pixels = new Uint32Array(side * side);
+  for (let y = 0, pixel = 0; y < side; y++) {
+    for (let x = 0; x < side; x++, pixel++) {
+      let [top, size] = [0, -1];
+      for (let i = y * pool; i < n && i < (y + 1) * pool; i++) {
+        for (let j = x * pool; j < n && j < (x + 1) * pool; j++) {
+          if (allowed && !allowed[i * n + j]) continue;
+          const number = numbers[from + i * n + j];
+          if (Math.abs(number) <= size) continue;
+          top = number;
+          size = Math.abs(number);
+        }
+      }
+      if (size >= 0) pixels[pixel] = colour(top);
+    }
+  }
+  return pixels;
 }
 
 function largestOf(numbers) {
   let largest = 0;
-  for (const number of numbers) if (number > largest) largest = number;
+  for (const number of numbers) if (Math.abs(number) > largest) largest = Math.abs(number);
   return largest;
 }
 
@@ -90,69 +141,61 @@ export function togglePin(pinned, head) {
 const WORD_CELL = 7; // the smallest cell, in CSS pixels, whose row can carry a word
 const LONG = 20; // letters; a longer word may be cut, and then shows whole in a title
 const NUMBER_CELL = 26; // the smallest cell that can carry its number
+const DIAGONAL_CELL = 5; // the smallest cell whose outline leaves something to see
 
 /**
- * Where every map stands, in CSS pixels: { places, columns, height }. A place is { head, x, y, side, cell, large, font, label,
- * left, top }: label is the height kept for "head 3", left and top say which words it carries. Without pins the heads fill the
- * width; with pins they become a strip of thumbnails and the pinned heads stand large below it. unit is one device pixel.
+ * Where every map stands, in CSS pixels: { places, columns, height }. A place is { head, x, y, side, cell, pool, large, font,
+ * label, left, top }: a pixel of the screen shows pool × pool cells, label is the height kept for "head 3", left and top say
+ * which words it carries. Without pins the heads fill the width; with pins they become a strip of thumbnails, and the pinned
+ * heads stand large below it, two of them beside their difference. unit is one device pixel.
  */
 export function arrange({ heads, n, width, pinned = [], wordRoom = 60, unit = 1 }) {
+  const given = { n, width, wordRoom, unit };
   const strip = pinned.length > 0;
-  const grid = fit({
-    heads,
-    n,
-    width,
-    wordRoom,
-    unit,
-    limit: strip ? 150 : 540,
-    largest: strip ? 76 : 440,
-    withWords: !strip,
-  });
+  const grid = fit({ ...given, heads, limit: strip ? 150 : 560, largest: strip ? 76 : 440, withWords: !strip });
   if (!strip) return grid;
-  const across = width >= 640 ? 2 : 1;
-  const share = Math.floor((width - 24 * (across - 1)) / across);
-  const large = fit({ heads: 1, n, width: share, wordRoom, unit, limit: 560, largest: 450, withWords: true });
+  const two = pinned.length > 1;
+  const slots = two ? 3 : heads > 1 && width >= 640 ? 2 : 1;
+  const large = fit({ ...given, heads: slots, limit: 560, largest: 450, withWords: true });
   const below = grid.height + 6;
-  const slot = (index) => ({
-    ...large.places[0],
-    x: large.places[0].x + (index % across) * (share + 24),
-    y: large.places[0].y + below + Math.floor(index / across) * (large.height + 8),
-  });
-  pinned.forEach((head, index) => grid.places.push({ ...slot(index), head, large: true }));
+  const places = large.places.map((place, i) => ({ ...place, head: pinned[i] ?? pinned[0], y: place.y + below, large: true }));
+  if (two) places[2].less = pinned[1];
   return {
     ...grid,
-    height: below + large.height * Math.ceil(pinned.length / across) + 8,
-    empty: across === 2 && pinned.length === 1 && heads > 1 ? slot(1) : null,
+    places: [...grid.places, ...places.slice(0, two ? 3 : 1)],
+    height: below + large.height + 8,
+    empty: two ? null : places[1],
   };
 }
 
-/** The largest maps of whole device pixels a cell with which `heads` maps fit into width × limit; a bit smaller for fewer rows. */
+/** The largest maps of whole device pixels a cell, or cells a pixel, with which `heads` maps fit; a bit smaller for fewer rows. */
 function fit({ heads, n, width, wordRoom, unit, limit, largest, withWords }) {
   let best = null;
-  for (let step = Math.max(1, Math.floor(largest / n / unit)); step >= 1; step--) {
+  const whole = Math.max(1, Math.floor(largest / n / unit));
+  for (const step of [...Array.from({ length: whole }, (_, i) => whole - i), 1 / 2, 1 / 3, 1 / 4, 1 / 6, 1 / 8]) {
+    const pool = Math.max(1, Math.round(1 / step));
     const cell = step * unit;
-    const side = cell * n;
+    const side = (step < 1 ? Math.ceil(n / pool) : n * step) * unit;
     const words = withWords && cell >= WORD_CELL;
     const font = Math.min(13, Math.max(8, cell * 0.86));
     const room = words ? (wordRoom * font) / 12 + 8 : 0;
     const gap = side >= 100 ? 14 : side >= 48 ? 8 : 4;
     const label = side >= 60 ? 18 : side >= 40 ? 13 : 0;
     const columns = Math.floor((width - room * 1.5 + gap) / (side + gap));
-    if (columns < 1 && step > 1) continue;
     const rows = Math.ceil(heads / Math.max(1, columns));
     const height = Math.ceil(room * 0.86 + rows * (side + gap + label));
-    if (height > limit && step > 1) continue;
-    if (best && step < 0.85 * best.step) break;
-    if (!best || rows < best.rows) best = { step, cell, side, words, font, room, gap, label, rows, height };
+    const fits = columns >= 1 && height <= limit;
+    if (best && (!fits || step < 0.85 * best.step)) break;
+    if (!fits && side > 40 && step > 1 / 8) continue;
+    if (!best || rows < best.rows) best = { step, cell, pool, side, words, font, room, gap, label, rows, height };
   }
-  const { cell, side, words, font, room, gap, label, rows, height } = best;
+  const { cell, pool, side, words, font, room, gap, label, rows, height } = best;
   const columns = Math.ceil(heads / rows);
   const snap = (value) => Math.round(value / unit) * unit;
   const places = Array.from({ length: heads }, (_, head) => {
     const [row, column] = [Math.floor(head / columns), head % columns];
-    const x = snap(room + column * (side + gap));
-    const y = snap(room * 0.86 + row * (side + gap + label));
-    return { head, x, y, side, cell, font, label, large: false, left: words && column === 0, top: words && row === 0 };
+    const [x, y] = [snap(room + column * (side + gap)), snap(room * 0.86 + row * (side + gap + label))];
+    return { head, x, y, side, cell, pool, font, label, large: false, left: words && !column, top: words && !row };
   });
   return { places, columns, height };
 }
@@ -172,7 +215,9 @@ export function placeAt(places, n, x, y) {
 
 const NO_ANSWER =
   "The kernel has not answered yet: it is busy or not running. Your sentence stays here, and its maps appear when the answer comes.";
+const LOADING = "The first sentence loads the model: some seconds …";
 const ANSWER_WITHIN = 5000; // ms
+const WHOLE = 64; // tokens; the exact weights of a layer of more are asked for row by row
 
 /** Rules between traits that hold for every view, with or without a kernel: what the new state does not have is dropped. */
 function initialize({ model }) {
@@ -191,14 +236,15 @@ function initialize({ model }) {
 function render({ model, el }) {
   const recorded = model.get("source") === "recorded";
   const colours = colourTable(model.get("_colours"));
-  const rgb = (index) => `rgb(${colours[4 * index]}, ${colours[4 * index + 1]}, ${colours[4 * index + 2]})`;
+  const diverging = colourTable(model.get("_differences"));
 
   // ------------------------------------------------------------------------------------------------------------ elements
-  const sentenceMenu = element("select", { className: "mha-heads-sentences" });
+  const sentenceMenu = element("select");
   const layer = slider(model.get("num_layers"));
   const counts = recorded ? [] : divisors(model.get("d_model"));
   const headCount = slider(counts.length);
   const causal = element("input", { type: "checkbox" });
+  const near = element("input", { type: "number", min: 0, max: model.get("tokens").length, placeholder: "none" });
   const stretch = element("input", { type: "checkbox" });
   const barEnd = element("span");
   const bar = element("span", { className: "mha-heads-bar" });
@@ -216,18 +262,25 @@ function render({ model, el }) {
   );
 
   const facts = element("div", { className: "mha-heads-facts" });
+  const chips = element("div", { className: "mha-heads-chips", role: "toolbar", "aria-label": "hide words" });
+  const hiding = element("p", { className: "mha-heads-hiding", role: "status" });
   const readout = element("p", { className: "mha-heads-readout", "aria-live": "polite" });
-  const maps = element("canvas");
-  const marks = element("canvas");
-  const stage = element("div", { className: "mha-heads-stage", tabIndex: 0, role: "application" }, maps, marks);
-  const legend = element("p", { className: "mha-heads-legend" });
-  legend.append(
+  const maps = element("canvas", { ariaHidden: "true" });
+  const marks = element("canvas", { ariaHidden: "true" });
+  const stage = element("div", { className: "mha-heads-stage", tabIndex: 0, role: "listbox" }, maps, marks);
+  stage.setAttribute("aria-multiselectable", "true");
+  const pooled = element("span");
+  const legend = element(
+    "p",
+    { className: "mha-heads-legend" },
     "each ",
     element("span", { className: "mha-heads-query" }, "row"),
     " is a word that looks (query), each ",
     element("span", { className: "mha-heads-key" }, "column"),
     " a word it looks at (key); a row's weights sum to 1",
+    pooled,
   );
+  const table = element("details", { className: "mha-heads-table" }, element("summary", {}, "As a table"));
 
   const scale = element(
     "span",
@@ -242,49 +295,86 @@ function render({ model, el }) {
   const root = element("div", { className: "mha mha-heads", "data-lm-suppress-shortcuts": "true" });
   if (recorded) root.append(line(field("Sentence", sentenceMenu), form), message);
   if (recorded) root.append(line(...(layer.max > 0 ? [field("Layer", layer, layer.text)] : []), scale));
-  else root.append(line(field("Heads", headCount, headCount.text), field("", causal, "causal mask"), scale), facts);
+  else
+    root.append(line(field("Heads", headCount, headCount.text), field("", causal, "causal mask"), field("Window", near), scale), facts);
   const change = changer(model);
   const timings = recorded ? null : timingsPanel({ model, change });
   if (timings) root.append(timings.node);
-  root.append(readout, stage, legend);
+  root.append(line("Hide", chips), hiding, readout, stage, legend, table);
   el.append(root);
 
   // --------------------------------------------------------------------------------------------------------------- state
   const recordings = () => [...model.get("_recordings"), ...model.get("_typed")];
 
-  let known = { key: null };
-  /** The maps of the present state, computed when a trait that moves them has changed. */
-  function present() {
-    const names = ["sentence", "layer", "num_heads", "causal"];
-    const key = JSON.stringify([names.map((name) => model.get(name)), recorded && recordings().length]);
-    if (known.key === key) return known;
+  // Exact weights of a recording, which is sent with 8 bits a weight: { id: [sentence, layer, first row, last row], weights }.
+  let exact = { id: [] };
+  let asked = "";
+
+  /** The maps of all tokens, computed when a trait that moves them has changed. */
+  const whole = kept(() => {
     const heads = model.get("num_heads");
     const source = recorded
       ? (recordings().find((r) => r.sentence === model.get("sentence")) ?? recordings()[0])
-      : null;
-    const tokens = recorded ? source.tokens : model.get("tokens");
-    const n = tokens.length;
-    const mask = decoded(recorded ? source.mask : model.get("_mask"), Uint8Array);
-    const allowed = allowedCells(n, mask, model.get("causal"));
-    const weights = recorded
-      ? layerMaps(decoded(source.weights, Uint16Array), model.get("layer"), heads, n)
-      : headMaps(
-          decoded(model.get("_query"), Float32Array),
-          decoded(model.get("_key"), Float32Array),
-          n,
-          model.get("d_model"),
-          heads,
-          allowed,
-        );
-    const largest = Array.from({ length: heads }, (_, h) => largestOf(weights.subarray(h * n * n, (h + 1) * n * n)));
-    known = { key, heads, tokens, words: shownWords(tokens), n, allowed, weights, largest };
-    return known;
+      : { tokens: model.get("tokens"), mask: model.get("_mask") };
+    const n = source.tokens.length;
+    const mask = decoded(source.mask, Uint8Array);
+    const allowed = allowedCells(n, mask, model.get("causal"), model.get("window"));
+    const [query, key] = ["_query", "_key"].map((name) => decoded(model.get(name), Float32Array));
+    const told = !recorded || (isExact() && n <= WHOLE);
+    let weights = exact.weights;
+    if (!recorded) weights = headMaps(query, key, n, model.get("d_model"), heads, allowed);
+    else if (!told) weights = layerMaps(decoded(source.weights, Uint8Array), model.get("layer"), heads, n);
+    return { heads, words: shownWords(source.tokens), n, allowed, weights, told };
+  });
+
+  /** What is on show: the maps of the tokens that are not hidden. seen are their places in the sentence. */
+  const shown = kept(() => {
+    const all = whole(...moving());
+    const hidden = model.get("hidden");
+    const seen = [...all.words.keys()].filter((i) => !hidden.includes(all.words[i]));
+    if (seen.length === 0 || seen.length === all.n) return { ...all, all, seen: [...all.words.keys()], tops: [] };
+    const [n, words] = [seen.length, seen.map((i) => all.words[i])];
+    const { maps: weights, held } = renormalised(all.weights, all.heads, all.n, seen);
+    const allowed = all.allowed && Uint8Array.from(seen.flatMap((i) => seen.map((j) => all.allowed[i * all.n + j])));
+    return { ...all, all, seen, n, words, allowed, weights, held, tops: [] };
+  });
+
+  const moving = () => [
+    ...["sentence", "layer", "num_heads", "causal", "window"].map((name) => model.get(name)),
+    recorded && [recordings().length, exact.id],
+  ];
+  const present = () => shown(model.get("hidden"), ...moving());
+  const isExact = () => exact.id[0] === model.get("sentence") && exact.id[1] === model.get("layer");
+
+  const mapOf = ({ n, weights }, head) => weights.subarray(head * n * n, (head + 1) * n * n);
+  const largest = (now, head) => (now.tops[head] ??= largestOf(mapOf(now, head)));
+
+  /** A row of weights on show, and whether these are the exact ones. */
+  function rowOf({ n, weights, told, all, seen, heads }, head, query) {
+    if (recorded && !told && isExact() && exact.id[2] === seen[query]) {
+      const row = n === all.n ? exact.weights : renormalised(exact.weights, heads, n, seen, 1, [0]).maps;
+      return [row.subarray(head * n, (head + 1) * n), true];
+    }
+    const from = (head * n + query) * n;
+    return [weights.subarray(from, from + n), told];
   }
 
-  const cellIndex = ({ n }, [head, query, key]) => (head * n + query) * n + key;
+  /** Asks the kernel, if there is one, for the exact weights of a small layer or of one row. One question at a time. */
+  function askExact({ all, seen, told }, query) {
+    const rows = all.n > WHOLE ? [seen[query], seen[query] + 1] : [0, all.n];
+    const id = [model.get("sentence"), model.get("layer"), ...rows];
+    if (told || asked || String(id) === String(exact.id)) return;
+    try {
+      model.send({ kind: "exact", id });
+      asked = String(id);
+    } catch {
+      // Without a kernel the readout says that its numbers have 8 bits.
+    }
+  }
 
   // ------------------------------------------------------------------------------------------------------------- drawing
   let layout = null;
+  let ink = {};
   let focused = false;
   const schedule = scheduler(draw);
 
@@ -292,17 +382,23 @@ function render({ model, el }) {
     const width = Math.floor(stage.clientWidth);
     if (width === 0) return; // scrolled away: the observers call again
     const now = present();
-    const ink = inks();
+    const pinned = model.get("pinned");
+    if (recorded && now.all.n <= WHOLE && (pinned.length || now.held)) askExact(now);
+    ink = inks();
     showControls(now);
     const unit = 1 / devicePixelRatio;
     const measure = maps.getContext("2d");
     measure.font = `12px ${ink.family}`;
     const wordRoom = Math.min(84, Math.max(...now.words.map((word) => measure.measureText(word).width)));
-    layout = arrange({ heads: now.heads, n: now.n, width, pinned: model.get("pinned"), wordRoom, unit });
+    layout = arrange({ heads: now.heads, n: now.n, width, pinned, wordRoom, unit });
     stage.style.height = `${layout.height}px`;
     stage.places = layout.places; // where a script on the page, or a test, finds the maps
-    drawMaps(sized(maps, width, layout.height), now, ink);
-    drawMarks(now, ink);
+    const { pool } = layout.places.at(-1);
+    pooled.textContent = pool > 1 ? `; a pixel shows the largest of ${pool} × ${pool} weights` : "";
+    listHeads(now);
+    drawMaps(sized(maps, width, layout.height), now);
+    drawMarks(now);
+    showTable(now);
     countDrawing(root);
   }
 
@@ -324,33 +420,24 @@ function render({ model, el }) {
     return context;
   }
 
-  function drawMaps(context, now, ink) {
-    const { atlas, across } = paintAtlas(now);
+  function drawMaps(context, now) {
     const covers = new Map();
     context.imageSmoothingEnabled = false;
     for (const place of layout.places) {
-      const { head, x, y, side } = place;
-      context.drawImage(
-        atlas,
-        (head % across) * now.n,
-        Math.floor(head / across) * now.n,
-        now.n,
-        now.n,
-        x,
-        y,
-        side,
-        side,
-      );
-      if (!covers.has(side)) covers.set(side, paintCover(place, now, ink));
+      const { x, y, side, cell } = place;
+      const span = now.n * cell;
+      context.drawImage(painted(place, now), x, y, place.pool > 1 ? side : span, place.pool > 1 ? side : span);
+      if (!covers.has(side)) covers.set(side, paintCover(place, now));
       context.drawImage(covers.get(side), x, y, side, side);
-      if (place.cell >= NUMBER_CELL) writeNumbers(context, place, now, ink);
-      writeWords(context, place, now, ink);
-      writeLabel(context, place, now, ink);
+      if (cell >= DIAGONAL_CELL) outlineDiagonal(context, place, now);
+      if (cell >= NUMBER_CELL) writeNumbers(context, place, now);
+      writeWords(context, place, now);
+      writeLabel(context, place, now);
     }
-    if (layout.empty) drawEmptySlot(context, layout.empty, ink);
+    if (layout.empty) drawEmptySlot(context, layout.empty);
   }
 
-  function drawEmptySlot(context, { x, y, side }, ink) {
+  function drawEmptySlot(context, { x, y, side }) {
     context.strokeStyle = ink.line;
     context.setLineDash([6, 6]);
     context.strokeRect(x, y, side, side);
@@ -361,39 +448,40 @@ function render({ model, el }) {
     context.fillText("click a second head to compare", x + side / 2, y + side / 2);
   }
 
-  /** One pixel a cell, all heads in one picture: the maps are enlargements of its parts. */
-  function paintAtlas({ heads, n, weights, allowed, largest }) {
-    const across = Math.ceil(Math.sqrt(heads));
-    const atlas = element("canvas", { width: across * n, height: Math.ceil(heads / across) * n });
-    const context = atlas.getContext("2d");
-    const image = context.createImageData(atlas.width, atlas.height);
-    const pixels = new Uint32Array(image.data.buffer);
-    const table = new Uint32Array(colours.buffer);
+  /** The numbers of a place's map, the largest that its colours reach, and their table. */
+  function contents({ head, less }, now) {
     const stretched = model.get("stretch");
-    for (let h = 0; h < heads; h++) {
-      const gain = stretched && largest[h] > 0 ? 255 / largest[h] : 255;
-      const corner = Math.floor(h / across) * n * atlas.width + (h % across) * n;
-      for (let cell = 0; cell < n * n; cell++) {
-        if (allowed && !allowed[cell]) continue; // stays transparent
-        pixels[corner + Math.floor(cell / n) * atlas.width + (cell % n)] =
-          table[Math.round(weights[h * n * n + cell] * gain)];
-      }
-    }
-    context.putImageData(image, 0, 0);
-    return { atlas, across };
+    if (less === undefined) return [mapOf(now, head), (stretched && largest(now, head)) || 1, colours];
+    const other = mapOf(now, less);
+    const numbers = mapOf(now, head).map((weight, i) => weight - other[i]);
+    return [numbers, (stretched && largestOf(numbers)) || 1, diverging];
+  }
+
+  /** One pixel a cell, or more cells a pixel: a map on the page is an enlargement of it. */
+  function painted(place, now) {
+    const [numbers, reach, table] = contents(place, now);
+    const palette = new Uint32Array(table.buffer);
+    const zero = table === colours ? 0 : 127.5;
+    const colour = (number) => palette[Math.round(zero + (number / reach) * (255 - zero))];
+    const pixels = shades(numbers, 0, now.n, place.pool, now.allowed, colour);
+    const side = Math.sqrt(pixels.length);
+    const picture = element("canvas", { width: side, height: side });
+    picture.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), side), 0, 0);
+    return picture;
   }
 
   /** What lies over every map of one size: hatching on masked cells, thin lines between large ones. */
-  function paintCover({ side, cell }, { n, allowed }, ink) {
+  function paintCover({ side, cell, pool }, { n, allowed }) {
     const cover = element("canvas");
     const context = sized(cover, side, side);
     if (allowed) {
-      const masked = new Path2D();
-      allowed.forEach(
-        (seen, index) => seen || masked.rect((index % n) * cell, Math.floor(index / n) * cell, cell, cell),
-      );
-      context.save();
-      context.clip(masked);
+      const masked = shades(allowed.map((seen) => 1 - seen), 0, n, pool, null, (hidden) => (hidden ? 255 << 24 : 0));
+      const stencil = element("canvas", { width: Math.sqrt(masked.length), height: Math.sqrt(masked.length) });
+      const image = new ImageData(new Uint8ClampedArray(masked.buffer), stencil.width);
+      stencil.getContext("2d").putImageData(image, 0, 0);
+      context.imageSmoothingEnabled = false;
+      context.drawImage(stencil, 0, 0, side, side);
+      context.globalCompositeOperation = "source-in"; // only where the stencil is
       context.strokeStyle = ink.line;
       context.lineWidth = cell >= 6 ? 1 : 0.5;
       const step = Math.max(3, Math.min(7, cell / 2));
@@ -403,7 +491,7 @@ function render({ model, el }) {
         context.lineTo(0, d);
       }
       context.stroke();
-      context.restore();
+      context.globalCompositeOperation = "source-over";
     }
     if (cell >= 8) {
       context.fillStyle = ink.page;
@@ -416,43 +504,59 @@ function render({ model, el }) {
     return cover;
   }
 
-  function writeNumbers(context, { head, x, y, cell }, now, ink) {
+  /** A thin line around the cells where a word looks at itself, lighter than the dark ones and darker than the light ones. */
+  function outlineDiagonal(context, { x, y, cell }, { n }) {
+    context.beginPath();
+    for (let i = 0; i < n; i++) context.rect(x + i * cell + 1.5, y + i * cell + 1.5, cell - 2, cell - 2);
+    context.globalCompositeOperation = "difference";
+    context.lineWidth = 1;
+    context.strokeStyle = "#777";
+    context.stroke();
+    context.globalCompositeOperation = "source-over";
+  }
+
+  function writeNumbers(context, place, now) {
+    const { x, y, cell, less } = place;
+    const [numbers, reach] = contents(place, now);
     context.textAlign = "center";
     context.textBaseline = "middle";
     context.font = `${Math.min(13, cell * 0.36)}px ${ink.family}`;
-    for (let index = 0; index < now.n * now.n; index++) {
-      if (now.allowed && !now.allowed[index]) continue;
-      const weight = now.weights[head * now.n * now.n + index];
-      if (weight < 0.005) continue; // a field of 0.00 hides the others
-      const shade = model.get("stretch") ? weight / (now.largest[head] || 1) : weight;
-      context.fillStyle = shade < 0.5 ? "#fff" : "#000";
-      context.fillText(
-        weight.toFixed(2),
-        x + ((index % now.n) + 0.5) * cell,
-        y + (Math.floor(index / now.n) + 0.5) * cell,
-      );
-    }
+    numbers.forEach((number, index) => {
+      const size = Math.abs(number);
+      if ((now.allowed && !now.allowed[index]) || size < 0.005) return; // a field of 0.00 hides the others
+      context.fillStyle = less === undefined ? (number / reach < 0.5 ? "#fff" : "#000") : size / reach < 0.75 ? "#000" : "#fff";
+      const text = less === undefined ? number.toFixed(2) : signed(number);
+      context.fillText(text, x + ((index % now.n) + 0.5) * cell, y + (Math.floor(index / now.n) + 0.5) * cell);
+    });
   }
 
-  function writeWords(context, { x, y, cell, font, left, top }, { words }, ink) {
-    if (!left && !top) return;
-    context.font = `${font}px ${ink.family}`;
+  function writeWords(context, place, { words }) {
     context.fillStyle = ink.ink;
-    context.textBaseline = "middle";
-    const room = 84 * (font / 12);
+    context.font = `${place.font}px ${ink.family}`;
     words.forEach((word, i) => {
-      const text = clipped(context, word, room);
-      const middle = (i + 0.5) * cell;
-      context.textAlign = "right";
-      if (left) context.fillText(text, x - 5, y + middle);
-      if (!top) return;
-      context.save();
-      context.translate(x + middle, y - 5);
-      context.rotate(-Math.PI / 3);
-      context.textAlign = "left";
-      context.fillText(text, 0, 0);
-      context.restore();
+      if (place.left) atWord(context, place, i, false, word);
+      if (place.top) atWord(context, place, i, true, word);
     });
+  }
+
+  /** Writes the word of a row (left of the map) or of a column (above it, slanted); on a plate of this colour if there is one. */
+  function atWord(context, { x, y, cell, font }, i, above, word, plate) {
+    const middle = (i + 0.5) * cell;
+    const text = clipped(context, word, 84 * (font / 12));
+    const wide = context.measureText(text).width;
+    context.save();
+    context.translate(above ? x + middle : x - 5 - wide, above ? y - 5 : y + middle);
+    if (above) context.rotate(-Math.PI / 3);
+    if (plate) {
+      const high = Math.min(20, Math.max(font + 1, cell * 0.87)); // no higher than a word's own place
+      context.fillStyle = plate;
+      context.fillRect(-4, -high / 2, wide + 8, high);
+      context.fillStyle = above ? "#000" : "#fff";
+    }
+    context.textAlign = "left";
+    context.textBaseline = "middle";
+    context.fillText(text, 0, 0);
+    context.restore();
   }
 
   function clipped(context, word, room) {
@@ -462,23 +566,38 @@ function render({ model, el }) {
     return `${letters.join("")}…`;
   }
 
-  function writeLabel(context, place, now, ink) {
+  function writeLabel(context, place, now) {
     if (!place.label) return;
-    const { head, x, y, side, large } = place;
-    const share = model.get("stretch") ? ` · max ${now.largest[head].toFixed(2)}` : "";
-    const [short, long] = [String(head), `head ${head}${share}`];
+    const { head, less, x, y, side, large } = place;
     context.font = `${large ? "600 14px" : place.label > 14 ? "12px" : "10px"} ${ink.family}`;
     context.fillStyle = large ? ink.ink : ink.muted;
     context.textAlign = "center";
     context.textBaseline = "alphabetic";
-    const text = [long, `head ${head}`, short].find((t) => context.measureText(t).width <= side) ?? short;
-    // Below the map: the words have the place above it.
-    context.fillText(text, x + side / 2, y + side + place.label - 4);
+    const base = y + side + place.label - 4; // below the map: the words have the place above it
+    if (less !== undefined) {
+      const reach = contents(place, now)[1].toFixed(model.get("stretch") ? 2 : 0);
+      context.textAlign = "left";
+      context.fillText(`head ${head} − head ${less}`, x, base);
+      context.textAlign = "right";
+      context.font = `12px ${ink.family}`;
+      context.fillText(reach, x + side, base);
+      const right = x + side - context.measureText(reach).width - 6;
+      for (let i = 0; i < 60; i++) {
+        context.fillStyle = `rgb(${diverging.subarray(i * 17, i * 17 + 3)})`;
+        context.fillRect(right - 60 + i, base - 10, 1, 11);
+      }
+      context.fillStyle = ink.ink;
+      return context.fillText(`−${reach}`, right - 66, base);
+    }
+    const share = model.get("stretch") ? ` · max ${largest(now, head).toFixed(2)}` : "";
+    const names = [`head ${head}${share}`, `head ${head}`, String(head)];
+    const text = names.find((name) => context.measureText(name).width <= side) ?? names[2];
+    context.fillText(text, x + side / 2, base);
   }
 
-  /** Outlines that follow the pointer: the same cell in every head, the current head, the pinned ones. */
-  function drawMarks(now, ink) {
-    const context = sized(marks, stage.clientWidth, layout.height);
+  /** Outlines that follow the pointer: the same cell in every head, its words, the current head, the pinned ones. */
+  function drawMarks(now) {
+    const context = sized(marks, layout.width ??= stage.clientWidth, layout.height);
     const frameOf = ({ x, y, side }, colour, thick) => {
       context.strokeStyle = colour;
       context.lineWidth = thick;
@@ -489,77 +608,67 @@ function render({ model, el }) {
       if (model.get("pinned").includes(place.head)) frameOf(place, ink.ink, 2);
       if (focused && place.head === model.get("head")) frameOf(place, ink.brand, 2);
     }
-    const cell = hoveredCell(now);
-    if (!cell) return;
-    const [head, query, key] = cell;
+    const found = hoveredCell(now);
+    if (!found) return;
+    const [, query, key] = found;
     for (const place of layout.places) {
+      const cell = Math.max(place.cell, 3);
       const [x, y] = [place.x + key * place.cell, place.y + query * place.cell];
-      const thick = place.cell >= 12 ? 2 : 1;
+      const thick = cell >= 12 ? 2 : 1;
       context.lineWidth = thick;
       context.strokeStyle = "#000";
-      context.strokeRect(x - thick, y - thick, place.cell + 2 * thick, place.cell + 2 * thick);
+      context.strokeRect(x - thick, y - thick, cell + 2 * thick, cell + 2 * thick);
       context.strokeStyle = "#fff";
-      context.strokeRect(x, y, place.cell, place.cell);
+      context.strokeRect(x, y, cell, cell);
+      context.font = `600 ${place.font}px ${ink.family}`;
+      if (place.left) atWord(context, place, query, false, now.words[query], ink.query);
+      if (place.top) atWord(context, place, key, true, now.words[key], ink.key);
     }
-    const large = layout.places.filter((place) => place.large);
-    const beside = large.length ? large : layout.places.filter((place) => place.head === head);
-    for (const place of beside) {
-      chip(context, now.words[query], place.x - 3, place.y + (query + 0.5) * place.cell, "right", ink.query, ink);
-      chip(context, now.words[key], place.x + (key + 0.5) * place.cell, place.y - 13, "center", ink.key, ink);
-    }
-  }
-
-  /** A word on a small plate: it says which row or column the pointer is on. */
-  function chip(context, whole, x, y, align, colour, ink) {
-    context.font = `600 13px ${ink.family}`;
-    const word = clipped(context, whole, 180);
-    const width = context.measureText(word).width + 10;
-    const wanted = align === "right" ? x - width : x - width / 2;
-    const left = Math.max(1, Math.min(wanted, stage.clientWidth - width - 1));
-    context.beginPath();
-    context.roundRect(left, y - 10, width, 20, 4);
-    context.fillStyle = ink.page;
-    context.fill();
-    context.lineWidth = 2;
-    context.strokeStyle = colour;
-    context.stroke();
-    context.fillStyle = ink.ink;
-    context.textAlign = "left";
-    context.textBaseline = "middle";
-    context.fillText(word, left + 5, y + 0.5);
   }
 
   // ---------------------------------------------------------------------------------------------------------------- words
-  function hoveredCell({ heads, n }) {
-    const cell = model.get("hovered");
-    return cell.length === 3 && cell[0] < heads && cell[1] < n && cell[2] < n ? cell : null;
+  /** [head, row, column] of the hovered cell among what is on show. */
+  function hoveredCell({ heads, seen }) {
+    const [head, query, key] = model.get("hovered");
+    const cell = [head, seen.indexOf(query), seen.indexOf(key)];
+    return head < heads && cell[1] >= 0 && cell[2] >= 0 ? cell : null;
   }
 
   function showReadout(now) {
     const cell = hoveredCell(now);
+    const pins = model.get("pinned");
+    readout.classList.toggle("mha-heads-idle", !cell && !focused);
     if (!cell) {
-      const pins = model.get("pinned").length;
-      const action = pins
+      const action = pins.length
         ? "Click a second head to compare; click a head again (or Esc) to put it back."
         : "Click a head to enlarge it.";
       readout.textContent = focused
-        ? `head ${model.get("head")}: Enter enlarges it`
+        ? `head ${model.get("head")}: Enter enlarges it, Shift + arrows read its cells`
         : `Point at a cell to read its weight. ${action}`;
-      readout.classList.toggle("mha-heads-idle", !focused);
       return;
     }
     const [head, query, key] = cell;
+    if (recorded) askExact(now, query);
     const seen = !now.allowed || now.allowed[query * now.n + key];
-    const weight = now.weights[cellIndex(now, cell)];
-    readout.classList.remove("mha-heads-idle");
+    const [row, told] = rowOf(now, head, query);
+    const weight = row[key];
+    const number = (value) => (told ? "" : "≈ ") + value.toFixed(2);
+    const small = (text) => element("small", {}, text);
+    const rest = pins.filter((pin) => pin !== head).map((pin) => ` · head ${pin}: ${number(rowOf(now, pin, query)[0][key])}`);
+    if (pins.length > 1) {
+      const [a, b] = pins.map((pin) => rowOf(now, pin, query)[0][key]);
+      rest.push(` · ${pins.join(" − ")}: ${signed(a - b)}`);
+    }
+    const sum = row.reduce((total, part) => total + part, 0);
     readout.replaceChildren(
       `head ${head}: `,
-      element("span", { className: "mha-heads-query" }, now.words[query]),
+      element("bdi", { className: "mha-heads-query" }, now.words[query]),
       " → ",
-      element("span", { className: "mha-heads-key" }, now.words[key]),
+      element("bdi", { className: "mha-heads-key" }, now.words[key]),
       " ",
-      element("b", {}, seen ? weight.toFixed(2) : "masked"),
-      ...(seen ? [element("small", {}, weight.toFixed(4))] : []),
+      element("b", {}, seen ? number(weight) : "masked"),
+      ...(seen ? [small(told ? weight.toFixed(4) : "(8 bits)"), ...rest] : []),
+      small(`row sums to ${number(sum)}` + (told ? ` (${sum.toFixed(4)})` : "")),
     );
   }
 
@@ -576,20 +685,37 @@ function render({ model, el }) {
     } else {
       headCount.show(counts.indexOf(now.heads), `${now.heads}`);
       causal.checked = model.get("causal");
+      near.value = model.get("window") || "";
       showFacts(now);
       timings.show();
     }
     stretch.checked = model.get("stretch");
     barEnd.textContent = stretch.checked ? "head's largest" : "1";
     maskKey.hidden = !now.allowed;
-    stage.setAttribute(
-      "aria-label",
-      `Attention maps of ${now.heads} heads. Arrow keys choose a head, Enter enlarges it, Escape puts it back.`,
-    );
+    showHiding(now);
     showReadout(now);
   }
 
-  function showFacts({ heads, n }) {
+  /** A button for each word, pressed when it is hidden; and what the hidden ones held. */
+  function showHiding({ all, held, heads }) {
+    if (chips.words !== all.words) {
+      chips.words = all.words;
+      chips.replaceChildren(
+        ...all.words.map((word, i) => element("button", { type: "button", tabIndex: i ? -1 : 0, title: word }, word)),
+      );
+    }
+    const hidden = model.get("hidden");
+    [...chips.children].forEach((chip, i) => chip.setAttribute("aria-pressed", hidden.includes(all.words[i])));
+    const percent = (share) => `${Math.round(share * 100)}%`;
+    const pins = model.get("pinned").map((head) => `${percent(held?.[head])} of head ${head}'s weight`);
+    const mean = `${percent(held?.reduce((a, b) => a + b) / heads)} of the weight, on average over ${heads} heads`;
+    const names = all.words.filter((word) => hidden.includes(word));
+    const they = names.length > 1 ? "they" : "it";
+    const text = `${names.join(", ")} hidden: ${they} held ${pins.join(" and ") || mean}. Rows are divided by what is left: they sum to 1 again.`;
+    if (hiding.textContent !== (held ? text : "")) hiding.textContent = held ? text : "";
+  }
+
+  function showFacts({ heads, all: { n } }) {
     const width = model.get("d_model");
     const bias = model.get("bias");
     const rows = [
@@ -603,6 +729,49 @@ function render({ model, el }) {
         element("div", {}, element("span", {}, name), element("b", {}, value), element("small", {}, why)),
       ),
     );
+  }
+
+  const names = `mha-${Math.random().toString(36).slice(2)}-`;
+  const options = [];
+
+  /** The heads for who does not see them: an option lies over each map. */
+  function listHeads({ heads }) {
+    const label = "Attention maps. Arrow keys choose a head, Enter enlarges it, Shift with arrows reads its cells, Escape clears.";
+    stage.setAttribute("aria-label", label);
+    stage.setAttribute("aria-activedescendant", names + model.get("head"));
+    while (options.length > heads) options.pop().remove();
+    while (options.length < heads) {
+      const head = options.length;
+      options.push(element("div", { id: names + head, role: "option", ariaLabel: `head ${head}` }));
+      stage.append(options[head]);
+    }
+    options.forEach((option, head) => {
+      const { x, y, side } = layout.places[head];
+      option.ariaSelected = model.get("pinned").includes(head);
+      option.style.cssText = `left:${x}px;top:${y}px;width:${side}px;height:${side}px`;
+    });
+  }
+
+  /** The weights of the pinned heads, or of the current one, as tables; of a long sentence the row that is read. */
+  function showTable(now) {
+    if (!table.open) return;
+    const [, query] = hoveredCell(now) ?? [0, 0];
+    const rows = now.n > WHOLE ? [query] : [...now.words.keys()];
+    const pins = model.get("pinned");
+    const heading = (word, scope) => element("th", { scope }, word);
+    const tables = (pins.length ? pins : [model.get("head")]).map((head) =>
+      element(
+        "table",
+        {},
+        element("caption", {}, `head ${head}: weights of row → column`),
+        element("tr", {}, element("td"), ...now.words.map((word) => heading(word, "col"))),
+        ...rows.map((i) => {
+          const cells = [...rowOf(now, head, i)[0]].map((weight) => element("td", {}, weight.toFixed(2)));
+          return element("tr", {}, heading(now.words[i], "row"), ...cells);
+        }),
+      ),
+    );
+    table.replaceChildren(table.firstChild, element("div", { tabIndex: 0, role: "region", ariaLabel: "weights" }, ...tables));
   }
 
   // --------------------------------------------------------------------------------------------------------------- actions
@@ -619,8 +788,9 @@ function render({ model, el }) {
     if (recordings().some((r) => r.sentence === sentence)) return change({ sentence, message: "" });
     if (!model.get("can_read")) return say(model.get("how_to_read"));
     clearTimeout(waiting);
-    waiting = setTimeout(() => say(NO_ANSWER), ANSWER_WITHIN);
-    say("Reading …");
+    const loaded = model.get("loaded");
+    waiting = setTimeout(() => say(NO_ANSWER), loaded ? ANSWER_WITHIN : 6 * ANSWER_WITHIN);
+    say(loaded ? "Reading …" : LOADING);
     try {
       model.send({ kind: "read", sentence });
     } catch {
@@ -628,10 +798,16 @@ function render({ model, el }) {
     }
   }
 
-  function answered(content) {
-    if (content.kind !== "answered") return;
-    stopWaiting();
-    schedule();
+  function answered({ kind, id }, buffers) {
+    if (kind === "answered") {
+      stopWaiting();
+      schedule();
+    } else if (kind === "exact") {
+      if (asked === String(id)) asked = "";
+      exact = { id, weights: decoded(buffers[0], Float32Array) };
+      if (isExact() && present().told) schedule();
+      else moved();
+    }
   }
 
   function stopWaiting() {
@@ -641,36 +817,49 @@ function render({ model, el }) {
 
   function point(event) {
     const box = stage.getBoundingClientRect();
-    const found = layout && placeAt(layout.places, known.n, event.clientX - box.left, event.clientY - box.top);
-    const cell = found && found.query >= 0 ? [found.head, found.query, found.key] : [];
+    const now = present();
+    const found = layout && placeAt(layout.places, now.n, event.clientX - box.left, event.clientY - box.top);
+    const cell = found && found.query >= 0 ? brightest(found, now) : [];
     stage.style.cursor = found ? "pointer" : "default";
-    const pair = cell.slice(1).map((token) => known.words[token]);
+    const pair = cell.slice(1).map((token) => now.all.words[token]);
     stage.title = pair.some((word) => word.length > LONG) ? pair.join(" → ") : "";
     if (String(cell) !== String(model.get("hovered"))) change({ hovered: cell });
     return found;
   }
 
+  /** The cell that a pixel shows: of the pool × pool cells in it, the one with the largest weight. */
+  function brightest({ place: { pool }, head, query, key }, { n, weights, seen }) {
+    const [top, left] = [query, key].map((at) => Math.floor(at / pool) * pool);
+    let [best, most] = [[query, key], -1];
+    for (let i = top; i < n && i < top + pool; i++) {
+      for (let j = left; j < n && j < left + pool; j++) {
+        const weight = weights[(head * n + i) * n + j];
+        if (weight > most) [best, most] = [[i, j], weight];
+      }
+    }
+    return [head, seen[best[0]], seen[best[1]]];
+  }
+
   function click(event) {
     const found = point(event);
     // The second click of a double click meets another picture: the first has already rearranged it.
-    if (found && event.detail < 2)
+    if (found && event.detail < 2 && found.place.less === undefined)
       change({ head: found.head, pinned: togglePin(model.get("pinned"), found.head), hovered: [] });
   }
 
   function press(event) {
-    const { heads } = present();
+    const now = present();
     const head = model.get("head");
-    const moves = {
-      ArrowLeft: -1,
-      ArrowRight: 1,
-      ArrowUp: -layout.columns,
-      ArrowDown: layout.columns,
-      Home: -head,
-      End: heads - 1 - head,
-    };
-    if (event.key in moves) {
-      const next = head + moves[event.key];
-      if (next >= 0 && next < heads) change({ head: next });
+    const cell = hoveredCell(now);
+    const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+    const ends = { Home: -head, End: now.heads - 1 - head };
+    if (event.shiftKey && step) {
+      const at = cell ? [0, 1].map((axis) => Math.max(0, Math.min(now.n - 1, cell[axis + 1] + step[axis]))) : [0, 0];
+      change({ hovered: [head, ...at.map((i) => now.seen[i])] });
+    } else if (step || event.key in ends) {
+      const next = head + (step ? step[0] * layout.columns + step[1] : ends[event.key]);
+      const kept = cell ? [next, ...model.get("hovered").slice(1)] : [];
+      if (next >= 0 && next < now.heads) change({ head: next, hovered: kept });
     } else if (event.key === "Enter" || event.key === " ") {
       change({ pinned: togglePin(model.get("pinned"), head) });
     } else if (event.key === "Escape") {
@@ -681,6 +870,23 @@ function render({ model, el }) {
     event.preventDefault();
   }
 
+  function hide(event) {
+    const hidden = model.get("hidden");
+    const word = chips.words[[...chips.children].indexOf(event.target)];
+    const next = hidden.includes(word) ? hidden.filter((other) => other !== word) : [...hidden, word];
+    if (word !== undefined && chips.words.some((other) => !next.includes(other))) change({ hidden: next, hovered: [] });
+  }
+
+  function walk(event) {
+    const buttons = [...chips.children];
+    const at = buttons.indexOf(event.target);
+    const next = buttons[stepped(event, at, buttons.length) ?? at];
+    if (next === event.target) return;
+    event.preventDefault();
+    [event.target.tabIndex, next.tabIndex] = [-1, 0];
+    next.focus();
+  }
+
   sentenceMenu.onchange = () => {
     stopWaiting();
     change({ sentence: sentenceMenu.value, message: "" });
@@ -688,9 +894,13 @@ function render({ model, el }) {
   layer.oninput = () => change({ layer: Number(layer.value) });
   headCount.oninput = () => change({ num_heads: counts[Number(headCount.value)] });
   causal.onchange = () => change({ causal: causal.checked });
+  near.oninput = () => change({ window: Math.max(0, Math.min(near.max, Math.round(near.value))) });
   stretch.onchange = () => change({ stretch: stretch.checked });
   input.oninput = () => model.set("typed", input.value);
   form.onsubmit = ask;
+  chips.onclick = hide;
+  chips.onkeydown = walk;
+  table.ontoggle = () => showTable(present());
   stage.onpointermove = point;
   stage.onpointerleave = () => change({ hovered: [] });
   stage.onclick = click;
@@ -700,12 +910,14 @@ function render({ model, el }) {
   stage.onblur = () => ((focused = false), schedule());
 
   // ------------------------------------------------------------------------------------------------- redraw, and clean up
-  const ends = [watch(model, ["sentence", "layer", "num_heads", "causal", "stretch", "pinned", "head", "_typed", "typed", "message"], schedule)];
+  const drawn = "sentence layer num_heads causal window hidden stretch pinned head _typed typed message";
+  const ends = [watch(model, drawn.split(" "), schedule)];
   const moved = () => {
     if (!layout || stage.clientWidth === 0 || schedule.pending) return; // a whole redraw is coming
     const now = present();
-    drawMarks(now, inks());
+    drawMarks(now);
     showReadout(now);
+    if (now.n > WHOLE) showTable(now);
   };
   ends.push(watch(model, ["hovered"], moved));
   model.on("msg:custom", answered);
@@ -729,6 +941,18 @@ function render({ model, el }) {
     model.off("msg:custom", answered);
     timings?.dispose();
     root.remove();
+  };
+}
+
+const signed = (number) => (number < 0 ? "−" : "+") + Math.abs(number).toFixed(2);
+
+/** compute's result, computed anew when it is asked for with another key. */
+function kept(compute) {
+  let last = {};
+  return (...key) => {
+    const id = JSON.stringify(key);
+    if (last.id !== id) last = { id, result: compute() };
+    return last.result;
   };
 }
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 import traitlets
 
-from mha_lab.attention import attention, causal_mask, split_heads
-from mha_lab.widgets._base import Explorer, allowed_cells, joined, numbers, plural, shown_words, words
+from mha_lab.attention import attention, causal_mask, split_heads, window_mask
+from mha_lab.widgets._base import DIFFERENCE, Explorer, allowed_cells, joined, numbers, plural, shown_words, words
 from mha_lab.widgets._picture import MUTED, Page
 from mha_lab.widgets._timings import Timings
 
@@ -21,16 +21,21 @@ class HeadExplorer(Timings, Explorer):
         HeadExplorer.from_projection(query, key, tokens)       the head count moves, and the browser recuts the heads
 
     The controls answer in the browser and need no kernel. Every state is a trait, to be set or observed from Python:
-    sentence, layer, num_heads, causal, stretch, head (the current one), pinned (none, one or two heads), hovered
-    ([head, query, key] or nothing), typed and message; those of the timings panel are described in `Timings`.
+    sentence, layer, num_heads, causal, window (a query sees keys fewer than so many positions away; 0 is none), hidden
+    (words as they are shown, such as ["[CLS]", "the₂"]; the rows of what is left sum to 1 again), stretch, head (the
+    current one), pinned (none, one or two heads), hovered ([head, query, key] or nothing), typed and message; those of
+    the timings panel are described in `Timings`.
     """
 
     _esm = joined("head_explorer.js")
     _css = joined("head_explorer.css")
 
+    _differences = traitlets.List(DIFFERENCE).tag(sync=True)
     source = traitlets.Enum(["recorded", "projection"], "recorded").tag(sync=True)
     stretch = traitlets.Bool(False).tag(sync=True)
     causal = traitlets.Bool(False).tag(sync=True)
+    window = traitlets.Int(0).tag(sync=True)
+    hidden = traitlets.List(traitlets.Unicode()).tag(sync=True)
     num_heads = traitlets.Int(1).tag(sync=True)
     head = traitlets.Int(0).tag(sync=True)
     pinned = traitlets.List(traitlets.Int()).tag(sync=True)
@@ -42,6 +47,7 @@ class HeadExplorer(Timings, Explorer):
     typed = traitlets.Unicode().tag(sync=True)
     message = traitlets.Unicode().tag(sync=True)
     can_read = traitlets.Bool(False).tag(sync=True)
+    loaded = traitlets.Bool(True).tag(sync=True)  # False where the first typed sentence will load the model
     how_to_read = traitlets.Unicode(HOW_TO_READ).tag(sync=True)
     _recordings = traitlets.List().tag(sync=True)  # {sentence, tokens, weights, mask}, the last two as bytes
     _typed = traitlets.List().tag(sync=True)  # the same for sentences read later, so that the others are sent once only
@@ -62,13 +68,15 @@ class HeadExplorer(Timings, Explorer):
         model=None,
         mask=None,
         stretch: bool = False,
+        hidden: Sequence[str] = (),
         pinned: Sequence[int] = (),
         how_to_read: str = HOW_TO_READ,
     ):
         """Heads as they were recorded.
 
         recordings   one or more objects with .sentence, .tokens (N words) and .weights (layers, H, N, N), such as
-                     pretrained.recorded() gives. Each sentence's weights are sent once, with 16 bits a weight.
+                     pretrained.recorded() gives. Each sentence's weights are sent once, with 8 bits a weight (see
+                     `_pack`); the exact ones follow on demand, as long as there is a kernel to ask.
         model        an object whose .read(sentence) gives such a recording: what a learner types is run through it.
                      Or a function that loads it, called when the first sentence is typed: MiniLM.load.
         how_to_read  what the text box says where there is no model.
@@ -88,6 +96,7 @@ class HeadExplorer(Timings, Explorer):
         if len({p["sentence"] for p in packed}) < len(packed):
             raise ValueError("two recordings have the same sentence: the menu could not tell them apart.")
         self._model = model
+        self._exact = {str(r.sentence): numbers("weights", r.weights, "(layers, H, N, N)") for r in recordings}
         super().__init__(
             source="recorded",
             _recordings=packed,
@@ -96,8 +105,10 @@ class HeadExplorer(Timings, Explorer):
             layer=layer,
             sentence=packed[0]["sentence"] if sentence is None else sentence,
             can_read=model is not None,
+            loaded=model is None or hasattr(model, "read"),
             how_to_read=how_to_read,
             stretch=stretch,
+            hidden=list(hidden),
             pinned=list(pinned),
         )
         self.on_msg(self._on_message)
@@ -111,14 +122,16 @@ class HeadExplorer(Timings, Explorer):
         *,
         num_heads: int = 1,
         causal: bool = False,
+        window: int = 0,
         mask=None,
         bias: bool = True,
         stretch: bool = False,
+        hidden: Sequence[str] = (),
         pinned: Sequence[int] = (),
     ) -> "HeadExplorer":
         """Heads cut live from query and key (N, D), the projections of N tokens, by any head count that divides D.
 
-        mask   (N, N) boolean, True = may attend. causal joins it.
+        mask   (N, N) boolean, True = may attend. causal and window join it.
         bias   whether the four projections have one: it shows in the parameter count.
 
         Raises ValueError for shapes that do not fit, TypeError for a mask that is not boolean."""
@@ -142,8 +155,10 @@ class HeadExplorer(Timings, Explorer):
             d_model=d_model,
             num_heads=num_heads,
             causal=causal,
+            window=window,
             bias=bias,
             stretch=stretch,
+            hidden=list(hidden),
             pinned=list(pinned),
         )
         explorer._show_kept()
@@ -159,22 +174,25 @@ class HeadExplorer(Timings, Explorer):
                 raise ValueError(self.how_to_read)
             if not hasattr(self._model, "read"):
                 self._model = self._model()
-            packed = _pack(self._model.read(sentence), (self.num_layers, self.num_heads))
+                self.loaded = True
+            recording = self._model.read(sentence)
+            packed = _pack(recording, (self.num_layers, self.num_heads))
+            self._exact[sentence] = numbers("weights", recording.weights, "(layers, H, N, N)")
             self._typed = [*self._typed, {**packed, "sentence": sentence}]
         self.sentence = sentence
 
     @property
     def weights(self) -> np.ndarray:
-        """The maps on show, (H, N, N): what the browser draws, computed here."""
-        if self.source == "recorded":
-            shape = self.num_layers, self.num_heads, *self._shape()
-            return np.frombuffer(self._shown()["weights"], np.uint16).reshape(shape)[self.layer] / 65535
-        n, _ = self._shape()
-        query, key = (torch.tensor(np.frombuffer(data, np.float32)).double() for data in (self._query, self._key))
-        query, key = (split_heads(data.view(1, n, self.d_model), self.num_heads) for data in (query, key))
-        allowed = self._allowed()
-        mask = None if allowed is None else torch.from_numpy(allowed)
-        return attention(query, key, key, mask=mask)[1][0].numpy()
+        """The maps on show, (H, N, N). Hidden words have rows and columns of 0, and the other rows sum to 1."""
+        weights, visible = self._all_weights(), self._visible()
+        if len(visible) == len(self._words()):
+            return weights
+        kept = np.zeros_like(weights)
+        rows_and_columns = np.ix_(range(len(weights)), visible, visible)
+        left = weights[rows_and_columns]
+        sums = left.sum(axis=-1, keepdims=True)
+        kept[rows_and_columns] = np.divide(left, sums, out=np.zeros_like(left), where=sums > 0)
+        return kept
 
     def picture(self) -> tuple[bytes, int]:
         """The maps on show as PNG, and its width in CSS pixels; the pinned heads alone where there are any."""
@@ -190,11 +208,31 @@ class HeadExplorer(Timings, Explorer):
 
     # What JavaScript knows too: which state is on show.
 
+    def _all_weights(self) -> np.ndarray:
+        """The maps (H, N, N) of all words, before any is hidden."""
+        if self.source == "recorded":
+            return self._exact[self.sentence][self.layer]
+        n, _ = self._shape()
+        query, key = (torch.tensor(np.frombuffer(data, np.float32)).double() for data in (self._query, self._key))
+        query, key = (split_heads(data.view(1, n, self.d_model), self.num_heads) for data in (query, key))
+        allowed = self._allowed()
+        mask = None if allowed is None else torch.from_numpy(allowed)
+        return attention(query, key, key, mask=mask)[1][0].numpy()
+
+    def _visible(self) -> list[int]:
+        """Where the words stand that are not hidden. A sentence of which nothing would be left is shown whole."""
+        shown = shown_words(self._words())
+        visible = [i for i, word in enumerate(shown) if word not in self.hidden]
+        return visible or list(range(len(shown)))
+
+    def _all(self) -> list[dict]:
+        return [*self._recordings, *self._typed]
+
     def _sentences(self) -> list[str]:
-        return [packed["sentence"] for packed in [*self._recordings, *self._typed]]
+        return [packed["sentence"] for packed in self._all()]
 
     def _shown(self) -> dict:
-        return next(packed for packed in [*self._recordings, *self._typed] if packed["sentence"] == self.sentence)
+        return next(packed for packed in self._all() if packed["sentence"] == self.sentence)
 
     def _words(self) -> list[str]:
         return self.tokens if self.source == "projection" else self._shown()["tokens"]
@@ -208,6 +246,9 @@ class HeadExplorer(Timings, Explorer):
         if self.causal:
             past = causal_mask(len(self._words())).numpy()
             allowed = past if allowed is None else allowed & past
+        if self.window:
+            near = window_mask(len(self._words()), self.window).numpy()
+            allowed = near if allowed is None else allowed & near
         return allowed
 
     # Rules between traits, the same as in the browser.
@@ -217,7 +258,7 @@ class HeadExplorer(Timings, Explorer):
         num_heads = proposal["value"]
         if self.source == "recorded":
             first = self._recordings[0]
-            if num_heads * self.num_layers * len(first["tokens"]) ** 2 * 2 != len(first["weights"]):
+            if num_heads * self.num_layers * len(first["tokens"]) ** 2 != len(first["weights"]):
                 raise traitlets.TraitError("a trained model's head count is its own: use HeadExplorer.from_projection.")
         elif num_heads < 1 or self.d_model % num_heads:
             divisors = ", ".join(str(d) for d in range(1, self.d_model + 1) if self.d_model % d == 0)
@@ -241,11 +282,25 @@ class HeadExplorer(Timings, Explorer):
             )
         return proposal["value"]
 
-    @traitlets.validate("causal")
-    def _causal_needs_scores(self, proposal):
+    @traitlets.validate("causal", "window")
+    def _masks_need_scores(self, proposal):
         if proposal["value"] and self.source == "recorded":
             raise traitlets.TraitError("recorded weights cannot be masked afterwards: the scores behind them are gone.")
+        if proposal["value"] < 0:
+            raise traitlets.TraitError(f"window={proposal['value']}: 0 is no window, 1 leaves a query its own key.")
         return proposal["value"]
+
+    @traitlets.validate("hidden")
+    def _hidden_exist(self, proposal):
+        hidden = proposal["value"]
+        shown = shown_words(self._words())
+        sentences = [self.tokens] if self.source == "projection" else [p["tokens"] for p in self._all()]
+        unknown = set(hidden).difference(*(shown_words(tokens) for tokens in sentences))
+        if unknown:
+            raise traitlets.TraitError(f"hidden={hidden}: {min(unknown)!r} is not on show; the words are {shown}.")
+        if set(shown) <= set(hidden):
+            raise traitlets.TraitError(f"hidden={hidden}: nothing would be left to show; leave one word.")
+        return hidden
 
     @traitlets.validate("pinned")
     def _pinned_exist(self, proposal):
@@ -277,11 +332,21 @@ class HeadExplorer(Timings, Explorer):
         self.hovered = []
 
     def _on_message(self, _, content, buffers):
+        if content.get("kind") == "exact":
+            self._tell_exactly(content["id"])
+        elif content.get("kind") == "read":
+            self._read_typed(str(content.get("sentence", "")))
+
+    def _tell_exactly(self, rows):
+        """rows is [sentence, layer, first row, end]: the browser has 8 bits a weight, and here are all of them."""
+        sentence, layer, first, end = rows
+        weights = np.ascontiguousarray(self._exact[sentence][layer, :, first:end])
+        self.send({"kind": "exact", "id": rows}, [weights.tobytes()])
+
+    def _read_typed(self, sentence):
         """A learner typed a sentence. Whatever goes wrong is told in the widget, in words."""
-        if content.get("kind") != "read":
-            return
         try:
-            self.read(str(content.get("sentence", "")))
+            self.read(sentence)
             self.message = ""
         except Exception as problem:
             self.message = str(problem) or type(problem).__name__
@@ -299,7 +364,11 @@ def _model_shape(recording) -> tuple[int, int]:
 
 
 def _pack(recording, model_shape: tuple[int, int], mask=None) -> dict:
-    """A recording as it is sent: weights as fractions of 65535, so that four decimals survive."""
+    """A recording as it is sent: a weight is the square of byte / 255.
+
+    So its error is at most sqrt(weight) / 255: below 0.004 for any weight, and smaller where weights are small, which
+    show too when [CLS] is hidden or the colours are stretched. (With even steps, all below 0.002 would be lost.)
+    """
     found = _model_shape(recording)
     if found != model_shape:
         raise ValueError(
@@ -329,15 +398,21 @@ def _pack(recording, model_shape: tuple[int, int], mask=None) -> dict:
     return {
         "sentence": str(recording.sentence),
         "tokens": tokens,
-        "weights": (weights.clip(0, 1) * 65535).round().astype("<u2").tobytes(),
+        "weights": (np.sqrt(weights.clip(0, 1)) * 255).round().astype(np.uint8).tobytes(),
         "mask": b"" if allowed is None else allowed.astype(np.uint8).tobytes(),
     }
 
 
 def _draw(explorer: HeadExplorer) -> tuple[bytes, int]:
-    weights, allowed, tokens = explorer.weights, explorer._allowed(), shown_words(explorer._words())
+    visible, allowed = explorer._visible(), explorer._allowed()
+    weights = explorer.weights[np.ix_(range(explorer.num_heads), visible, visible)]
+    allowed = None if allowed is None else allowed[np.ix_(visible, visible)]
+    tokens = [word for i, word in enumerate(shown_words(explorer._words())) if i in visible]
     n = len(tokens)
     heads = explorer.pinned or range(explorer.num_heads)
+    maps = [(f"head {head}", weights[head]) for head in heads]
+    if len(explorer.pinned) == 2:
+        maps.append(("head {} − head {}".format(*heads), weights[heads[0]] - weights[heads[1]]))
     width, limit = 920, 720
     fitting = None
     for cell in np.arange(min(30, 430 / n), 0.4, -0.5):  # the largest maps that fit; a bit smaller for fewer rows
@@ -345,7 +420,7 @@ def _draw(explorer: HeadExplorer) -> tuple[bytes, int]:
         size = min(12, max(7.5, cell * 0.86))
         room = 7 * size if cell >= 7 else 0  # for words, where a row can carry one
         gap, label = (14, 18) if side >= 60 else (4, 0)
-        rows = -(-len(heads) // max(1, int((width - 1.5 * room + gap) // (side + gap))))
+        rows = -(-len(maps) // max(1, int((width - 1.5 * room + gap) // (side + gap))))
         if rows * (side + gap + label) + room > limit and cell > 1:
             continue
         if fitting and cell < 0.85 * fitting[0]:
@@ -353,7 +428,7 @@ def _draw(explorer: HeadExplorer) -> tuple[bytes, int]:
         if not fitting or rows < fitting[-1]:
             fitting = cell, side, size, room, gap, label, rows
     cell, side, size, room, gap, label, rows = fitting
-    columns = -(-len(heads) // rows)
+    columns = -(-len(maps) // rows)
     width = max(460, min(width, columns * (side + gap) + 1.5 * room))
     page = Page(width, 34 + room * 0.86 + rows * (side + gap + label) + 6)
 
@@ -361,12 +436,15 @@ def _draw(explorer: HeadExplorer) -> tuple[bytes, int]:
     page.text(width - 172, 12, "weight 0", 11, anchor="rm")
     page.colour_bar(width - 166, 6, 90, 12)
     page.text(width - 70, 12, "head's max" if explorer.stretch else "1", 11)
-    for index, head in enumerate(heads):
+    for index, (name, shown) in enumerate(maps):
         row, column = divmod(index, columns)
         x, y = room + column * (side + gap), 34 + room * 0.86 + row * (side + gap + label)
-        page.map(x, y, side, weights[head], allowed, numbers=cell >= 28, stretch=explorer.stretch)
+        options = {"numbers": cell >= 28, "stretch": explorer.stretch, "difference": index >= len(heads)}
+        page.map(x, y, side, shown, allowed, **options)
+        if cell >= 5:
+            page.diagonal(x, y, cell, n)
         if label:
-            page.text(x + side / 2, y + side + 9, f"head {head}", 11, anchor="mm", colour=MUTED)
+            page.text(x + side / 2, y + side + 9, name, 11, anchor="mm", colour=MUTED)
         for i, token in enumerate(tokens) if room else ():
             token, middle = page.clipped(token, size, room - 8), (i + 0.5) * cell
             if column == 0:
@@ -377,6 +455,9 @@ def _draw(explorer: HeadExplorer) -> tuple[bytes, int]:
 
 
 def _headline(explorer: HeadExplorer) -> str:
+    headline = f"Layer {explorer.layer}, {plural(explorer.num_heads, 'head')}"
     if explorer.source == "projection":
-        return f"{plural(explorer.num_heads, 'head')} of d_head {explorer.d_model // explorer.num_heads}"
-    return f"Layer {explorer.layer}, {plural(explorer.num_heads, 'head')}"
+        headline = f"{plural(explorer.num_heads, 'head')} of d_head {explorer.d_model // explorer.num_heads}"
+    visible, shown = explorer._visible(), shown_words(explorer._words())
+    hidden = [word for i, word in enumerate(shown) if i not in visible]
+    return f"{headline}, without {' '.join(hidden)}" if hidden else headline

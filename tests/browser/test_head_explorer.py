@@ -62,7 +62,7 @@ class Explorer:
         box = self.stage.bounding_box()
         x, y = self.stage.evaluate(
             """(stage, [head, query, key]) => {
-                const place = stage.places[head];
+                const place = stage.places.at(head);
                 return [place.x + (key + 0.5) * place.cell, place.y + (query + 0.5) * place.cell];
             }""",
             [head, query, key],
@@ -159,7 +159,7 @@ def test_python_moves_the_page(lab):
 def test_a_typed_sentence_runs_through_the_model(lab):
     explorer = Explorer(lab, WITH_MODEL)
     maps = explorer.pixels()
-    box, button = explorer.root.get_by_role("textbox"), explorer.root.get_by_role("button")
+    box, button = explorer.root.get_by_role("textbox"), explorer.root.get_by_text("Show its heads")
     box.fill("a quite new sentence")
     button.click()
     explorer.expect_python("sentence", "a quite new sentence")
@@ -279,6 +279,77 @@ def test_two_explorers_of_one_page_keep_apart(lab):
     layers.nth(1).press("ArrowRight")
     expect(layers.nth(1)).to_have_value("1")
     expect(layers.nth(0)).to_have_value("0")
+
+
+def test_hiding_a_word_scales_the_rows_up_and_says_what_it_held(lab):
+    explorer = Explorer(lab, RECORDED)
+    maps = explorer.pixels()
+    held = lab.python("float(explorer.weights[:, [0, 1, 2, 4], 3].mean())")
+    explorer.root.get_by_role("button", name="the₂").click()
+    explorer.expect_python("hidden", ["the₂"])
+    explorer.changed(maps)
+    expect(explorer.root).to_contain_text(f"the₂ hidden: it held {held:.0%} of the weight, on average over 4 heads")
+    explorer.point(1, 0, 3)  # among what is left, the fourth column is the dog's
+    weight = explorer.value("weights[1, 0, 4].item()")
+    expect(explorer.readout).to_contain_text(f"head 1: the₁ → dog {weight:.2f}{weight:.4f}")
+    explorer.expect_python("hovered", [1, 0, 4])
+    explorer.root.get_by_role("button", name="the₂").press("ArrowLeft")
+    explorer.root.get_by_role("button", name="saw").press("Enter")
+    explorer.expect_python("hidden", ["the₂", "saw"])
+    for word in "saw", "the₂":
+        explorer.root.get_by_role("button", name=word).click()
+    explorer.expect_python("hidden", [])
+
+
+def test_two_pinned_heads_show_their_difference(lab):
+    explorer = Explorer(lab, RECORDED.replace("])\nexplorer", "], pinned=[2, 0])\nexplorer"))
+    two, zero = explorer.value("weights[[2, 0], 1, 4].tolist()")
+    explorer.point(-1, 1, 4)
+    difference = f"{two - zero:+.2f}".replace("-", "−")
+    expect(explorer.readout).to_contain_text(f"head 2: cat → dog {two:.2f}{two:.4f} · head 0: {zero:.2f}")
+    expect(explorer.readout).to_contain_text(f"2 − 0: {difference}")
+    expect(explorer.readout).to_contain_text("row sums to 1.00 (1.0000)")
+    red, green, blue = explorer.stage.evaluate(
+        """(stage) => {
+            const { x, y, cell } = stage.places.at(-1);
+            const pixel = [x + 4.3 * cell, y + 1.3 * cell, 1, 1].map(Math.round);
+            return [...stage.querySelector('canvas').getContext('2d').getImageData(...pixel).data].slice(0, 3);
+        }"""
+    )
+    assert (red > blue) == (two > zero), "orange above 0, purple below"
+
+
+def test_cells_are_read_by_keyboard_and_as_a_table(lab):
+    explorer = Explorer(lab, RECORDED)
+    explorer.stage.focus()
+    explorer.stage.press("ArrowRight")
+    for key in "Shift+ArrowRight", "Shift+ArrowRight", "Shift+ArrowDown":
+        explorer.stage.press(key)
+    explorer.expect_python("hovered", [1, 1, 1])
+    expect(explorer.readout).to_contain_text("head 1: cat → cat ")
+    explorer.stage.press("ArrowRight")
+    explorer.expect_python("hovered", [2, 1, 1])
+    expect(explorer.stage).to_have_attribute("aria-activedescendant", re.compile("-2$"))
+    explorer.stage.press("Enter")
+    expect(explorer.root.get_by_role("option", name="head 2")).to_have_attribute("aria-selected", "true")
+    explorer.root.get_by_text("As a table").click()
+    row = explorer.root.get_by_role("row", name="cat").last
+    weights = explorer.value("weights[2, 1].tolist()")
+    expect(row.get_by_role("cell")).to_have_text([f"{weight:.2f}" for weight in weights])
+    explorer.stage.press("Escape")
+    explorer.expect_python("hovered", [])
+
+
+def test_a_window_hatches_what_is_too_far(lab):
+    explorer = Explorer(lab, PROJECTION)
+    maps = explorer.pixels()
+    explorer.root.get_by_label("Window").fill("2")
+    explorer.expect_python("window", 2)
+    explorer.changed(maps)
+    explorer.point(0, 0, 2)
+    expect(explorer.readout).to_contain_text("head 0: the₁ → saw masked")
+    explorer.root.get_by_label("Window").fill("")
+    explorer.expect_python("window", 0)
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])

@@ -7,7 +7,7 @@ from matplotlib import colormaps
 
 from mha_lab import MultiHeadAttention, attention, causal_mask, split_heads
 from mha_lab.pretrained import recorded_projection
-from mha_lab.widgets import AttentionStepper
+from mha_lab.widgets import AttentionStepper, HeadExplorer
 from mha_lab.widgets import _base as base
 
 
@@ -67,14 +67,70 @@ def test_a_row_that_may_see_nothing_is_zero_and_large_scores_do_not_overflow(run
     np.testing.assert_allclose(rows[2], [1 / (1 + np.e**2), 0, np.e**2 / (1 + np.e**2)])
 
 
-def test_sixteen_bit_weights_come_back(run):
-    weights = np.random.default_rng(0).integers(0, 65536, (3, 2, 4, 4))
+def test_a_byte_comes_back_as_a_weight(run):
+    sent = np.random.default_rng(0).integers(0, 256, (3, 2, 4, 4))
     layer = run(
         "head_explorer",
-        "return Array.from(m.layerMaps(Uint16Array.from(data.w), 2, 2, 4))",
-        w=weights.flatten().tolist(),
+        "return Array.from(m.layerMaps(Uint8Array.from(data.w), 2, 2, 4))",
+        w=sent.flatten().tolist(),
     )
-    np.testing.assert_allclose(np.reshape(layer, (2, 4, 4)), weights[2] / 65535, atol=1e-6)
+    np.testing.assert_allclose(np.reshape(layer, (2, 4, 4)), (sent[2] / 255) ** 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("window", [0, 1, 3])
+def test_a_mask_a_window_and_the_past_join(run, causal, window):
+    query, key, tokens = np.ones((6, 4)), np.ones((6, 4)), list("abcdef")
+    mask = np.random.default_rng(0).random((6, 6)) < 0.7
+    explorer = HeadExplorer.from_projection(query, key, tokens, mask=mask, causal=causal, window=window)
+    allowed = run(
+        "head_explorer",
+        "return Array.from(m.allowedCells(6, Uint8Array.from(data.mask), data.causal, data.window))",
+        mask=mask.astype(int).flatten().tolist(),
+        causal=causal,
+        window=window,
+    )
+    assert (np.reshape(allowed, (6, 6)) == explorer._allowed()).all()
+
+
+def test_hiding_keys_is_masking_them(run):
+    query, key, tokens = recorded_projection()
+    n, seen = len(tokens), [1, 2, 5, 9]
+    q, k = (split_heads(x.double()[None], 12) for x in (query, key))
+    _, whole = attention(q, k, k)
+    mask = torch.isin(torch.arange(n), torch.tensor(seen))
+    _, masked = attention(q, k, k, mask=mask.expand(n, n))
+    answer = run(
+        "head_explorer",
+        """const { maps, held } = m.renormalised(Float32Array.from(data.maps), 12, data.n, data.seen);
+        return [Array.from(maps), Array.from(held)];""",
+        maps=whole.flatten().tolist(),
+        n=n,
+        seen=seen,
+    )
+    maps, held = np.reshape(answer[0], (12, 4, 4)), answer[1]
+    np.testing.assert_allclose(maps, masked[0][:, seen][:, :, seen], atol=1e-6)
+    np.testing.assert_allclose(held, 1 - whole[0][:, seen][:, :, seen].sum(-1).mean(-1), atol=1e-6)
+
+
+@pytest.mark.parametrize("pool", [1, 2, 3])
+def test_a_pixel_shows_the_largest_of_its_cells(run, pool):
+    numbers = np.random.default_rng(0).integers(-99, 100, (7, 7))
+    allowed = np.random.default_rng(1).random((7, 7)) < 0.6
+    pixels = run(
+        "head_explorer",
+        """const allowed = Uint8Array.from(data.allowed);
+        return Array.from(m.shades(Float32Array.from(data.numbers), 0, 7, data.pool, allowed, (x) => 1000 + x));""",
+        numbers=numbers.flatten().tolist(),
+        allowed=allowed.astype(int).flatten().tolist(),
+        pool=pool,
+    )
+    side = -(-7 // pool)
+    for row, column in np.ndindex(side, side):
+        block = np.s_[row * pool : (row + 1) * pool, column * pool : (column + 1) * pool]
+        seen = np.abs(numbers[block][allowed[block]])
+        found = pixels[row * side + column]
+        assert (abs(found - 1000) == seen.max()) if len(seen) else found == 0, "masked cells stay transparent"
 
 
 def test_colours_are_matplotlibs_cividis(run):
@@ -110,13 +166,14 @@ def test_pins_and_parameters(run):
 
 @pytest.mark.parametrize("width", [320, 1096])
 @pytest.mark.parametrize(
-    "heads, n, pinned", [(1, 3, []), (12, 15, []), (12, 15, [3, 8]), (64, 32, []), (384, 16, [200])]
+    "heads, n, pinned",
+    [(1, 3, []), (12, 15, []), (12, 15, [3, 8]), (64, 32, []), (384, 16, [200]), (12, 512, []), (12, 512, [0, 1])],
 )
 def test_maps_stand_apart_inside_the_page(run, width, heads, n, pinned):
     arranged = run(
         "head_explorer",
         """const arranged = m.arrange(data);
-        const lastRow = (p) => m.placeAt(arranged.places, data.n, p.x + p.cell / 2, p.y + p.side - p.cell / 2);
+        const lastRow = (p) => m.placeAt(arranged.places, data.n, p.x + p.cell / 2, p.y + (data.n - 0.5) * p.cell);
         const { head, query, key } = arranged.places.map(lastRow).at(-1);
         return { ...arranged, found: [head, query, key] };""",
         width=width,
@@ -125,7 +182,8 @@ def test_maps_stand_apart_inside_the_page(run, width, heads, n, pinned):
         pinned=pinned,
     )
     places = arranged["places"]
-    assert [place["head"] for place in places] == [*range(heads), *pinned]
+    difference = pinned[:1] if len(pinned) == 2 else []
+    assert [place["head"] for place in places] == [*range(heads), *pinned, *difference]
     assert arranged["found"] == [places[-1]["head"], n - 1, 0], "a point finds its map and cell"
     boxes = np.array([(p["x"], p["y"], p["x"] + p["side"], p["y"] + p["side"] + p["label"]) for p in places])
     assert (boxes[:, :2] >= 0).all() and (boxes[:, 2:] <= [width, arranged["height"]]).all(), "a map leaves the page"

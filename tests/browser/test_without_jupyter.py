@@ -1,5 +1,7 @@
 """The explorers on a bare page: no JupyterLab, no kernel, no network; a host of a few lines stands in for the model."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from playwright.sync_api import expect
@@ -73,6 +75,15 @@ def test_maps_have_as_many_pixels_as_the_screen(host, scale):
     assert canvas.evaluate("(c) => c.width") == scale * canvas.evaluate("(c) => c.clientWidth")
     page.get_by_role("slider").press("ArrowRight")
     expect(page.locator(".mha-heads-facts")).to_contain_text("d_head2")
+    assert page.errors == []
+
+
+def test_without_a_kernel_the_readout_says_how_exact_it_is(host):
+    recording = SimpleNamespace(sentence="a b", tokens=["a", "b"], weights=np.full((1, 1, 2, 2), [0.123, 0.877]))
+    page = host(HeadExplorer([recording]))
+    expect(page.locator(".mha-heads[data-drawn]")).to_have_count(1)
+    page.evaluate("window.model.set('hovered', [0, 1, 0])")
+    expect(page.locator(".mha-heads-readout")).to_have_text("head 0: b → a ≈ 0.12(8 bits)row sums to ≈ 1.00")
     assert page.errors == []
 
 

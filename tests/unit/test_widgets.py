@@ -12,10 +12,10 @@ from matplotlib import colormaps
 from PIL import Image
 from traitlets import TraitError
 
-from mha_lab import attention, split_heads, widgets
+from mha_lab import attention, causal_mask, split_heads, widgets, window_mask
 from mha_lab.pretrained import PROJECTION_LAYER, recorded, recorded_projection
 from mha_lab.widgets import AttentionStepper, HeadExplorer
-from mha_lab.widgets._base import joined
+from mha_lab.widgets._base import joined, squeezed
 from mha_lab.widgets._picture import colour_table
 
 WORDS = ["trophy", "suitcase", "it"]
@@ -66,17 +66,30 @@ def type_into(explorer, sentence):
 # ---------------------------------------------------------------------------------------------------- recorded heads
 
 
-def test_weights_are_sent_once_with_two_bytes_each_and_keep_four_decimals():
+def test_weights_are_sent_once_with_one_byte_each_finest_where_they_are_small():
     first, second = recording(), recording("it was too big", seed=1)
     explorer = HeadExplorer([first, second])
-    assert [len(packed["weights"]) for packed in explorer._recordings] == [2 * 3 * 2 * n * n for n in (5, 4)]
-    for source in first, second:
-        explorer.sentence = source.sentence
-        for layer in 0, 1:
-            explorer.layer = layer
-            np.testing.assert_allclose(explorer.weights, source.weights[layer], atol=1e-5)
-    explorer.layer = 0
+    for source, packed in zip((first, second), explorer._recordings):
+        exact = source.weights.numpy()
+        assert len(packed["weights"]) == exact.size
+        told = (np.frombuffer(packed["weights"], np.uint8).reshape(exact.shape) / 255.0) ** 2
+        assert (np.abs(told - exact) <= np.sqrt(exact) / 255 + 1e-5).all()
     assert explorer._typed == []
+
+
+def test_python_has_the_exact_weights_and_tells_them_row_by_row():
+    first, second = recording(), recording("it was too big", seed=1)
+    explorer = HeadExplorer([first, second], layer=1)
+    np.testing.assert_array_equal(explorer.weights, first.weights[1])
+    explorer.sentence = second.sentence
+    np.testing.assert_array_equal(explorer.weights, second.weights[1])
+    answers = []
+    explorer.send = lambda content, buffers: answers.append((content, buffers))
+    asked = [first.sentence, 1, 2, 4]
+    explorer._handle_custom_msg({"kind": "exact", "id": asked}, [])
+    [(content, [told])] = answers
+    assert content == {"kind": "exact", "id": asked}
+    np.testing.assert_array_equal(np.frombuffer(told, np.float32).reshape(3, 2, 5), first.weights[1][:, 2:4])
 
 
 def test_the_recorded_heads_of_minilm_are_shown_as_they_are():
@@ -129,10 +142,10 @@ def test_a_model_can_be_loaded_when_it_is_first_needed():
         return Model()
 
     explorer = HeadExplorer([recording()], model=load)
-    assert explorer.can_read and not loaded
+    assert explorer.can_read and not loaded and not explorer.loaded, "the page says that the first sentence takes long"
     type_into(explorer, "a new sentence")
     type_into(explorer, "and one more")
-    assert explorer.sentence == "and one more" and len(loaded) == 1
+    assert explorer.sentence == "and one more" and len(loaded) == 1 and explorer.loaded
 
     def missing():
         raise ImportError("the real MiniLM is not installed: run `make models`.")
@@ -200,16 +213,62 @@ def test_a_mask_joins_the_causal_one():
     assert (explorer.weights[0] > 0).tolist() == [[True, False, False], [False, True, False], [False, False, False]]
 
 
+@pytest.mark.parametrize("window", [1, 2, 3])
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_window_is_window_mask(window, causal):
+    allowed = window_mask(3, window) & (causal_mask(3) if causal else True)
+    seen = from_projection(window=window, causal=causal).weights > 0
+    assert (seen == allowed.numpy()).all()
+
+
+def test_a_window_of_less_than_nothing_is_refused_in_words():
+    with pytest.raises(TraitError, match="window=-1: 0 is no window"):
+        from_projection().window = -1
+
+
+# -------------------------------------------------------------------------------------------------------- hidden words
+
+
+@pytest.mark.parametrize("masks", [{}, {"causal": True}, {"window": 2}])
+def test_hiding_words_of_a_projection_is_masking_their_keys(masks):
+    explorer = from_projection(num_heads=4, **masks)
+    allowed = explorer._allowed()
+    allowed = torch.ones(3, 3, dtype=torch.bool) if allowed is None else torch.from_numpy(allowed)
+    explorer.hidden = ["trophy"]
+    q, k = (split_heads(x.double()[None], 4) for x in projection())
+    expected = attention(q, k, k, mask=allowed & torch.tensor([False, True, True]))[1][0]
+    np.testing.assert_allclose(explorer.weights[:, 1:], expected[:, 1:], atol=1e-12)
+    assert not explorer.weights[:, 0].any() and not explorer.weights[:, :, 0].any()
+
+
+def test_hidden_words_of_a_recording_leave_rows_that_sum_to_1_in_the_old_proportions():
+    source = recording()
+    explorer = HeadExplorer([source], layer=1, hidden=["the₁", "dog"])
+    left = source.weights[1][:, 1:4, 1:4]
+    np.testing.assert_allclose(explorer.weights[:, 1:4, 1:4], left / left.sum(-1, keepdim=True), atol=1e-6)
+
+
+def test_a_hidden_word_stays_hidden_in_every_sentence_that_has_it():
+    explorer = HeadExplorer([recording("the big cat"), recording("a big dog"), recording("big")], hidden=["big"])
+    explorer.sentence = "a big dog"
+    assert explorer._visible() == [0, 2]
+    explorer.sentence = "big"
+    assert explorer._visible() == [0], "a map with nothing in it helps nobody"
+    explorer.sentence = "the big cat"
+    explorer.hidden = ["big", "dog"]
+    assert explorer._visible() == [0, 2]
+
+
 # ----------------------------------------------------------------------------------------------------- state is traits
 
 
 def test_python_sets_and_observes_every_state():
     explorer = HeadExplorer([recording(), recording("it was too big")])
     seen = []
-    names = ["sentence", "layer", "pinned", "hovered", "stretch", "head", "typed"]
+    names = ["sentence", "layer", "pinned", "hovered", "stretch", "head", "typed", "hidden"]
     explorer.observe(lambda change: seen.append(change["name"]), names)
     explorer.sentence, explorer.layer, explorer.pinned, explorer.hovered = "it was too big", 1, [2, 0], [2, 1, 3]
-    explorer.stretch, explorer.head, explorer.typed = True, 2, "half a sent"
+    explorer.stretch, explorer.head, explorer.typed, explorer.hidden = True, 2, "half a sent", ["it"]
     assert seen == names
 
 
@@ -226,6 +285,9 @@ def test_python_sets_and_observes_every_state():
         ("sentence", "never read", "not among the 1"),
         ("num_heads", 4, "from_projection"),
         ("causal", True, "cannot be masked afterwards"),
+        ("window", 2, "cannot be masked afterwards"),
+        ("hidden", ["the"], "'the' is not on show; the words are .'the₁', 'cat'"),
+        ("hidden", ["the₁", "cat", "saw", "the₂", "dog"], "leave one word"),
     ],
 )
 def test_a_state_that_cannot_be_is_refused_in_words(trait, value, words):
@@ -335,13 +397,14 @@ def test_a_picture_stands_beside_the_live_view(make):
 def test_the_picture_follows_the_state():
     explorer, stepper = from_projection(num_heads=4), AttentionStepper(QUERY, KEY, VALUE, WORDS)
     pictures = {explorer.picture()[0], stepper.picture()[0]}
-    for trait, value in ("num_heads", 6), ("causal", True), ("stretch", True), ("pinned", [5]):
+    changes = ("num_heads", 6), ("causal", True), ("stretch", True), ("window", 2), ("hidden", ["it"])
+    for trait, value in (*changes, ("pinned", [5]), ("pinned", [5, 1])):
         explorer.set_trait(trait, value)
         pictures.add(explorer.picture()[0])
     for trait, value in ("causal", True), ("position", 2), ("temperature", 0.1), ("stage", 2):
         stepper.set_trait(trait, value)
         pictures.add(stepper.picture()[0])
-    assert len(pictures) == 10
+    assert len(pictures) == 13
 
 
 @pytest.mark.parametrize("num_heads", [1, 384])
@@ -369,6 +432,11 @@ def test_each_module_is_small_import_free_and_calls_nobody(name):
     assert len(code.encode()) < 40_000
     assert "import" not in code and "@import" not in style
     assert "http" not in code.replace("http://www.w3.org/2000/svg", "") + style  # the name of SVG, not an address
+
+
+def test_space_and_comments_go_but_nothing_in_quotes():
+    code = 'const a = x - -y; // it\'s a "comment"\nconst t = `a = ${ b ? ` (${c})` : "= =" } , z`;\n return !t;'
+    assert squeezed(code) == 'const a=x - -y;\nconst t=`a = ${ b ? ` (${c})` : "= =" } , z`;return!t;'
 
 
 def test_a_module_holds_what_it_imports_once_and_no_comments():
