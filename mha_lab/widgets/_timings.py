@@ -148,11 +148,16 @@ def measure_heads(
             step = next(steps, None)
         if step is None:
             return
-        result, done, least, whole = step  # in predicted seconds; least: three rounds
+        result, *predicted = step
         spent += time.perf_counter() - began if result else 0.0
-        slower = (spent + whole / 20) / (done + whole / 20)  # at first the prediction counts more
-        limit = max(SECONDS[num_tokens] - spent, slower * (least - done), 0.0)
-        yield result, spent, min(slower * (whole - done), limit)
+        yield result, spent, seconds_left(spent, *predicted, SECONDS[num_tokens])
+
+
+def seconds_left(spent: float, done: float, least: float, whole: float, limit: float) -> float:
+    """Of a measurement that has taken `spent` seconds for what was predicted to take `done`, and is to end after
+    `whole`; or when the limit is reached, but not before `least`."""
+    slower = (spent + whole / 20) / (done + whole / 20)  # at first the prediction counts more
+    return min(slower * (whole - done), max(limit - spent, slower * (least - done), 0.0))
 
 
 def _steps(d_model, num_tokens, device):
