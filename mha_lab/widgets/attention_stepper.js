@@ -467,7 +467,7 @@ function render({ model, el }) {
     }
     return numbers.map((number, d) => {
       const cell = element("td", { className: "mha-step-share", "data-feature": d }, short(number));
-      cell.style.background = tint(number, reach, STRONGEST);
+      cell.style.backgroundColor = tint(number, reach, STRONGEST);
       return cell;
     });
   }

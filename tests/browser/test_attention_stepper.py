@@ -44,7 +44,7 @@ def heads(lab):
 
 
 def choice(root, group, name):
-    return root.get_by_role("radiogroup", name=group, exact=True).get_by_role("radio", name=name)
+    return root.get_by_role("radiogroup", name=group, exact=True).get_by_role("radio", name=name, exact=True)
 
 
 def test_stages_are_uncovered_one_by_one(lab, root):
@@ -65,7 +65,7 @@ def test_stages_are_uncovered_one_by_one(lab, root):
     expect(output).to_have_text(["6.65", "2.45"])
     expect(step).to_be_disabled()
     expect(step).to_be_focused()
-    choice(root, "stage", "5").press("ArrowLeft")
+    choice(root, "stage", "5 weight · v").press("ArrowLeft")
     expect(choice(root, "stage", "4 softmax")).to_be_focused()
     expect(output.first).to_be_hidden()
     lab.expect_python("stepper.stage", 4)
@@ -174,6 +174,20 @@ def test_the_numbers_are_walked_through_by_keyboard(lab, heads):
     expect(explanation).to_contain_text("it → trophy")
     expect(numbers).to_be_focused()
     lab.expect_python("[stepper.stage, stepper.hovered, stepper.feature]", [3, -1, -1])
+
+
+def test_tab_reaches_every_control(lab, heads):
+    choice(heads, "the word that looks", "it").focus()
+    reached = []
+    for _ in range(8):
+        lab.page.keyboard.press("Tab")
+        reached.append(
+            lab.page.evaluate(
+                "(({ type, textContent, ariaLabel }) => ariaLabel ?? (textContent || type))(document.activeElement)"
+            )
+        )
+    numbers = "numbers; up and down: head, left and right: feature"
+    assert reached == ["0", "6 W^O", "step ▶", "all stages", "checkbox", "range", "reset", numbers]
 
 
 def test_many_features_are_tints_and_their_numbers_are_told_on_pointing(lab):
