@@ -3,8 +3,17 @@
 from mha_lab.widgets.attention_stepper import AttentionStepper
 from mha_lab.widgets.cost_explorer import CostExplorer
 from mha_lab.widgets.head_explorer import HeadExplorer
+from mha_lab.widgets.head_switches import HeadSwitches
 from mha_lab.widgets.kv_cache_explorer import KVCacheExplorer
 from mha_lab.widgets.output_mixer import OutputMixer
 from mha_lab.widgets.true_or_false import TrueOrFalse
 
-__all__ = ["AttentionStepper", "CostExplorer", "HeadExplorer", "KVCacheExplorer", "OutputMixer", "TrueOrFalse"]
+__all__ = [
+    "AttentionStepper",
+    "CostExplorer",
+    "HeadExplorer",
+    "HeadSwitches",
+    "KVCacheExplorer",
+    "OutputMixer",
+    "TrueOrFalse",
+]

@@ -10,6 +10,7 @@ HERE = Path(__file__).parent
 PROTOCOL = re.compile(r"_(model|view|dom)_\w+|_esm|_css|_anywidget_id|layout|tabbable|tooltip")  # no state of ours
 WITHOUT_KERNEL = {
     "can_read": False,
+    "can_predict": False,
     "how_to_read": "This page has no kernel. To read your own sentence, open the notebook in JupyterLab, "
     "with the model that `make models` installs.",
 }

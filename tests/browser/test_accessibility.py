@@ -19,6 +19,9 @@ rng = np.random.default_rng(0)
 query, key, value = rng.normal(size=(3, 5, 24))
 scores = np.exp(rng.normal(size=(3, 4, 5, 5)))
 weights = scores / scores.sum(-1, keepdims=True)
+def predict(mask):
+    return dict(good=mask.mean(), bad=1 - mask.mean())
+
 recording = SimpleNamespace(sentence="the cat saw the dog", tokens=tokens, weights=weights)
 """
 EXPLORERS = {
@@ -38,6 +41,10 @@ EXPLORERS = {
         "CostExplorer()",
         "CostExplorer(d_model=512, num_kv_heads=2, machine=machine, measured=[(1024, 0.065, 'explicit')])",
     ],
+    "HeadSwitches": [
+        "HeadSwitches(predict, num_layers=1, num_heads=4)",
+        "HeadSwitches(lambda mask: {'a': predict(mask), 'b': predict(mask)}, num_layers=3, num_heads=20, off=[(0, 1)])",
+    ],
     "KVCacheExplorer": ["KVCacheExplorer('DeepSeek-V2')", "KVCacheExplorer(context=1024)"],
     "OutputMixer": [
         "OutputMixer(rng.normal(size=(3, 5, 2)), rng.normal(size=(6, 4)), tokens)",
@@ -53,6 +60,8 @@ SNAPSHOT = """(root) => JSON.stringify([
     [...root.querySelectorAll('canvas')].map((canvas) => canvas.toDataURL()),
 ])"""
 """All that a learner can see of an explorer."""
+
+FIRST_CONTROL = "input[type=range], input[type=radio], [role=radio], .mha-switch-grid button"
 
 
 def shown(lab, calls):
@@ -82,7 +91,7 @@ def test_two_on_one_page_keep_apart(lab, name):
     for moved, other in (0, 1), (1, 0):
         before = [roots.nth(i).evaluate(SNAPSHOT) for i in (moved, other)]
         traits = lab.python(f"repr(explorers[{other}].get_state())")
-        roots.nth(moved).locator("input[type=range], input[type=radio], [role=radio]").first.press("ArrowRight")
+        roots.nth(moved).locator(FIRST_CONTROL).first.press("ArrowRight")
         handle = roots.nth(moved).element_handle()
         lab.page.wait_for_function(f"([root, before]) => ({SNAPSHOT})(root) !== before", arg=[handle, before[0]])
         assert roots.nth(other).evaluate(SNAPSHOT) == before[1]

@@ -9,7 +9,15 @@ import pytest
 from playwright.sync_api import expect
 
 from mha_lab.pretrained import recorded, recorded_projection
-from mha_lab.widgets import AttentionStepper, CostExplorer, HeadExplorer, KVCacheExplorer, OutputMixer, TrueOrFalse
+from mha_lab.widgets import (
+    AttentionStepper,
+    CostExplorer,
+    HeadExplorer,
+    HeadSwitches,
+    KVCacheExplorer,
+    OutputMixer,
+    TrueOrFalse,
+)
 from mha_lab.widgets._static import document, host
 
 WORDS = ["trophy", "suitcase", "it"]
@@ -108,6 +116,17 @@ def grow(page):
     expect(products).not_to_have_text(before)
 
 
+def switches():
+    return HeadSwitches(lambda mask: {"cat": mask.mean()}, num_layers=1, num_heads=4)
+
+
+def ablate(page):
+    for head, words in (1, "cat, 1.00 → 0.75"), (2, "Off: heads 1, 2."):
+        page.get_by_role("button", name=f"layer 0, head {head}").click()
+        expect(page.locator(".mha-switch-headline")).to_contain_text(words)
+    expect(page.get_by_role("status")).to_contain_text("Only Python can predict this, and this page has none.")
+
+
 def choose(page):
     page.get_by_label("model").select_option("Mistral-7B")
     expect(page.get_by_text("arXiv:2310.06825")).to_be_visible()
@@ -121,6 +140,7 @@ def choose(page):
         (lambda: OutputMixer(np.ones((2, 3, 2)), np.ones((4, 3)), WORDS), switch_off),
         (CostExplorer, grow),
         (KVCacheExplorer, choose),
+        (switches, ablate),
     ],
 )
 def test_every_explorer_answers_without_a_kernel(explorer, gesture, opened, tmp_path):

@@ -12,7 +12,15 @@ import pytest
 import run_notebooks
 
 from mha_lab.pretrained import recorded
-from mha_lab.widgets import AttentionStepper, CostExplorer, HeadExplorer, KVCacheExplorer, OutputMixer, TrueOrFalse
+from mha_lab.widgets import (
+    AttentionStepper,
+    CostExplorer,
+    HeadExplorer,
+    HeadSwitches,
+    KVCacheExplorer,
+    OutputMixer,
+    TrueOrFalse,
+)
 from mha_lab.widgets._static import document, host
 
 HOSTILE = ["</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", '"&quot;<!--']
@@ -49,11 +57,15 @@ def mixer():
     return OutputMixer(np.ones((2, 3, 2)), np.ones((4, 3)), HOSTILE)
 
 
+def switches():
+    return HeadSwitches(lambda mask: {HOSTILE[0]: mask.mean(), HOSTILE[1]: 0}, num_layers=1, num_heads=3)
+
+
 def trained():
     return HeadExplorer(recorded(), model=lambda: None)
 
 
-ALL = [projection, trained, stepper, mixer, TrueOrFalse, CostExplorer, KVCacheExplorer]
+ALL = [projection, trained, stepper, mixer, switches, TrueOrFalse, CostExplorer, KVCacheExplorer]
 
 
 def saved(explorer, folder):
