@@ -1,8 +1,11 @@
 """HeadSwitches: a model's heads as switches, and what it predicts with some of them off."""
 
+import asyncio
 import math
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import torch
 import traitlets
@@ -68,6 +71,9 @@ class HeadSwitches(Explorer):
         if num_layers < 1 or num_heads < 1 or num_layers * num_heads > MOST_HEADS:
             raise ValueError(f"{num_layers} layers of {num_heads} heads: it shows 1 to {MOST_HEADS:,} heads in all.")
         self._predict, self._known = predict, {}
+        self._thread, self._loop = threading.current_thread(), None
+        with suppress(RuntimeError):  # in a script there is none
+            self._loop = asyncio.get_running_loop()
         super().__init__(num_layers=num_layers, num_heads=num_heads)
         self._labels = [[*self._checked([head])[0], str(words)] for head, words in (labels or {}).items()]
         start = time.perf_counter()
@@ -79,9 +85,17 @@ class HeadSwitches(Explorer):
         self._answers = [[[list(head) for head in key], rows] for key, rows in self._known.items()]
         self.off = [list(head) for head in off]
         self._show()
-        self.observe(self._show, "off")
+        self.observe(self._changed, "off")
 
-    def _show(self, _=None):
+    def _changed(self, _):
+        """Predict in the thread of the cell that made this. A message may come on another one (a subshell) while a cell
+        runs the same model: it must not switch heads off under it. When its turn comes, the newest state counts."""
+        if self._loop and self._loop.is_running() and threading.current_thread() is not self._thread:
+            self._loop.call_soon_threadsafe(self._show)
+        else:
+            self._show()
+
+    def _show(self):
         """Predict for the present heads; what predict raises becomes the message."""
         try:
             rows, message = self._rows(self.off), ""

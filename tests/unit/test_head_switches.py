@@ -1,7 +1,9 @@
 """HeadSwitches without a browser: it asks predict, keeps the answers, and says what it cannot show."""
 
+import asyncio
 import base64
 import io
+import threading
 
 import pytest
 import torch
@@ -64,6 +66,31 @@ def test_what_was_asked_once_is_not_asked_again():
     for off in [], [(0, 1)], [(0, 1), (1, 0)], [(1, 0), (0, 1), (0, 1)]:
         explorer.off = off
     assert len(model.asked) == asked and explorer.off == [[0, 1], [1, 0]]
+
+
+def test_predict_runs_in_the_thread_of_the_cell_and_only_for_the_newest_state():
+    model, threads = Model(), set()
+
+    def predict(mask):
+        threads.add(threading.current_thread())
+        return model(mask)
+
+    async def cell():
+        explorer = switches(predict)
+        asked = len(model.asked)
+
+        def messages():
+            for off in [[0, 0], [0, 1]], [[0, 0], [1, 0]], [[0, 0], [1, 1]]:
+                explorer.off = off
+
+        messages_thread = threading.Thread(target=messages)  # a subshell's, while the cell goes on
+        messages_thread.start()
+        messages_thread.join()
+        await asyncio.sleep(0.01)  # the cell ends
+        return explorer.predictions, model.asked[asked:]
+
+    assert asyncio.run(cell()) == ({"cat": 0.5, "dog": 0.5}, [[[0, 1], [1, 0]]])
+    assert threads == {threading.current_thread()}
 
 
 def test_each_head_alone_is_tried_only_where_it_is_wanted_and_quick(monkeypatch):
