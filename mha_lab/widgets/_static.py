@@ -74,7 +74,9 @@ def document(title: str, body: str, states: dict[str, dict], *, style: str = "")
 {css}</style>
 </head>
 <body>
+<main>
 {body}
+</main>
 <script type="application/json" id="mha-explorers">{_json({"modules": modules, "models": models})}</script>
 <script type="module">
 {(HERE / "_static.js").read_text(encoding="utf-8")}</script>

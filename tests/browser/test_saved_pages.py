@@ -6,6 +6,7 @@ from pathlib import Path
 import make_handouts
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from mha_lab.pretrained import recorded, recorded_projection
@@ -176,14 +177,14 @@ def test_a_module_that_fails_says_so_and_leaves_the_picture(opened, tmp_path):
     expect(page.locator("img")).to_be_visible()
 
 
-def test_the_page_is_as_dark_as_the_reader_has_it(opened, tmp_path):
+def test_the_page_is_as_dark_as_the_reader_has_it_and_axe_finds_no_violation(opened, tmp_path):
     page = opened(projection().save_html(tmp_path / "page.html"), color_scheme="dark")
     body = page.locator("body")
-    expect(body).to_have_attribute("data-jp-theme-light", "false")
-    expect(body).to_have_css("background-color", "rgb(17, 17, 17)")
-    page.emulate_media(color_scheme="light")
-    expect(body).to_have_attribute("data-jp-theme-light", "true")
-    expect(body).to_have_css("background-color", "rgb(255, 255, 255)")
+    for is_light, scheme, background in ("false", "dark", "rgb(17, 17, 17)"), ("true", "light", "rgb(255, 255, 255)"):
+        page.emulate_media(color_scheme=scheme)
+        expect(body).to_have_attribute("data-jp-theme-light", is_light)
+        expect(body).to_have_css("background-color", background)
+        assert [violation["help"] for violation in Axe().run(page).response["violations"]] == []
 
 
 def test_a_lesson_opens_from_disk_with_its_explorers_alive(opened, tmp_path, monkeypatch):
