@@ -65,13 +65,6 @@ def test_the_head_count_slider_redraws_the_maps(opened, tmp_path):
     assert pixels(page) != before
 
 
-def test_what_needs_a_kernel_says_so(opened, tmp_path):
-    page = opened(projection().save_html(tmp_path / "page.html"))
-    page.locator("summary", has_text="Timings").click()
-    expect(page.get_by_text("Measuring needs Python")).to_be_visible()
-    expect(page.get_by_role("button", name="Measure")).to_be_disabled()
-
-
 def test_a_trained_model_changes_its_layer_and_says_how_a_sentence_could_be_read(opened, tmp_path):
     explorer = HeadExplorer(recorded()[:2], model=lambda: None)
     page = opened(explorer.save_html(tmp_path / "page.html"))

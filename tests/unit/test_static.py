@@ -116,6 +116,7 @@ def test_a_saved_page_offers_nothing_that_needs_a_kernel(tmp_path):
     state = states(saved(trained(), tmp_path))[0]
     assert state["can_read"] is False
     assert "no kernel" in state["how_to_read"] and "make models" in state["how_to_read"]
+    assert states(saved(switches(), tmp_path))[0]["can_predict"] is False
 
 
 def test_a_module_is_in_the_page_once_for_each_class():
