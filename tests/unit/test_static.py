@@ -190,3 +190,9 @@ def test_no_lesson_uses_latex_which_a_handout_could_not_set():
             if cell.cell_type == "markdown":
                 prose = re.sub(r"`[^`]*`", "", cell.source)
                 assert not re.search(r"\$|\\\(|\\\[|\\begin", prose), f"{path.name}: {cell.source}"
+
+
+def test_a_lesson_that_does_not_exist_is_answered_in_words(capsys):
+    with pytest.raises(SystemExit):
+        make_handouts.main(["99"])
+    assert "no lesson begins with 99; there are 00_start_here, 01_" in capsys.readouterr().err
