@@ -146,8 +146,9 @@ const MOST_ROWS = 8; // rows of W^O that are written out under their head
 const STRONGEST = 50; // percent of colour in the cell with the largest number: words on it stay legible
 
 const largest = (numbers) => Math.max(...numbers.map(Math.abs)) || 1;
+const [ABOVE, BELOW] = ["213 128 31", "125 107 179"]; // --mha-above and --mha-below: a strip of variables draws slowly
 const tint = (number, reach, strongest = 100) =>
-  `color-mix(in srgb, var(--mha-${number < 0 ? "below" : "above"}) ${strongest * Math.min(1, Math.abs(number) / reach)}%, transparent)`;
+  `rgb(${number < 0 ? BELOW : ABOVE} / ${strongest * Math.min(1, Math.abs(number) / reach)}%)`;
 
 /** The colour of a weight from 0 to 1, between the two anchors [index, "#rrggbb"] around it. */
 function weightColour(weight, anchors) {
