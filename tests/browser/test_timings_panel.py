@@ -2,6 +2,7 @@
 
 import re
 
+from axe_playwright_python.sync_playwright import Axe
 from live_lab import CONTRAST
 from playwright.sync_api import expect
 
@@ -109,7 +110,7 @@ def test_an_error_is_told_in_words_and_measuring_works_again(lab):
     expect(panel.message).to_contain_text("Measured 8 head counts")
 
 
-def test_recorded_timings_name_their_machine_and_every_word_is_legible(lab):
+def test_recorded_timings_name_their_machine_and_read_well_in_both_themes(lab):
     panel = Panel(lab, RECORDED)
     expect(panel.sentence).to_contain_text("12 heads, 128 tokens: explicit")
     expect(panel.node.locator(".mha-timings-note")).to_have_text(
@@ -119,6 +120,7 @@ def test_recorded_timings_name_their_machine_and_every_word_is_legible(lab):
     expect(panel.sentence).to_contain_text("16 heads, 128 tokens")
     for theme in "JupyterLab Light", "JupyterLab Dark":
         lab.theme(theme)
+        assert Axe().run(lab.page, context=".mha-timings").response["violations"] == []
         contrast = panel.node.evaluate(CONTRAST)
         assert min(contrast.values()) >= 4.5, contrast
         drawn = panel.node.evaluate(CONTRAST.replace("offsetParent", "ownerSVGElement").replace(".color)", ".fill)"))

@@ -37,6 +37,14 @@ def explorer(d_model=12, **options):
     return HeadExplorer.from_projection(query, key, ["a", "b", "c"], **options)
 
 
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 def press(widget, kind="measure"):
     """What the browser sends when a button is pressed."""
     widget._handle_custom_msg({"kind": kind}, [])
@@ -62,7 +70,7 @@ def test_every_head_count_is_measured_on_both_paths_beside_its_prediction():
     assert re.fullmatch(r"Measured 6 head counts at 16 tokens in \d+\.\d s\.", widget.timing_message)
 
 
-def test_what_is_timed_is_the_layer_with_and_without_stored_weights(monkeypatch):
+def test_what_is_timed_is_the_layer_with_and_without_stored_weights(monkeypatch, two_threads):
     called = set()
 
     def forward(self, x, *, need_weights):
@@ -74,14 +82,10 @@ def test_what_is_timed_is_the_layer_with_and_without_stored_weights(monkeypatch)
     assert called == {(h, (1, 16, 12), weights, 1, False) for h in TINY for weights in (True, False)}
 
 
-def test_between_two_steps_threads_gradients_and_random_numbers_are_the_learners():
-    threads, state = torch.get_num_threads(), torch.get_rng_state()
-    torch.set_num_threads(2)
-    try:
-        for _ in _timings.measure_heads(12, 16, device="cpu"):
-            assert torch.get_num_threads() == 2 and torch.is_grad_enabled()
-    finally:
-        torch.set_num_threads(threads)
+def test_between_two_steps_threads_gradients_and_random_numbers_are_the_learners(two_threads):
+    state = torch.get_rng_state()
+    for _ in _timings.measure_heads(12, 16, device="cpu"):
+        assert torch.get_num_threads() == 2 and torch.is_grad_enabled()
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -138,6 +142,19 @@ def test_cancel_keeps_what_is_measured(monkeypatch):
     assert re.fullmatch(r"Cancelled: \d head counts? at 16 tokens measured and kept\.", widget.timing_message)
     rows = widget.timings[0]["rows"]
     assert rows[0]["median"] > 0 and rows[-1]["median"] is None and rows[-1]["predicted"] > 0
+
+
+def test_cancelled_halfway_the_earlier_timings_stand_where_there_are_no_new_ones(monkeypatch):
+    monkeypatch.setattr(_timings, "TELL", 0.0)
+    widget = explorer()
+    before = widget.measure(16)["rows"]
+    steps = widget._steps(16)
+    while widget.timings[0]["rows"][0]["runs"] == before[0]["runs"]:
+        next(steps)
+    widget.cancel()
+    assert list(steps) == []
+    after = widget.timings[0]["rows"]
+    assert after[0]["runs"] == 1 and after[-1] == before[-1]
 
 
 def test_cancelled_at_once_the_earlier_timings_stay():
