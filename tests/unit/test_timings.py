@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,12 @@ def two_threads():
 def press(widget, kind="measure"):
     """What the browser sends when a button is pressed."""
     widget._handle_custom_msg({"kind": kind}, [])
+
+
+def in_a_loop(coroutine):
+    """Run it as a kernel's loop would. In a thread, for the browser tests leave a running loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 # measuring -----------------------------------------------------------------------------------------------------------
@@ -212,6 +219,7 @@ def test_an_error_halfway_is_told_in_words_and_what_was_measured_stays(monkeypat
 
     monkeypatch.setattr(MultiHeadAttention, "forward", failing)
     widget = explorer()
+    widget._loop = None
     press(widget)  # without a kernel's loop it measures here and now
     assert widget.timing_message == "The measurement stopped: can't allocate memory"
     assert {row["heads"] for row in widget.timings[0]["rows"] if row["runs"]} == {1, 2, 3}
@@ -245,7 +253,7 @@ def test_in_a_running_loop_other_work_gets_its_turn_and_cancel_is_heard(monkeypa
             await asyncio.sleep(0)
         assert turns >= 20 and not widget.measuring and "Cancelled" in widget.timing_message
 
-    asyncio.run(kernel())
+    in_a_loop(kernel())
 
 
 def test_a_message_on_another_thread_is_measured_in_the_loop_of_the_cell():
@@ -256,7 +264,7 @@ def test_a_message_on_another_thread_is_measured_in_the_loop_of_the_cell():
         await asyncio.wrap_future(widget._task)
         assert threads == {threading.current_thread()} and "Measured" in widget.timing_message
 
-    asyncio.run(kernel())
+    in_a_loop(kernel())
 
 
 def test_an_error_in_a_running_loop_is_told_too(monkeypatch):
@@ -268,7 +276,7 @@ def test_an_error_in_a_running_loop_is_told_too(monkeypatch):
         await asyncio.wrap_future(widget._task)
         return widget
 
-    assert asyncio.run(kernel()).timing_message.startswith("The measurement stopped: This needs about")
+    assert in_a_loop(kernel()).timing_message.startswith("The measurement stopped: This needs about")
 
 
 # the recording -------------------------------------------------------------------------------------------------------
