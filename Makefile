@@ -29,7 +29,7 @@ check: install-dev  ## check style, import floors, pins, and the README against 
 	$(RUN) ruff format --check .
 	$(RUN) pytest tests/unit/test_house.py
 
-bench: install  ## measure this machine beside what mha_lab.cost predicts for it (some minutes)
+bench: install-dev  ## measure this machine beside what mha_lab.cost predicts, and the explorers beside others (some minutes)
 	@for script in benchmarks/*.py; do .venv/bin/python $$script || exit 1; done
 
 notebooks: install  ## run the lessons again in place, ready to commit; all, or ARGS="01 02"

@@ -32,12 +32,15 @@ def find_chromium() -> str | None:
     return None
 
 
+def launch_arguments() -> dict:
+    """How Playwright drives the machine's own browser; as root Chromium refuses to start in its sandbox."""
+    as_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return {"executable_path": find_chromium(), "args": ["--no-sandbox"] if as_root else []}
+
+
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args):
-    """Playwright drives the machine's own browser; as root Chromium refuses to start in its sandbox."""
-    as_root = hasattr(os, "geteuid") and os.geteuid() == 0
-    args = ["--no-sandbox"] if as_root else []
-    return {**browser_type_launch_args, "executable_path": find_chromium(), "args": args}
+    return {**browser_type_launch_args, **launch_arguments()}
 
 
 def pytest_collection_modifyitems(items):

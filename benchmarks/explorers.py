@@ -1,0 +1,411 @@
+"""How fast HeadExplorer answers in a real JupyterLab page, beside interact + matplotlib, bertviz and treescope.
+
+    python benchmarks/explorers.py [--peers build/peers] [--changes 30]
+
+A headless Chromium, 60 frames a second; two layers of random weights, the same for every tool; three rounds in turn
+over the tools, a third of the changes in each. Where a change takes long there are fewer, and their number is printed.
+
+first pixels  from running the cell (imports done, arrays made, each tool shown once before) to the end of the frame in
+              which its picture stands: a canvas that is not blank, an image that is decoded, a line of an SVG
+bytes         all that comes over the kernel's websocket for that cell, an explorer's code and still picture too
+nodes         DOM elements in the cell's output, shadow trees included
+new pixels    from an input event sent to the control (slider, menu, pointer) to the end of the frame that shows the
+              change. The event comes at any time within a frame of 16.7 ms: the wait for the next frame is in it
+main thread   the same without that wait: the event's handler, and the frames that follow, from their first callback to
+              the end of style, layout and paint. This has to be done within a frame: the limit is held against it. Not
+              told of interact, where the kernel draws
+
+The peers are optional:
+    pip install --no-deps --target build/peers -r benchmarks/requirements.txt
+    npm install --prefix build/peers requirejs@2.3.6 d3@5.7.0 jquery@2.1.0
+(the latter are what bertviz fetches from a CDN: without them it is blank).
+"""
+
+import argparse
+import math
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+from playwright.sync_api import Error, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "browser")]
+
+from live_lab import Lab, Server  # noqa: E402
+
+from conftest import NO_CHROMIUM, find_chromium, launch_arguments  # noqa: E402
+
+LAYERS, D_MODEL, ROUNDS = 2, 384, 3
+SLOW = 2  # seconds: a gesture stops here in each round, and a tool whose first picture took longer is not asked again
+MODULE = 100_000  # bytes that an explorer may send beside its data: code, style and the still picture
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an explorer has to keep to: ms, ms (95 of 100), DOM elements."""
+
+    first: float
+    change: float
+    nodes: float
+
+
+SIZES = {
+    (12, 16): Limits(150, 16.7, 200),
+    (12, 64): Limits(150, 16.7, 300),
+    (64, 32): Limits(math.inf, 16.7, math.inf),
+    (12, 128): Limits(200, 16.7, 500),
+    (12, 512): Limits(500, 33, 1500),
+}
+"""By heads and tokens."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tool:
+    """Something that shows attention. All but the cell is JavaScript, with the helpers at the end of PROBE."""
+
+    name: str
+    cell: str
+    picture: str  # true once its first picture stands
+    gestures: dict[str, tuple[str, str]]  # what a learner does for the i-th time, and a state that is then another
+    data: Callable[[int, int], int] | None = None  # bytes that one of ours may send for heads, tokens
+    package: str | None = None
+    most: float = math.inf  # scores in a layer above which it is not asked
+    in_kernel: bool = False  # where it draws
+
+
+AT_ONCE = "performance.now()"  # what is drawn within the event's handler: another state as soon as that has ended
+STAGE = "const [stage, place] = [find('.mha-heads-stage'), find('.mha-heads-stage').places[i % heads]];"
+CELL = "[place.x + (((3 * i + 1) % n) + 0.5) * place.cell, place.y + (((7 * i + 3) % n) + 0.5) * place.cell]"
+HOVER = f"{STAGE} over(stage, 'pointermove', ...{CELL})", "find('.mha-heads-readout').textContent"
+SLIDE = "walk(find('.mha-heads input[type=range]'))", "find('.mha-heads').dataset.drawn"
+MAPS = "find('.mha-heads[data-drawn]') && filled(find('.mha-heads canvas'))"
+TOOLS = (
+    Tool(
+        "HeadExplorer, Q and K",
+        "HeadExplorer.from_projection(query, key, tokens, num_heads=heads)",
+        MAPS,
+        {"hover": HOVER, "head count": SLIDE},
+        data=lambda heads, n: 2 * n * D_MODEL * 4,
+    ),
+    Tool(
+        "HeadExplorer, recorded",
+        "HeadExplorer([recording])",
+        MAPS,
+        {"hover": HOVER, "layer": SLIDE},
+        data=lambda heads, n: LAYERS * heads * n * n,
+    ),
+    Tool(
+        "interact + matplotlib",
+        "interact(draw, layer=(0, 1));",
+        "find('img')?.complete && find('img').naturalWidth",
+        {
+            "layer": (
+                "press(find('.noUi-handle'), find('.noUi-handle').ariaValueNow > 0 ? 'ArrowLeft' : 'ArrowRight')",
+                "find('img')?.complete && find('img').src",
+            )
+        },
+        in_kernel=True,
+    ),
+    Tool(
+        "bertviz head view",
+        "bertviz.head_view(tensors, tokens)",
+        "find('svg line')",
+        {
+            "layer": ("choose(find('#layer'), 1 - find('#layer').selectedIndex)", AT_ONCE),
+            "hover": ("over(find('#left').querySelectorAll('text')[i % n], 'mouseover', 1, 1)", AT_ONCE),
+        },
+        package="bertviz",
+        most=12 * 128**2,
+    ),
+    Tool(
+        "treescope",
+        "treescope.render_array(weights, sliders=(0,), vmin=0, vmax=1)",
+        "filled(find('canvas'))",
+        {
+            "layer": ("walk(all('input[type=range]').find((slider) => slider.step === '1'))", AT_ONCE),
+            "hover": ("over(find('canvas'), 'mousemove', 20 + 7 * i, 20 + 3 * i)", AT_ONCE),
+        },
+        package="treescope",
+    ),
+)
+
+SETUP = """
+import sys
+sys.path.append({peers!r})
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from types import SimpleNamespace
+from ipywidgets import Widget, interact
+from mha_lab.widgets import HeadExplorer
+"""
+PREPARE = """
+Widget.close_all()
+heads, n = {heads}, {n}
+rng = np.random.default_rng(0)
+weights = np.exp(2 * rng.normal(size=({LAYERS}, heads, n, n)))
+weights = (weights / weights.sum(axis=-1, keepdims=True)).astype(np.float32)
+tensors = [torch.from_numpy(layer[None]) for layer in weights]
+query, key = rng.normal(size=(2, n, {D_MODEL})).astype(np.float32)
+tokens = [f"word{{i}}" for i in range(n)]
+recording = SimpleNamespace(sentence=" ".join(tokens), tokens=tokens, weights=weights)
+
+def draw(layer):
+    rows = 2 if heads == 12 else 4
+    figure, panels = plt.subplots(rows, heads // rows, figsize=(10, 4.5), sharex=True, sharey=True)
+    for head, panel in enumerate(panels.flat):
+        panel.imshow(weights[layer, head], vmin=0, vmax=1, cmap="cividis")
+        panel.set_title(head, fontsize=8)
+        words = tokens if n <= 16 else []  # as in HeadExplorer: beside the outer maps, and where a cell can carry one
+        panel.set_xticks(range(len(words)), words, rotation=60, fontsize=6)
+        panel.set_yticks(range(len(words)), words, fontsize=6)
+    plt.show()
+"""
+
+PROBE = """(() => {
+    const probe = (window.probe = { bytes: 0 });
+    window.WebSocket = class extends WebSocket {
+        constructor(...address) {
+            super(...address);
+            this.addEventListener('message', ({ data }) => (probe.bytes += data.byteLength ?? data.length));
+        }
+    };
+
+    // A message posted in a frame's first callback arrives when that frame's style, layout and paint are done.
+    const channel = new MessageChannel();
+    const waiting = [];
+    let start = 0;
+    channel.port1.onmessage = () => {
+        const frame = { start, end: performance.now() };
+        waiting.splice(0).forEach((tell) => tell(frame));
+    };
+    const follow = () => {
+        start = performance.now();
+        channel.port2.postMessage(null);
+        requestAnimationFrame(follow);
+    };
+    requestAnimationFrame(follow);
+    const frame = () => new Promise((tell) => waiting.push(tell));
+    const pause = (ms) => new Promise((over) => setTimeout(over, ms));
+
+    /** The frames up to the one that ends with `seen`: the time then, and how long they kept the main thread. */
+    async function until(seen, since, patience) {
+        for (let work = 0; ; ) {
+            const { start, end } = await frame();
+            if (start < since) continue; // it was drawn before
+            work += end - start;
+            if (seen()) return { end, work };
+            if (end - since > patience) throw new Error(`nothing new to see after ${patience} ms`);
+        }
+    }
+
+    /** Run one cell: milliseconds to its first picture, bytes received, elements in its output. */
+    probe.run = async (source, picture, patience) => {
+        const model = window.jupyterapp.shell.currentWidget.content.model.sharedModel;
+        model.transact(() => {
+            model.deleteCellRange(0, model.cells.length);
+            model.insertCells(0, [{ cell_type: 'code', source, metadata: {}, outputs: [] }]);
+        });
+        await pause(200);
+        const [since, before] = [performance.now(), probe.bytes];
+        const ended = window.jupyterapp.commands.execute('notebook:run-all-cells');
+        const { end } = await until(picture, since, patience);
+        await ended;
+        await pause(300);
+        return { first: end - since, bytes: probe.bytes - before, nodes: all('*').length };
+    };
+
+    /** Up to `count` changes: [ms to new pixels, ms of the main thread] of each. */
+    probe.change = async (act, state, from, count, patience) => {
+        const [first, found] = [performance.now(), []];
+        for (let i = from; i < from + count && performance.now() - first < patience; i++) {
+            await pause(20 + 20 * Math.random());
+            const before = state();
+            const since = performance.now();
+            act(i);
+            const handled = performance.now();
+            const { end, work } = await until(() => state() !== before, handled, 20000);
+            found.push([end - since, handled - since + work]);
+        }
+        return found;
+    };
+
+    const within = (root) =>
+        [...root.querySelectorAll('*')].flatMap((node) => [node, ...(node.shadowRoot ? within(node.shadowRoot) : [])]);
+    const output = () => document.querySelector('.jp-NotebookPanel .jp-OutputArea');
+    const all = (selector) => within(output()).filter((node) => node.matches(selector));
+    const find = (selector) => output().querySelector(selector) ?? all(selector)[0];
+
+    /** Whether anything is drawn on a canvas. */
+    const filled = (canvas) => {
+        if (!canvas?.width || !canvas.height) return false;
+        const context = new OffscreenCanvas(16, 16).getContext('2d');
+        context.drawImage(canvas, 0, 0, 16, 16);
+        return context.getImageData(0, 0, 16, 16).data.some((value) => value > 0);
+    };
+    /** A slider one step on, to and fro between 0 and where it stood first (or its end, if it stood at 0). */
+    const walk = (slider) => {
+        slider.far ??= Number(slider.value) || Number(slider.max);
+        const at = Number(slider.value);
+        slider.way = at === 0 ? 1 : at >= slider.far ? -1 : slider.way;
+        slider.value = at + slider.way;
+        slider.dispatchEvent(new Event('input', { bubbles: true }));
+    };
+    const choose = (menu, index) => {
+        menu.selectedIndex = index;
+        menu.dispatchEvent(new Event('change', { bubbles: true }));
+    };
+    const press = (node, key) => node.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+    const over = (node, type, x, y) => {
+        const box = node.getBoundingClientRect();
+        const Kind = type.startsWith('pointer') ? PointerEvent : MouseEvent;
+        node.dispatchEvent(new Kind(type, { clientX: box.x + x, clientY: box.y + y, bubbles: true }));
+    };
+    Object.assign(probe, { all, find, filled, walk, choose, press, over });
+})();"""
+
+
+def missing(tool, peers):
+    """Why a tool cannot be asked, in words, or None."""
+    if tool.package and not PathFinder.find_spec(tool.package, [*sys.path, str(peers)]):
+        return f"is not installed: pip install --no-deps --target {peers} -r benchmarks/requirements.txt"
+    if tool.package == "bertviz" and not all(path.exists() for path in scripts(peers).values()):
+        return f"is blank without its CDN: npm install --prefix {peers} requirejs@2.3.6 d3@5.7.0 jquery@2.1.0"
+    return None
+
+
+def scripts(peers):
+    """What bertviz fetches, by the end of its address, and where npm puts it."""
+    modules = peers / "node_modules"
+    return {
+        "require.min.js": modules / "requirejs/require.js",
+        "d3.min.js": modules / "d3/dist/d3.min.js",
+        "jquery.min.js": modules / "jquery/dist/jquery.min.js",
+    }
+
+
+class Page(Lab):
+    """A notebook whose cells and controls are timed from within the page."""
+
+    def __init__(self, browser, server, peers):
+        super().__init__(browser, server)
+        self.peers = peers
+        self.page.add_init_script(PROBE)
+
+    def prepare(self, packages):
+        """Import everything; for bertviz have its loader on the page, which fetched by its own cell comes too late."""
+        self.open_new("explorers.ipynb")
+        self.show(SETUP.format(peers=str(self.peers)) + "".join(f"import {package}\n" for package in packages))
+        if "bertviz" in packages:
+            for name, path in scripts(self.peers).items():
+                serve = partial(lambda route, _, path: route.fulfill(path=path), path=path)
+                self.page.route(f"**/cdnjs.cloudflare.com/**/{name}", serve)
+            self.page.add_script_tag(url="https://cdnjs.cloudflare.com/ajax/libs/require.js/2.3.6/require.min.js")
+
+    def ask(self, tool, heads, n, changes, start):
+        """One cell and `changes` of each gesture, the first of them the start-th: {"cell": …, a gesture: …, …}."""
+        self.python(f"exec({PREPARE.format(heads=heads, n=n, LAYERS=LAYERS, D_MODEL=D_MODEL)!r})")
+        names = f"const {{ find, all, filled, walk, choose, press, over }} = probe; const [heads, n] = [{heads}, {n}];"
+        found = {
+            "cell": self.page.evaluate(
+                f"(cell) => {{ {names} return probe.run(cell, () => {tool.picture}, 60000); }}", tool.cell
+            )
+        }
+        for gesture, (act, state) in tool.gestures.items():
+            call = f"probe.change((i) => {{ {act} }}, () => {state}, {start}, {changes}, {1000 * SLOW})"
+            found[gesture] = self.page.evaluate(f"() => {{ {names} return {call}; }}")
+        return found
+
+
+def measure(lab, tools, heads, n, changes):
+    """{tool: [what each round found]}, the tools in turn."""
+    asked = {tool: [] for tool in tools if heads * n * n <= tool.most}
+    for number in range(ROUNDS):
+        for tool, rounds in asked.items():
+            if rounds and rounds[-1]["cell"]["first"] > 1000 * SLOW:
+                continue
+            print(f"\r{heads} heads, {n} tokens, {number + 1} of {ROUNDS}: {tool.name:24}", end="", flush=True)
+            try:
+                rounds.append(lab.ask(tool, heads, n, changes // ROUNDS, number * changes // ROUNDS))
+            except Error as problem:
+                print(f": {problem.message.splitlines()[0]}")
+                if tool.data:
+                    raise
+    print("\r" + " " * 78 + "\r", end="")
+    return {tool: rounds for tool, rounds in asked.items() if rounds}
+
+
+def p95(values):
+    return sorted(values)[math.ceil(0.95 * len(values)) - 1]
+
+
+def report(heads, n, asked, limits):
+    """Print what was found at one size. Gives (what, found, limit) for each promise of ours."""
+    promises = []
+    print(
+        f"{f'{heads} heads, {n} tokens':25} first pixels      bytes   nodes   change           new pixels   main thread"
+    )
+    print(f"{'':25}           ms                              times     median    p95  median    p95")
+    for tool, rounds in asked.items():
+        first = statistics.median(found["cell"]["first"] for found in rounds)
+        size, nodes = (max(found["cell"][name] for found in rounds) for name in ("bytes", "nodes"))
+        if tool.data:
+            promises += [
+                (f"{tool.name}: first pixels, ms", first, limits.first),
+                (f"{tool.name}: bytes", size, tool.data(heads, n) + MODULE),
+                (f"{tool.name}: nodes", nodes, limits.nodes),
+            ]
+        left = f"{tool.name:25} {first:12,.0f} {size:10,} {nodes:7,}"
+        for gesture in tool.gestures:
+            changes = [change for found in rounds for change in found[gesture]]
+            new, work = zip(*changes)
+            here = f"{'kernel':>14}" if tool.in_kernel else f"{statistics.median(work):7.1f} {p95(work):6.1f}"
+            print(f"{left:57}   {gesture:10} {len(changes):3} {statistics.median(new):8.1f} {p95(new):6.1f} {here}")
+            left = ""
+            if tool.data:
+                promises.append((f"{tool.name}: {gesture}, ms", p95(work), limits.change))
+    print()
+    return promises
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--peers", type=Path, default=ROOT / "build" / "peers")
+    parser.add_argument("--changes", type=int, default=30)
+    options = parser.parse_args()
+    if not find_chromium():
+        print(f"benchmarks/explorers.py is skipped: {NO_CHROMIUM}.")
+        return
+    objections = {tool: missing(tool, options.peers) for tool in TOOLS}
+    tools = [tool for tool in TOOLS if not objections[tool]]
+    for tool, objection in objections.items():
+        if objection:
+            print(f"{tool.name} is left out: it {objection}")
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        server = Server(Path(folder))
+        try:
+            server.wait()
+            lab = Page(playwright.chromium.launch(**launch_arguments()), server, options.peers)
+            lab.prepare([tool.package for tool in tools if tool.package])
+            measure(lab, tools, 12, 4, ROUNDS)  # the first of everything loads code
+            promises = {}
+            for (heads, n), limits in SIZES.items():
+                for what, found, limit in report(heads, n, measure(lab, tools, heads, n, options.changes), limits):
+                    promises[f"{heads} heads, {n} tokens, {what}"] = found, limit
+            lab.close()
+        finally:
+            server.stop()
+    broken = {what: pair for what, pair in promises.items() if pair[0] > pair[1]}
+    print(f"{len(promises) - len(broken)} of {len(promises)} limits hold. Those that do not:")
+    for what, (found, limit) in broken.items():
+        print(f"  {what}: {found:,.1f}, limit {limit:,.1f}")
+
+
+if __name__ == "__main__":
+    main()
