@@ -65,10 +65,15 @@ class Timings(traitlets.HasTraits):
 
     def _show_kept(self):
         """The recorded timings of this d_model, or what was measured since the kernel started."""
-        results = {(r["d_model"], r["tokens"]): r for r in recorded_timings()} | _MEASURED
+        recorded, trouble = [], ""
+        try:
+            recorded = recorded_timings()
+        except (OSError, ValueError) as problem:  # the maps do without
+            trouble = f"There are no recorded timings: {problem}"
+        results = {(r["d_model"], r["tokens"]): r for r in recorded} | _MEASURED
         self.timings = [r for (d_model, _), r in sorted(results.items()) if d_model == self.d_model]
         mine = [str(r["tokens"]) for r in self.timings if not r["recorded"]]
-        self.timing_message = f"Your last timings are shown ({', '.join(mine)} tokens)." if mine else ""
+        self.timing_message = f"Your last timings are shown ({', '.join(mine)} tokens)." if mine else trouble
         with suppress(RuntimeError):  # in a script or a test there is none
             self._loop = asyncio.get_running_loop()
         self.on_msg(self._on_timing_message)

@@ -296,6 +296,8 @@ def test_recorded_timings_are_verified_complete_and_named_in_the_readme(monkeypa
     monkeypatch.setattr(_timings, "RECORDED", altered)
     with pytest.raises(ValueError, match="altered"):
         _timings.recorded_timings()
+    widget = HeadExplorer.from_projection(*recorded_projection())
+    assert widget.timings == [] and re.match("There are no recorded timings: .* altered", widget.timing_message)
 
 
 def test_before_measuring_the_recorded_timings_are_shown_where_there_are_any():
