@@ -35,8 +35,8 @@ DIFFERENCE = [[0, "#542788"], [64, "#998ec3"], [128, "#f7f7f7"], [191, "#f1a340"
 IMPORT = re.compile(r'^(?:import \{.*\} from|@import) "\./(.*)";$', re.MULTILINE)
 UNSENT = re.compile(r"^(?:\s+|\s*//.*\n|\s*/\*(?s:.*?)\*/\n)+", re.MULTILINE)
 QUOTED = r'"(?:\\.|[^"\\\n])*"|`(?:\\.|\$\{(?:[^{}`]|`[^`]*`)*\}|[^`\\])*`'
-QUOTED_COMMENT_OR_SIGN = re.compile(rf"({QUOTED})|//.*|\s*([=*<>?:&|,;{{}}()!])\s*")
-"""Not among the signs: + and -, since `a - -b` is not `a--b`."""
+SIGN = r"[][=*<>?:&|,;{}()!]|[+-](?!\s*[+-])"  # since `a - -b` is not `a--b`
+QUOTED_COMMENT_OR_SIGN = re.compile(rf"({QUOTED})|//.*|(?<![+-])\s*({SIGN})\s*")
 
 MOST_TOKENS = 512  # a map then has half a pixel a cell
 

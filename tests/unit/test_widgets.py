@@ -435,8 +435,9 @@ def test_each_module_is_small_import_free_and_calls_nobody(name):
 
 
 def test_space_and_comments_go_but_nothing_in_quotes():
-    code = 'const a = x - -y; // it\'s a "comment"\nconst t = `a = ${ b ? ` (${c})` : "= =" } , z`;\n return !t;'
-    assert squeezed(code) == 'const a=x - -y;\nconst t=`a = ${ b ? ` (${c})` : "= =" } , z`;return!t;'
+    code = 'const a = x - -y + z++ + [ 1 ]; // it\'s a "comment"\n'
+    code += 'const t = `a = ${ b ? ` (${c})` : "= =" } , z`;\n return !t;'
+    assert squeezed(code) == 'const a=x - -y+z++ +[1];\nconst t=`a = ${ b ? ` (${c})` : "= =" } , z`;return!t;'
 
 
 def test_a_module_holds_what_it_imports_once_and_no_comments():
