@@ -5,7 +5,7 @@
 
 import io
 from bisect import bisect
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -42,6 +42,25 @@ def _stripes(width: int, height: int) -> Image.Image:
     return Image.fromarray(tile[..., None].repeat(3, axis=2))
 
 
+@lru_cache(256)
+def _turned(text: str, face: ImageFont.FreeTypeFont, angle: float) -> Image.Image:
+    """A stencil of text that begins in its middle. Kept: the words of a map stand above every other map too."""
+    reach = round(face.getlength(text)) + 4  # a square around the beginning, so that turning it needs no offset
+    stencil = Image.new("L", (2 * reach, 2 * reach), 0)
+    ImageDraw.Draw(stencil).text((reach, reach), text, 255, face, "lm")
+    return stencil.rotate(angle, Image.Resampling.BICUBIC)
+
+
+@cache
+def _map_palette() -> Image.Image:
+    """Every second colour of weights, every third of differences, and greys for words and page."""
+    greys = np.arange(0, 0x100, 0x11, dtype=np.uint8)[:, None].repeat(3, axis=1)
+    colours = np.concatenate([colour_table()[::2], colour_table(DIFFERENCE)[::3], greys])
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(colours.tobytes())
+    return palette
+
+
 def _corner(x: float, y: float) -> tuple[int, int]:
     return round(x * FINE), round(y * FINE)
 
@@ -61,12 +80,10 @@ class Page:
         if not angle:
             self.draw.text((x * FINE, y * FINE), text, colour, face, anchor)
             return
-        reach = round(face.getlength(text)) + 4  # a square around (x, y), so that turning it needs no offset
-        stencil = Image.new("L", (2 * reach, 2 * reach), 0)
-        ImageDraw.Draw(stencil).text((reach, reach), text, 255, face, "lm")
-        stencil = stencil.rotate(angle, Image.Resampling.BICUBIC)
+        stencil = _turned(text, face, angle)
         left, top = _corner(x, y)
-        self.image.paste(Image.new("RGB", stencil.size, colour), (left - reach, top - reach), stencil)
+        place = left - stencil.width // 2, top - stencil.height // 2
+        self.image.paste(Image.new("RGB", stencil.size, colour), place, stencil)
 
     def width_of(self, text, size=12, bold=False) -> float:
         return font(size, bold).getlength(text) / FINE
@@ -93,7 +110,8 @@ class Page:
         shade = weights / (np.abs(weights).max() or 1.0) if stretch else weights
         shade = (shade + 1) / 2 if difference else shade
         pixels = colour_table(DIFFERENCE if difference else CIVIDIS)[np.clip(shade * 255, 0, 255).round().astype(int)]
-        picture = Image.fromarray(pixels).resize((size, size), Image.Resampling.NEAREST)
+        how = Image.Resampling.NEAREST if size >= n else Image.Resampling.BOX  # which leaves no cell out
+        picture = Image.fromarray(pixels).resize((size, size), how)
         if allowed is not None:
             masked = Image.fromarray(~allowed).resize((size, size), Image.Resampling.NEAREST)
             picture.paste(_stripes(size, size), mask=masked)
@@ -136,9 +154,11 @@ class Page:
         bar = Image.fromarray(colour_table()[None]).resize((round(width * FINE), round(height * FINE)))
         self.image.paste(bar, _corner(x, y))
 
-    def png(self) -> bytes:
+    def png(self, *, of_maps: bool = False) -> bytes:
+        """Maps and little else go into 256 colours: half the bytes and half the time."""
         buffer = io.BytesIO()
-        self.image.save(buffer, "PNG", compress_level=5)
+        image = self.image.quantize(palette=_map_palette(), dither=Image.Dither.NONE) if of_maps else self.image
+        image.save(buffer, "PNG", compress_level=5)
         return buffer.getvalue()
 
 

@@ -415,13 +415,14 @@ def _draw(explorer: HeadExplorer) -> tuple[bytes, int]:
         maps.append(("head {} − head {}".format(*heads), weights[heads[0]] - weights[heads[1]]))
     width, limit = 920, 720
     fitting = None
-    for cell in np.arange(min(30, 430 / n), 0.4, -0.5):  # the largest maps that fit; a bit smaller for fewer rows
-        side = cell * n
+    # The largest maps that fit; a bit smaller for fewer rows.
+    for side in np.arange(min(30 * n, 430), min(n, 24) - 1, -min(n / 2, 4)):
+        cell = side / n
         size = min(12, max(7.5, cell * 0.86))
         room = 7 * size if cell >= 7 else 0  # for words, where a row can carry one
         gap, label = (14, 18) if side >= 60 else (4, 0)
         rows = -(-len(maps) // max(1, int((width - 1.5 * room + gap) // (side + gap))))
-        if rows * (side + gap + label) + room > limit and cell > 1:
+        if rows * (side + gap + label) + room > limit and side > 28:
             continue
         if fitting and cell < 0.85 * fitting[0]:
             break
@@ -451,7 +452,7 @@ def _draw(explorer: HeadExplorer) -> tuple[bytes, int]:
                 page.text(x - 5, y + middle, token, size, anchor="rm")
             if row == 0:
                 page.text(x + middle, y - 5, token, size, angle=60)
-    return page.png(), page.width
+    return page.png(of_maps=True), page.width
 
 
 def _headline(explorer: HeadExplorer) -> str:

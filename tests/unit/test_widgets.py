@@ -415,6 +415,13 @@ def test_a_picture_is_drawn_for_few_and_many_heads_and_words(num_heads, n):
     assert image.height < 2 * 1000
 
 
+def test_a_picture_of_many_words_fits_on_a_page_in_few_bytes():
+    query, key = projection(512, 384)
+    image, _, data = png_of(HeadExplorer.from_projection(query, key, ["word"] * 512, num_heads=12))
+    assert image.height < 2 * 1000 and len(data["image/png"]) < 500_000
+    assert image.convert("RGB").getpixel((0, image.height - 1)) == (255, 255, 255)
+
+
 def test_the_colours_are_matplotlibs_cividis():
     cividis = colormaps["cividis"](np.arange(256))[:, :3] * 255
     assert np.abs(colour_table() - cividis).max() <= 2
