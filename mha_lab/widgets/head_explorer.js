@@ -600,7 +600,7 @@ function render({ model, el }) {
       context.textAlign = "right";
       context.font = `12px ${ink.family}`;
       context.fillText(reach, x + side, base);
-      const right = x + side - context.measureText(reach).width - 6;
+      const right = Math.round(x + side - context.measureText(reach).width - 6);
       for (let i = 0; i < 64; i++) {
         context.fillStyle = `rgb(${diverging.subarray(16 * i, 16 * i + 3)})`; // every fourth colour
         context.fillRect(right - 64 + i, base - 10, 1, 11);
