@@ -367,7 +367,7 @@ function render({ model, el }) {
   function rowOf(now, head, query) {
     const { n, told, all, seen, heads } = now;
     if (recorded && !told && isExact() && exact.id[2] === seen[query]) {
-      const row = n === all.n ? exact.weights : renormalised(exact.weights, heads, n, seen, 1, [0]).maps;
+      const row = n === all.n ? exact.weights : renormalised(exact.weights, heads, all.n, seen, 1, [0]).maps;
       return [row.subarray(head * n, (head + 1) * n), true];
     }
     const from = (head * n + query) * n;
@@ -596,7 +596,7 @@ function render({ model, el }) {
     if (less !== undefined) {
       const reach = reachOf(place, now).toFixed(model.get("stretch") ? 2 : 0);
       context.textAlign = "left";
-      context.fillText(`head ${head} − head ${less}`, x, base);
+      context.fillText(side < 280 ? `${head} − ${less}` : `head ${head} − head ${less}`, x, base);
       context.textAlign = "right";
       context.font = `12px ${ink.family}`;
       context.fillText(reach, x + side, base);

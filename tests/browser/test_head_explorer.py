@@ -175,6 +175,29 @@ def test_a_typed_sentence_runs_through_the_model(lab):
     expect(menu).to_have_value("a quite new sentence")
 
 
+def test_the_first_sentence_says_that_it_loads_the_model(lab):
+    load = "import time\ndef load():\n    time.sleep(1)\n    return Model()\n"
+    explorer = Explorer(
+        lab, SETUP + load + f"explorer = HeadExplorer([recording({SENTENCES[0]!r})], model=load)\nexplorer"
+    )
+    box, message = explorer.root.get_by_role("textbox"), explorer.root.locator(".mha-heads-message")
+    box.fill("something new")
+    box.press("Enter")
+    expect(message).to_contain_text("The first sentence loads the model")
+    explorer.expect_python("sentence", "something new")
+    expect(message).to_be_empty()
+
+
+def test_a_long_sentence_gets_its_exact_weights_row_by_row(lab):
+    words = " ".join(f"w{i}" for i in range(70))
+    code = f"explorer = HeadExplorer([recording({words!r})], layer=2, hidden=['w3'])\nexplorer"
+    explorer = Explorer(lab, SETUP + code)
+    for row in 10, 40:
+        explorer.point(1, row, 20)
+        weight = explorer.value(f"weights[1, {row + 1}, 21].item()")  # w3 is not among them any more
+        expect(explorer.readout).to_contain_text(f"head 1: w{row + 1} → w21 {weight:.2f}{weight:.4f}")
+
+
 def test_without_a_model_the_box_says_how_to_get_one(lab):
     explorer = Explorer(lab, RECORDED)
     message, box = explorer.root.locator(".mha-heads-message"), explorer.root.get_by_role("textbox")
