@@ -43,7 +43,7 @@ from conftest import NO_CHROMIUM, find_chromium, launch_arguments  # noqa: E402
 
 LAYERS, D_MODEL, ROUNDS = 2, 384, 3
 SLOW = 2  # seconds: a gesture stops here in each round, and a tool whose first picture took longer is not asked again
-MODULE = 250_000  # bytes that an explorer may send beside its data: code, style, still picture and JupyterLab's messages
+MODULE = 250_000  # bytes that an explorer may send beside its data: code, style, still picture, and their messages
 
 
 @dataclass(frozen=True)
