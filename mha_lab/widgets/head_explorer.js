@@ -29,10 +29,20 @@ export function headMaps(query, key, n, width, heads, allowed = null) {
   const row = new Float64Array(n);
   for (let h = 0; h < heads; h++) {
     for (let i = 0; i < n; i++) {
-      for (let j = 0; j < n; j++) {
-        let dot = 0;
-        for (let k = h * dHead; k < (h + 1) * dHead; k++) dot += query[i * width + k] * key[j * width + k];
-        row[j] = dot * scale;
+      const from = i * width + h * dHead;
+      for (let step = 0; step < n; step += 4) {
+        const j = Math.max(0, Math.min(step, n - 4)); // four keys at a time: one key's sum would wait for itself
+        let a = 0, b = 0, c = 0, d = 0;
+        for (let q = from, k = j * width + h * dHead; q < from + dHead; q++, k++) {
+          a += query[q] * key[k];
+          b += query[q] * key[k + width];
+          c += query[q] * key[k + 2 * width];
+          d += query[q] * key[k + 3 * width];
+        }
+        row[j] = a * scale; // beyond the end of a row of fewer than four nothing is kept
+        row[j + 1] = b * scale;
+        row[j + 2] = c * scale;
+        row[j + 3] = d * scale;
       }
       softmax(row, allowed && allowed.subarray(i * n, (i + 1) * n));
       maps.set(row, (h * n + i) * n);
@@ -212,9 +222,11 @@ export function placeAt(places, n, x, y) {
 // ----------------------------------------------------------------------------------------------------------------- page
 
 const NO_ANSWER =
-  "The kernel has not answered yet: it is busy or not running. Your sentence stays here, and its maps appear when the answer comes.";
+  "The kernel has not answered yet: it is busy or not running. Your sentence stays, and its maps come with the answer.";
 const LOADING = "The first sentence loads the model: some seconds …";
 const ANSWER_WITHIN = 5000; // ms
+const STAGE =
+  "Attention maps. Arrow keys choose a head, Enter enlarges it, Shift with arrows reads its cells, Escape clears.";
 const WHOLE = 64; // tokens; the exact weights of a layer of more are asked for row by row
 
 /** Rules between traits that hold for every view, with or without a kernel: what the new state does not have is dropped. */
@@ -249,8 +261,7 @@ function render({ model, el }) {
   bar.style.background = `linear-gradient(to right, ${model.get("_colours").map(([at, hex]) => `${hex} ${(at / 255) * 100}%`)})`;
   const maskKey = named("masked", "span", element("i"), "masked");
 
-  const input = element("input", { type: "text", spellcheck: false, placeholder: "or type your own" });
-  input.setAttribute("aria-label", "your own sentence");
+  const input = element("input", { type: "text", spellcheck: false, placeholder: "or type your own", ariaLabel: "your own sentence" });
   const message = element("p", { className: "mha-heads-message", role: "status" });
   const form = named(
     "form",
@@ -265,8 +276,7 @@ function render({ model, el }) {
   const readout = element("p", { className: "mha-heads-readout", "aria-live": "polite" });
   const maps = element("canvas", { ariaHidden: "true" });
   const marks = element("canvas", { ariaHidden: "true" });
-  const stage = element("div", { className: "mha-heads-stage", tabIndex: 0, role: "listbox" }, maps, marks);
-  stage.setAttribute("aria-multiselectable", "true");
+  const stage = element("div", { className: "mha-heads-stage", tabIndex: 0, role: "listbox", ariaMultiSelectable: "true", ariaLabel: STAGE }, maps, marks);
   const pooled = element("span");
   const legend = named(
     "legend",
@@ -760,8 +770,6 @@ function render({ model, el }) {
 
   /** The heads for who does not see them: an option lies over each map. */
   function listHeads({ heads }) {
-    const label = "Attention maps. Arrow keys choose a head, Enter enlarges it, Shift with arrows reads its cells, Escape clears.";
-    stage.setAttribute("aria-label", label);
     stage.setAttribute("aria-activedescendant", names + model.get("head"));
     while (options.length > heads) options.pop().remove();
     while (options.length < heads) {
@@ -952,7 +960,7 @@ function render({ model, el }) {
   const scrolled = new IntersectionObserver(schedule); // JupyterLab blanks what is scrolled away
   scrolled.observe(stage);
   const themed = new MutationObserver(schedule);
-  themed.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "data-jp-theme-light"] });
+  themed.observe(document.body, { attributeFilter: ["data-jp-theme-name", "data-jp-theme-light"] });
   schedule();
 
   return () => {

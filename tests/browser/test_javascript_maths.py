@@ -57,6 +57,20 @@ def test_maps_equal_pytorchs_to_1e_6(run, num_heads, causal):
     np.testing.assert_allclose(np.reshape(maps, expected.shape), expected, atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 6])
+def test_maps_of_few_tokens_equal_pytorchs(run, n):
+    query, key = np.random.default_rng(n).normal(size=(2, n, 6)).astype(np.float32)
+    maps = run(
+        "head_explorer",
+        "return Array.from(m.headMaps(Float32Array.from(data.query), Float32Array.from(data.key), data.n, 6, 2));",
+        query=query.flatten().tolist(),
+        key=key.flatten().tolist(),
+        n=n,
+    )
+    expected = HeadExplorer.from_projection(query, key, ["a"] * n, num_heads=2).weights
+    np.testing.assert_allclose(np.reshape(maps, expected.shape), expected, atol=1e-6)
+
+
 def test_a_row_that_may_see_nothing_is_zero_and_large_scores_do_not_overflow(run):
     rows = run(
         "head_explorer",
