@@ -437,13 +437,14 @@ function render({ model, el }) {
   /** The canvas's context, cleared, in CSS pixels, on as many device pixels as the screen has. */
   function sized(canvas, width, height) {
     const [w, h] = [Math.round(width * devicePixelRatio), Math.round(height * devicePixelRatio)];
-    if (canvas.width !== w || canvas.height !== h) {
+    // Never lower: the stage hides what is too much, and a new size costs as much as all maps.
+    if (canvas.width !== w || canvas.height < h) {
       Object.assign(canvas, { width: w, height: h });
       Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
     }
     const context = canvas.getContext("2d");
     context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
-    context.clearRect(0, 0, width, height);
+    context.clearRect(0, 0, w, canvas.height);
     return context;
   }
 
