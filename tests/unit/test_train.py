@@ -19,6 +19,14 @@ def fit(model, draw=TASK.draw, steps=30, **options):
     return train.fit(model, draw, steps=steps, batch_size=16, progress=False, **options)
 
 
+@pytest.fixture(autouse=True)
+def interrupts_are_heard():
+    """Also where the tests run in the background of a shell, which lets a process ignore interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def weights(model):
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
