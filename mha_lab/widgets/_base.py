@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anywidget
 import numpy as np
+import rjsmin
 import traitlets
 
 from mha_lab.widgets import _static
@@ -33,18 +34,12 @@ DIFFERENCE = [[0, "#542788"], [64, "#998ec3"], [128, "#f7f7f7"], [191, "#f1a340"
 """ColorBrewer's PuOr the other way round: below 0 purple, above it orange, as in every diverging map here."""
 
 IMPORT = re.compile(r'^(?:import \{.*\} from|@import) "\./(.*)";$', re.MULTILINE)
-UNSENT = re.compile(r"^(?:\s+|\s*//.*\n|\s*/\*(?s:.*?)\*/\n)+", re.MULTILINE)
-QUOTED = r'"(?:\\.|[^"\\\n])*"|`(?:\\.|\$\{(?:[^{}`]|`[^`]*`)*\}|[^`\\])*`'
-SIGN = r"[][=*<>?:&|,;{}()!]|[+-](?!\s*[+-])"  # since `a - -b` is not `a--b`
-QUOTED_COMMENT_OR_SIGN = re.compile(rf"({QUOTED})|//.*|(?<![+-])\s*({SIGN})\s*")
-
 MOST_TOKENS = 512  # a map then has half a pixel a cell
 
 
 def joined(name: str) -> str:
     """An explorer's JavaScript or CSS as it is sent: in place of an import stands what it imports, so that no host has
-    to find a second file. Comments are left out, and space that means nothing: every explorer carries its own module.
-    """
+    to find a second file. JavaScript goes without its comments and spaces: every explorer carries its own module."""
     known = set()
 
     def text(name):
@@ -52,13 +47,7 @@ def joined(name: str) -> str:
         found = (Path(__file__).parent / name).read_text(encoding="utf-8")
         return IMPORT.sub(lambda match: "" if match[1] in known else text(match[1]).replace("\nexport ", "\n"), found)
 
-    found = UNSENT.sub("", text(name))
-    return squeezed(found) if name.endswith(".js") else found
-
-
-def squeezed(code: str) -> str:
-    """JavaScript without comments and without the space around its signs; what stands in quotes stays as it is."""
-    return QUOTED_COMMENT_OR_SIGN.sub(lambda match: match[1] or match[2] or "", code)
+    return rjsmin.jsmin(text(name)) if name.endswith(".js") else text(name)
 
 
 class Explorer(anywidget.AnyWidget):

@@ -4,222 +4,9 @@
 // set them. Head counts, layers, masks and colours are computed here, so that they answer without the kernel.
 
 import { changer, countDrawing, decoded, divisors, element, grouped, scheduler, shownWords, stepped, watch } from "./_shared.js";
+import { allowedCells, colourTable, headRows, largestOf, parameterCount, renormalised, SQUARES, shades, togglePin, weightsOf } from "./_head_maths.js";
+import { arrange, DIAGONAL_CELL, NUMBER_CELL, placeAt } from "./_head_layout.js";
 import { timingsPanel } from "./_timings.js";
-
-// ---------------------------------------------------------------------------------------------------------- mathematics
-
-/** Turns one row of scores into weights, in place: softmax over the allowed cells, 0 elsewhere. A row that sees nothing is all 0. */
-export function softmax(row, allowed = null) {
-  let top = -Infinity;
-  for (let j = 0; j < row.length; j++) if ((!allowed || allowed[j]) && row[j] > top) top = row[j];
-  let sum = 0;
-  for (let j = 0; j < row.length; j++) {
-    row[j] = !allowed || allowed[j] ? Math.exp(row[j] - top) : 0;
-    sum += row[j];
-  }
-  if (sum > 0) for (let j = 0; j < row.length; j++) row[j] /= sum;
-  return row;
-}
-
-/** Maps (H, N, N) of the heads cut from query and key (N, width): head h takes the columns h·K … (h+1)·K, K = width / H. */
-export function headMaps(query, key, n, width, heads, allowed = null) {
-  const dHead = width / heads;
-  const scale = 1 / Math.sqrt(dHead);
-  const maps = new Float32Array(heads * n * n);
-  const row = new Float64Array(n);
-  for (let h = 0; h < heads; h++) {
-    for (let i = 0; i < n; i++) {
-      const from = i * width + h * dHead;
-      for (let step = 0; step < n; step += 4) {
-        const j = Math.max(0, Math.min(step, n - 4)); // four keys at a time: one key's sum would wait for itself
-        let a = 0, b = 0, c = 0, d = 0;
-        for (let q = from, k = j * width + h * dHead; q < from + dHead; q++, k++) {
-          a += query[q] * key[k];
-          b += query[q] * key[k + width];
-          c += query[q] * key[k + 2 * width];
-          d += query[q] * key[k + 3 * width];
-        }
-        row[j] = a * scale; // beyond the end of a row of fewer than four nothing is kept
-        row[j + 1] = b * scale;
-        row[j + 2] = c * scale;
-        row[j + 3] = d * scale;
-      }
-      softmax(row, allowed && allowed.subarray(i * n, (i + 1) * n));
-      maps.set(row, (h * n + i) * n);
-    }
-  }
-  return maps;
-}
-
-const SQUARES = Float32Array.from({ length: 256 }, (_, byte) => (byte / 255) ** 2);
-
-/** Weights of a recording from the bytes that were sent: the square of byte / 255. */
-export function weightsOf(bytes) {
-  const weights = new Float32Array(bytes.length);
-  for (let i = 0; i < bytes.length; i++) weights[i] = SQUARES[bytes[i]];
-  return weights;
-}
-
-/** The cells (N, N) that may be seen, as 0 and 1: the given mask, joined with the causal one and with a window. null when all may. */
-export function allowedCells(n, mask, causal, width = 0) {
-  if (!mask && !causal && !width) return null;
-  return new Uint8Array(n * n).map((_, cell) => {
-    const back = Math.floor(cell / n) - (cell % n);
-    return (!mask || mask[cell]) && (!causal || back >= 0) && (!width || Math.abs(back) < width) ? 1 : 0;
-  });
-}
-
-/**
- * The rows of maps (H, R, N) with only the `seen` keys in them, each divided by what is left of it: { maps (H, M, M), held },
- * held being the share of each head's weight that was taken away. For scores, the same as a mask over the keys that hide.
- */
-export function renormalised(maps, heads, n, seen, rows = n, seenRows = seen) {
-  const width = seen.length;
-  const left = new Float32Array(heads * seenRows.length * width);
-  const held = new Float64Array(heads);
-  let at = 0;
-  for (let h = 0; h < heads; h++) {
-    for (const row of seenRows) {
-      const from = (h * rows + row) * n;
-      let [all, sum] = [0, 0];
-      for (let j = 0; j < n; j++) all += maps[from + j];
-      for (let j = 0; j < width; j++) sum += maps[from + seen[j]];
-      for (let j = 0; j < width; j++) left[at++] = sum > 0 ? maps[from + seen[j]] / sum : 0;
-      held[h] += (all - sum) / seenRows.length;
-    }
-  }
-  return { maps: left, held };
-}
-
-/**
- * A picture of the map (n, n) that begins at `from`, one colour a pixel; with pool > 1 a pixel shows the largest (in size) of
- * pool × pool numbers.
- */
-export function shades(numbers, from, n, pool, colour) {
-  const side = Math.ceil(n / pool);
-  const pixels = new Uint32Array(side * side);
-  for (let y = 0, pixel = 0; y < side; y++) {
-    const bottom = Math.min(n, (y + 1) * pool);
-    for (let x = 0; x < side; x++, pixel++) {
-      const right = Math.min(n, (x + 1) * pool);
-      let high = 0; // two comparisons without a jump: three million cells take a third less than with one of sizes
-      let low = 0;
-      for (let i = y * pool; i < bottom; i++) {
-        for (let at = from + i * n + x * pool; at < from + i * n + right; at++) {
-          high = numbers[at] > high ? numbers[at] : high;
-          low = numbers[at] < low ? numbers[at] : low;
-        }
-      }
-      pixels[pixel] = colour(high >= -low ? high : low);
-    }
-  }
-  return pixels;
-}
-
-function largestOf(numbers) {
-  let largest = 0;
-  for (const number of numbers) if (Math.abs(number) > largest) largest = Math.abs(number);
-  return largest;
-}
-
-/** Parameters of the four projections W^Q, W^K, W^V and W^O: no head count in it. */
-export const parameterCount = (width, bias) => 4 * width * width + (bias ? 4 * width : 0);
-
-/** 256 colours (r, g, b, 255) through the given [index, "#rrggbb"] anchors. */
-export function colourTable(anchors) {
-  const table = new Uint8ClampedArray(256 * 4).fill(255);
-  const channel = (hex, c) => parseInt(hex.slice(1 + 2 * c, 3 + 2 * c), 16);
-  for (let a = 1; a < anchors.length; a++) {
-    const [[from, first], [to, last]] = [anchors[a - 1], anchors[a]];
-    for (let i = from; i <= to; i++) {
-      const part = (i - from) / (to - from);
-      for (let c = 0; c < 3; c++)
-        table[4 * i + c] = Math.round(channel(first, c) * (1 - part) + channel(last, c) * part);
-    }
-  }
-  return table;
-}
-
-/** The pins after a click on a head: again unpins; a second stands beside the first; a third takes the second's place. */
-export function togglePin(pinned, head) {
-  return pinned.includes(head) ? pinned.filter((pin) => pin !== head) : [...pinned.slice(0, 1), head];
-}
-
-// --------------------------------------------------------------------------------------------------------------- layout
-
-const WORD_CELL = 7; // the smallest cell, in CSS pixels, whose row can carry a word
-const NUMBER_CELL = 26; // the smallest cell that can carry its number
-const DIAGONAL_CELL = 5; // the smallest cell whose outline leaves something to see
-
-/**
- * Where every map stands, in CSS pixels: { places, columns, height }. A place is { head, x, y, side, cell, pool, large, font,
- * label, left, top }: a pixel of the screen shows pool × pool cells, label is the height kept for "head 3", left and top say
- * which words it carries. Without pins the heads fill the width; with pins they become a strip of thumbnails, and the pinned
- * heads stand large below it, two of them beside their difference. unit is one device pixel.
- */
-export function arrange({ heads, n, width, pinned = [], wordRoom = 60, unit = 1 }) {
-  const given = { n, width, wordRoom, unit };
-  const strip = pinned.length > 0;
-  const grid = fit({ ...given, heads, limit: strip ? 150 : 560, largest: strip ? 76 : 440, withWords: !strip });
-  if (!strip) return grid;
-  const two = pinned.length > 1;
-  const slots = two ? 3 : heads > 1 && width >= 640 ? 2 : 1;
-  const large = fit({ ...given, heads: slots, limit: 560, largest: 450, withWords: true });
-  const below = grid.height + 6;
-  const places = large.places.map((place, i) => ({ ...place, head: pinned[i] ?? pinned[0], y: place.y + below, large: true }));
-  if (two) places[2].less = pinned[1];
-  return {
-    ...grid,
-    places: [...grid.places, ...places.slice(0, two ? 3 : 1)],
-    height: below + large.height + 8,
-    empty: two ? null : places[1],
-  };
-}
-
-/** The largest maps of whole device pixels a cell, or cells a pixel, with which `heads` maps fit; a bit smaller for fewer rows. */
-function fit({ heads, n, width, wordRoom, unit, limit, largest, withWords }) {
-  let best = null;
-  const whole = Math.max(1, Math.floor(largest / n / unit));
-  for (const step of [...Array.from({ length: whole }, (_, i) => whole - i), 1 / 2, 1 / 3, 1 / 4, 1 / 6, 1 / 8]) {
-    const pool = Math.max(1, Math.round(1 / step));
-    const cell = step * unit;
-    const side = (step < 1 ? Math.ceil(n / pool) : n * step) * unit;
-    const words = withWords && cell >= WORD_CELL;
-    const font = Math.min(13, Math.max(8, cell * 0.86));
-    const room = words ? (wordRoom * font) / 12 + 8 : 0;
-    const gap = side >= 100 ? 14 : side >= 48 ? 8 : 4;
-    const label = side >= 60 ? 18 : side >= 40 ? 13 : 0;
-    const columns = Math.floor((width - room * 1.5 + gap) / (side + gap));
-    const rows = Math.ceil(heads / Math.max(1, columns));
-    const height = Math.ceil(room * 0.86 + rows * (side + gap + label));
-    const fits = columns >= 1 && height <= limit;
-    if (best && (!fits || step < 0.85 * best.step)) break;
-    if (!fits && side > 40 && step > 1 / 8) continue;
-    if (!best || rows < best.rows) best = { step, cell, pool, side, words, font, room, gap, label, rows, height };
-  }
-  const { cell, pool, side, words, font, room, gap, label, rows, height } = best;
-  const columns = Math.ceil(heads / rows);
-  const snap = (value) => Math.round(value / unit) * unit;
-  const places = Array.from({ length: heads }, (_, head) => {
-    const [row, column] = [Math.floor(head / columns), head % columns];
-    const [x, y] = [snap(room + column * (side + gap)), snap(room * 0.86 + row * (side + gap + label))];
-    return { head, x, y, side, cell, pool, font, label, large: false, left: words && !column, top: words && !row };
-  });
-  return { places, columns, height };
-}
-
-/** What lies under a point: { place, head, query, key }; query and key are -1 on a label. null between the maps. */
-export function placeAt(places, n, x, y) {
-  for (const place of places) {
-    const [column, row] = [Math.floor((x - place.x) / place.cell), Math.floor((y - place.y) / place.cell)];
-    if (column < 0 || column >= n || row < 0 || y >= place.y + place.side + place.label) continue;
-    const onMap = row < n;
-    return { place, head: place.head, query: onMap ? row : -1, key: onMap ? column : -1 };
-  }
-  return null;
-}
-
-// ----------------------------------------------------------------------------------------------------------------- page
 
 const NO_ANSWER =
   "The kernel has not answered yet: it is busy or not running. Your sentence stays, and its maps come with the answer.";
@@ -227,6 +14,8 @@ const LOADING = "The first sentence loads the model: some seconds …";
 const ANSWER_WITHIN = 5000; // ms
 const STAGE =
   "Attention maps. Arrow keys choose a head, Enter enlarges it, Shift with arrows reads its cells, Escape clears.";
+const AT_ONCE = 4e6; // products of a projection's maps; more are computed over several frames, so that no slider waits
+const SLICE = 8; // ms of a frame
 const WHOLE = 64; // tokens; the exact weights of a layer of more are asked for row by row
 
 /** Rules between traits that hold for every view, with or without a kernel: what the new state does not have is dropped. */
@@ -244,21 +33,22 @@ function initialize({ model }) {
 }
 
 function render({ model, el }) {
-  const recorded = model.get("source") === "recorded";
-  const colours = colourTable(model.get("_colours"));
-  const diverging = colourTable(model.get("_differences"));
+  const get = (trait) => model.get(trait);
+  const recorded = get("source") === "recorded";
+  const colours = colourTable(get("_colours"));
+  const diverging = colourTable(get("_differences"));
 
   // ------------------------------------------------------------------------------------------------------------ elements
   const sentenceMenu = element("select");
-  const layer = slider(model.get("num_layers"));
-  const counts = recorded ? [] : divisors(model.get("d_model"));
+  const layer = slider(get("num_layers"));
+  const counts = recorded ? [] : divisors(get("d_model"));
   const headCount = slider(counts.length);
   const causal = element("input", { type: "checkbox" });
-  const near = element("input", { type: "number", min: 0, max: model.get("tokens").length, placeholder: "none" });
+  const near = element("input", { type: "number", min: 0, max: get("tokens").length, placeholder: "none" });
   const stretch = element("input", { type: "checkbox" });
   const barEnd = element("span");
   const bar = named("bar", "span");
-  bar.style.background = `linear-gradient(to right, ${model.get("_colours").map(([at, hex]) => `${hex} ${(at / 255) * 100}%`)})`;
+  bar.style.background = `linear-gradient(to right, ${get("_colours").map(([at, hex]) => `${hex} ${(at / 255) * 100}%`)})`;
   const maskKey = named("masked", "span", element("i"), "masked");
 
   const input = element("input", { type: "text", spellcheck: false, placeholder: "or type your own", ariaLabel: "your own sentence" });
@@ -312,7 +102,7 @@ function render({ model, el }) {
   el.append(root);
 
   // --------------------------------------------------------------------------------------------------------------- state
-  const recordings = () => [...model.get("_recordings"), ...model.get("_typed")];
+  const recordings = () => [...get("_recordings"), ...get("_typed")];
 
   // Exact weights of a recording, which is sent with 8 bits a weight: { id: [sentence, layer, first row, last row], weights }.
   let exact = { id: [] };
@@ -320,41 +110,51 @@ function render({ model, el }) {
 
   /** The maps of all tokens, computed when a trait that moves them has changed. */
   const whole = kept(() => {
-    const heads = model.get("num_heads");
+    const heads = get("num_heads");
     const source = recorded
-      ? (recordings().find((r) => r.sentence === model.get("sentence")) ?? recordings()[0])
-      : { tokens: model.get("tokens"), mask: model.get("_mask") };
+      ? (recordings().find((r) => r.sentence === get("sentence")) ?? recordings()[0])
+      : { tokens: get("tokens"), mask: get("_mask") };
     const n = source.tokens.length;
     const mask = decoded(source.mask, Uint8Array);
-    const allowed = allowedCells(n, mask, model.get("causal"), model.get("window"));
-    const [query, key] = ["_query", "_key"].map((name) => decoded(model.get(name), Float32Array));
+    const allowed = allowedCells(n, mask, get("causal"), get("window"));
+    const [query, key] = ["_query", "_key"].map((name) => decoded(get(name), Float32Array));
     const told = !recorded || (isExact() && n <= WHOLE);
     const size = heads * n * n;
-    let numbers = exact.weights;
-    if (!recorded) numbers = headMaps(query, key, n, model.get("d_model"), heads, allowed);
-    else if (!told) numbers = decoded(source.weights, Uint8Array).subarray(model.get("layer") * size).subarray(0, size);
-    return { heads, words: shownWords(source.tokens), n, allowed, numbers, told };
+    const width = get("d_model");
+    let numbers = recorded ? exact.weights : new Float32Array(size);
+    const rest = recorded ? null : headRows(numbers, query, key, n, width, heads, allowed);
+    if (!told) numbers = decoded(source.weights, Uint8Array).subarray(get("layer") * size).subarray(0, size);
+    const all = { heads, words: shownWords(source.tokens), n, allowed, numbers, told, rest };
+    if (n * n * width < AT_ONCE) advance(all);
+    return all;
   });
 
   /** What is on show: the maps of the tokens that are not hidden. seen are their places in the sentence. */
   const shown = kept(() => {
     const all = whole(...moving());
-    const hidden = model.get("hidden");
+    const hidden = get("hidden");
     const seen = [...all.words.keys()].filter((i) => !hidden.includes(all.words[i]));
     const drawn = { all, pictures: {}, reaches: {} };
     if (seen.length === 0 || seen.length === all.n) return { ...all, ...drawn, seen: [...all.words.keys()] };
     const [n, words] = [seen.length, seen.map((i) => all.words[i])];
+    advance(all);
     const { maps: numbers, held } = renormalised(weights(all), all.heads, all.n, seen);
     const allowed = all.allowed && Uint8Array.from(seen.flatMap((i) => seen.map((j) => all.allowed[i * all.n + j])));
     return { ...all, ...drawn, seen, n, words, allowed, numbers, weights: numbers, held };
   });
 
+  /** Computes rows of a projection's maps for so many milliseconds, or to the last. */
+  function advance(all, ms = Infinity) {
+    const end = performance.now() + ms;
+    while (all.rest && performance.now() < end) if (all.rest.next().done) all.rest = null;
+  }
+
   const moving = () => [
-    ...["sentence", "layer", "num_heads", "causal", "window"].map((name) => model.get(name)),
+    ...["sentence", "layer", "num_heads", "causal", "window"].map((name) => get(name)),
     recorded && [recordings().length, exact.id],
   ];
-  const present = () => shown(model.get("hidden"), ...moving());
-  const isExact = () => exact.id[0] === model.get("sentence") && exact.id[1] === model.get("layer");
+  const present = () => shown(get("hidden"), ...moving());
+  const isExact = () => exact.id[0] === get("sentence") && exact.id[1] === get("layer");
 
   /** The weights (H, N, N), made of the bytes only when numbers are read: the pictures do without. */
   const weights = (maps) => (maps.weights ??= maps.told ? maps.numbers : weightsOf(maps.numbers));
@@ -369,8 +169,9 @@ function render({ model, el }) {
 
   /** The largest weight or difference that a place's colours reach. */
   function reachOf({ head, less }, now) {
-    if (!model.get("stretch")) return 1;
-    return (now.reaches[[head, less]] ??= largestOf(mapOf({ head, less }, now)) || 1);
+    if (!get("stretch")) return 1;
+    const reach = () => largestOf(mapOf({ head, less }, now)) || 1;
+    return now.all.rest ? reach() : (now.reaches[[head, less]] ??= reach());
   }
 
   /** A row of weights on show, and whether these are the exact ones. */
@@ -387,7 +188,7 @@ function render({ model, el }) {
   /** Asks the kernel, if there is one, for the exact weights of a small layer or of one row. One question at a time. */
   function askExact({ all, seen, told }, query) {
     const rows = all.n > WHOLE ? [seen[query], seen[query] + 1] : [0, all.n];
-    const id = [model.get("sentence"), model.get("layer"), ...rows];
+    const id = [get("sentence"), get("layer"), ...rows];
     if (told || asked || String(id) === String(exact.id)) return;
     try {
       model.send({ kind: "exact", id });
@@ -401,13 +202,17 @@ function render({ model, el }) {
   let layout = null;
   let ink = {};
   let focused = false;
+  let drawnAt = "";
+  const here = () => `${stage.clientWidth} ${devicePixelRatio}`;
   const schedule = scheduler(draw);
 
   function draw() {
     const width = Math.floor(stage.clientWidth);
+    drawnAt = here();
     if (width === 0) return; // scrolled away: the observers call again
     const now = present();
-    const pinned = model.get("pinned");
+    advance(now.all, SLICE);
+    const pinned = get("pinned");
     if (recorded && now.all.n <= WHOLE && (pinned.length || now.held)) askExact(now);
     ink = inks();
     showControls(now);
@@ -425,6 +230,7 @@ function render({ model, el }) {
     drawMarks(now);
     showTable(now);
     countDrawing(root);
+    if (now.all.rest) schedule();
   }
 
   function inks() {
@@ -494,7 +300,7 @@ function render({ model, el }) {
       const table = Uint32Array.from(SQUARES, colour);
       return pixelsOf(shades(numbers, 0, now.n, pool, numbers.BYTES_PER_ELEMENT > 1 ? colour : (byte) => table[byte]));
     };
-    return (now.pictures[[head, less, pool, reach]] ??= paint());
+    return now.all.rest ? paint() : (now.pictures[[head, less, pool, reach]] ??= paint());
   }
 
   function pixelsOf(colours) {
@@ -605,7 +411,7 @@ function render({ model, el }) {
     context.textBaseline = "alphabetic";
     const base = y + side + place.label - 4; // below the map: the words have the place above it
     if (less !== undefined) {
-      const reach = reachOf(place, now).toFixed(model.get("stretch") ? 2 : 0);
+      const reach = reachOf(place, now).toFixed(get("stretch") ? 2 : 0);
       context.textAlign = "left";
       context.fillText(side < 280 ? `${head} − ${less}` : `head ${head} − head ${less}`, x, base);
       context.textAlign = "right";
@@ -619,7 +425,7 @@ function render({ model, el }) {
       context.fillStyle = ink.ink;
       return context.fillText(`−${reach}`, right - 70, base);
     }
-    const share = model.get("stretch") ? ` · max ${reachOf(place, now).toFixed(2)}` : "";
+    const share = get("stretch") ? ` · max ${reachOf(place, now).toFixed(2)}` : "";
     const names = [`head ${head}${share}`, `head ${head}`, String(head)];
     const text = names.find((name) => context.measureText(name).width <= side) ?? names[2];
     context.fillText(text, x + side / 2, base);
@@ -628,7 +434,7 @@ function render({ model, el }) {
   /** Outlines that follow the pointer: the same cell in every head, its words, the current head, the pinned ones. */
   function drawMarks(now) {
     const found = hoveredCell(now);
-    marks.hidden = !found && !focused && !model.get("pinned").length; // one picture less for the browser to put on the page
+    marks.hidden = !found && !focused && !get("pinned").length; // one picture less for the browser to put on the page
     if (marks.hidden) return;
     const context = sized(marks, maps.clientWidth, layout.height);
     const frameOf = ({ x, y, side }, colour, thick) => {
@@ -638,8 +444,8 @@ function render({ model, el }) {
     };
     for (const place of layout.places) {
       if (place.large) continue;
-      if (model.get("pinned").includes(place.head)) frameOf(place, ink.ink, 2);
-      if (focused && place.head === model.get("head")) frameOf(place, ink.brand, 2);
+      if (get("pinned").includes(place.head)) frameOf(place, ink.ink, 2);
+      if (focused && place.head === get("head")) frameOf(place, ink.brand, 2);
     }
     if (!found) return;
     const [, query, key] = found;
@@ -661,21 +467,21 @@ function render({ model, el }) {
   // ---------------------------------------------------------------------------------------------------------------- words
   /** [head, row, column] of the hovered cell among what is on show. */
   function hoveredCell({ heads, seen }) {
-    const [head, query, key] = model.get("hovered");
+    const [head, query, key] = get("hovered");
     const cell = [head, seen.indexOf(query), seen.indexOf(key)];
     return head < heads && cell[1] >= 0 && cell[2] >= 0 ? cell : null;
   }
 
   function showReadout(now) {
     const cell = hoveredCell(now);
-    const pins = model.get("pinned");
+    const pins = get("pinned");
     readout.classList.toggle("mha-heads-idle", !cell && !focused);
     if (!cell) {
       const action = pins.length
         ? "Click a second head to compare; click a head again (or Esc) to put it back."
         : "Click a head to enlarge it.";
       readout.textContent = focused
-        ? `head ${model.get("head")}: Enter enlarges it, Shift + arrows read its cells`
+        ? `head ${get("head")}: Enter enlarges it, Shift + arrows read its cells`
         : `Point at a cell to read its weight. ${action}`;
       return;
     }
@@ -710,18 +516,18 @@ function render({ model, el }) {
       if (sentenceMenu.options.length !== sentences.length) {
         sentenceMenu.replaceChildren(...sentences.map((sentence) => element("option", { value: sentence }, sentence)));
       }
-      sentenceMenu.value = model.get("sentence");
-      layer.show(model.get("layer"), `${model.get("layer")}`);
-      if (document.activeElement !== input) input.value = model.get("typed");
-      if (!waiting) say(model.get("message") || (model.get("can_read") ? "" : model.get("how_to_read")));
+      sentenceMenu.value = get("sentence");
+      layer.show(get("layer"), `${get("layer")}`);
+      if (document.activeElement !== input) input.value = get("typed");
+      if (!waiting) say(get("message") || (get("can_read") ? "" : get("how_to_read")));
     } else {
       headCount.show(counts.indexOf(now.heads), `${now.heads}`);
-      causal.checked = model.get("causal");
-      near.value = model.get("window") || "";
+      causal.checked = get("causal");
+      near.value = get("window") || "";
       showFacts(now);
       timings.show();
     }
-    stretch.checked = model.get("stretch");
+    stretch.checked = get("stretch");
     barEnd.textContent = stretch.checked ? "head's largest" : "1";
     maskKey.hidden = !now.allowed;
     showHiding(now);
@@ -736,13 +542,13 @@ function render({ model, el }) {
         ...all.words.map((word, i) => element("button", { type: "button", tabIndex: i ? -1 : 0, title: word }, word)),
       );
     }
-    const hidden = model.get("hidden");
+    const hidden = get("hidden");
     [...chips.children].forEach((chip, i) => {
       const pressed = String(hidden.includes(all.words[i]));
       if (chip.ariaPressed !== pressed) chip.ariaPressed = pressed;
     });
     const percent = (share) => `${Math.round(share * 100)}%`;
-    const pins = model.get("pinned").map((head) => `${percent(held?.[head])} of head ${head}'s weight`);
+    const pins = get("pinned").map((head) => `${percent(held?.[head])} of head ${head}'s weight`);
     const mean = `${percent(held?.reduce((a, b) => a + b) / heads)} of the weight, on average over ${heads} heads`;
     const names = all.words.filter((word) => hidden.includes(word));
     const they = names.length > 1 ? "they" : "it";
@@ -751,8 +557,8 @@ function render({ model, el }) {
   }
 
   function showFacts({ heads, all: { n } }) {
-    const width = model.get("d_model");
-    const bias = model.get("bias");
+    const width = get("d_model");
+    const bias = get("bias");
     const rows = [
       ["heads H", grouped(heads), `d_model ${width} cut into ${heads}`],
       ["d_head", grouped(width / heads), `${width} / ${heads}`],
@@ -771,7 +577,7 @@ function render({ model, el }) {
 
   /** The heads for who does not see them: an option lies over each map. */
   function listHeads({ heads }) {
-    stage.setAttribute("aria-activedescendant", names + model.get("head"));
+    stage.setAttribute("aria-activedescendant", names + get("head"));
     while (options.length > heads) options.pop().remove();
     while (options.length < heads) {
       const head = options.length;
@@ -780,7 +586,7 @@ function render({ model, el }) {
     }
     options.forEach((option, head) => {
       const { x, y, side } = layout.places[head];
-      option.ariaSelected = model.get("pinned").includes(head);
+      option.ariaSelected = get("pinned").includes(head);
       option.style.cssText = `left:${x}px;top:${y}px;width:${side}px;height:${side}px`;
     });
   }
@@ -790,9 +596,9 @@ function render({ model, el }) {
     if (!table.open) return;
     const [, query] = hoveredCell(now) ?? [0, 0];
     const rows = now.n > WHOLE ? [query] : [...now.words.keys()];
-    const pins = model.get("pinned");
+    const pins = get("pinned");
     const heading = (word, scope) => element("th", { scope }, word);
-    const tables = (pins.length ? pins : [model.get("head")]).map((head) =>
+    const tables = (pins.length ? pins : [get("head")]).map((head) =>
       element(
         "table",
         {},
@@ -819,9 +625,9 @@ function render({ model, el }) {
     const sentence = input.value.trim();
     change({ typed: input.value });
     if (recordings().some((r) => r.sentence === sentence)) return change({ sentence, message: "" });
-    if (!model.get("can_read")) return say(model.get("how_to_read"));
+    if (!get("can_read")) return say(get("how_to_read"));
     clearTimeout(waiting);
-    const loaded = model.get("loaded");
+    const loaded = get("loaded");
     waiting = setTimeout(() => say(NO_ANSWER), loaded ? ANSWER_WITHIN : 6 * ANSWER_WITHIN);
     say(loaded ? "Reading …" : LOADING);
     try {
@@ -854,7 +660,7 @@ function render({ model, el }) {
     const found = layout && placeAt(layout.places, now.n, event.clientX - box.left, event.clientY - box.top);
     const cell = found && found.query >= 0 ? brightest(found, now) : [];
     stage.style.cursor = found ? "pointer" : "default";
-    if (String(cell) !== String(model.get("hovered"))) change({ hovered: cell });
+    if (String(cell) !== String(get("hovered"))) change({ hovered: cell });
     return found;
   }
 
@@ -875,12 +681,12 @@ function render({ model, el }) {
     const found = point(event);
     // The second click of a double click meets another picture: the first has already rearranged it.
     if (found && event.detail < 2 && found.place.less === undefined)
-      change({ head: found.head, pinned: togglePin(model.get("pinned"), found.head), hovered: [] });
+      change({ head: found.head, pinned: togglePin(get("pinned"), found.head), hovered: [] });
   }
 
   function press(event) {
     const now = present();
-    const head = model.get("head");
+    const head = get("head");
     const cell = hoveredCell(now);
     const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
     const ends = { Home: -head, End: now.heads - 1 - head };
@@ -889,10 +695,10 @@ function render({ model, el }) {
       change({ hovered: [head, ...at.map((i) => now.seen[i])] });
     } else if (step || event.key in ends) {
       const next = head + (step ? step[0] * layout.columns + step[1] : ends[event.key]);
-      const kept = cell ? [next, ...model.get("hovered").slice(1)] : [];
+      const kept = cell ? [next, ...get("hovered").slice(1)] : [];
       if (next >= 0 && next < now.heads) change({ head: next, hovered: kept });
     } else if (event.key === "Enter" || event.key === " ") {
-      change({ pinned: togglePin(model.get("pinned"), head) });
+      change({ pinned: togglePin(get("pinned"), head) });
     } else if (event.key === "Escape") {
       change({ pinned: [], hovered: [] });
     } else {
@@ -902,7 +708,7 @@ function render({ model, el }) {
   }
 
   function hide(event) {
-    const hidden = model.get("hidden");
+    const hidden = get("hidden");
     const word = chips.words[[...chips.children].indexOf(event.target)];
     const next = hidden.includes(word) ? hidden.filter((other) => other !== word) : [...hidden, word];
     if (word !== undefined && chips.words.some((other) => !next.includes(other))) change({ hidden: next, hovered: [] });
@@ -952,7 +758,7 @@ function render({ model, el }) {
   };
   ends.push(watch(model, ["hovered"], moved));
   model.on("msg:custom", answered);
-  const resized = new ResizeObserver(schedule);
+  const resized = new ResizeObserver(() => here() === drawnAt || schedule()); // a drawing changes the height itself
   try {
     resized.observe(stage, { box: "device-pixel-content-box" }); // a finer screen changes this size alone
   } catch {

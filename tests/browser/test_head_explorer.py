@@ -278,8 +278,11 @@ def test_it_still_draws_when_scrolled_away_and_back(lab):
     explorer = Explorer(lab, RECORDED)
     maps = explorer.pixels()
     lab.page.evaluate(
-        """() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.insertCells(1,
-            Array.from({ length: 60 }, () => ({ cell_type: 'markdown', source: '# far\\n\\naway', metadata: {} })))"""
+        """() => {
+            const far = { cell_type: 'markdown', source: '# far\\n\\naway', metadata: {} };
+            const { sharedModel } = window.jupyterapp.shell.currentWidget.content.model;
+            sharedModel.insertCells(1, Array.from({ length: 60 }, () => ({ ...far })));
+        }"""
     )
     scroll = """(last) => {
         const notebook = window.jupyterapp.shell.currentWidget.content;

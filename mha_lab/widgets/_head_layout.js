@@ -1,0 +1,73 @@
+// Where HeadExplorer puts its maps, and what lies under the pointer.
+
+const WORD_CELL = 7; // the smallest cell, in CSS pixels, whose row can carry a word
+export const NUMBER_CELL = 26; // the smallest cell that can carry its number
+export const DIAGONAL_CELL = 5; // the smallest cell whose outline leaves something to see
+
+/**
+ * Where every map stands, in CSS pixels: { places, columns, height }. A place is { head, x, y, side, cell, pool, large, font,
+ * label, left, top }: a pixel of the screen shows pool × pool cells, label is the height kept for "head 3", left and top say
+ * which words it carries. Without pins the heads fill the width; with pins they become a strip of thumbnails, and the pinned
+ * heads stand large below it, two of them beside their difference. unit is one device pixel.
+ */
+export function arrange({ heads, n, width, pinned = [], wordRoom = 60, unit = 1 }) {
+  const given = { n, width, wordRoom, unit };
+  const strip = pinned.length > 0;
+  const grid = fit({ ...given, heads, limit: strip ? 150 : 560, largest: strip ? 76 : 440, withWords: !strip });
+  if (!strip) return grid;
+  const two = pinned.length > 1;
+  const slots = two ? 3 : heads > 1 && width >= 640 ? 2 : 1;
+  const large = fit({ ...given, heads: slots, limit: 560, largest: 450, withWords: true });
+  const below = grid.height + 6;
+  const places = large.places.map((place, i) => ({ ...place, head: pinned[i] ?? pinned[0], y: place.y + below, large: true }));
+  if (two) places[2].less = pinned[1];
+  return {
+    ...grid,
+    places: [...grid.places, ...places.slice(0, two ? 3 : 1)],
+    height: below + large.height + 8,
+    empty: two ? null : places[1],
+  };
+}
+
+/** The largest maps of whole device pixels a cell, or cells a pixel, with which `heads` maps fit; a bit smaller for fewer rows. */
+function fit({ heads, n, width, wordRoom, unit, limit, largest, withWords }) {
+  let best = null;
+  const whole = Math.max(1, Math.floor(largest / n / unit));
+  for (const step of [...Array.from({ length: whole }, (_, i) => whole - i), 1 / 2, 1 / 3, 1 / 4, 1 / 6, 1 / 8]) {
+    const pool = Math.max(1, Math.round(1 / step));
+    const cell = step * unit;
+    const side = (step < 1 ? Math.ceil(n / pool) : n * step) * unit;
+    const words = withWords && cell >= WORD_CELL;
+    const font = Math.min(13, Math.max(8, cell * 0.86));
+    const room = words ? (wordRoom * font) / 12 + 8 : 0;
+    const gap = side >= 100 ? 14 : side >= 48 ? 8 : 4;
+    const label = side >= 60 ? 18 : side >= 40 ? 13 : 0;
+    const columns = Math.floor((width - room * 1.5 + gap) / (side + gap));
+    const rows = Math.ceil(heads / Math.max(1, columns));
+    const height = Math.ceil(room * 0.86 + rows * (side + gap + label));
+    const fits = columns >= 1 && height <= limit;
+    if (best && (!fits || step < 0.85 * best.step)) break;
+    if (!fits && side > 40 && step > 1 / 8) continue;
+    if (!best || rows < best.rows) best = { step, cell, pool, side, words, font, room, gap, label, rows, height };
+  }
+  const { cell, pool, side, words, font, room, gap, label, rows, height } = best;
+  const columns = Math.ceil(heads / rows);
+  const snap = (value) => Math.round(value / unit) * unit;
+  const places = Array.from({ length: heads }, (_, head) => {
+    const [row, column] = [Math.floor(head / columns), head % columns];
+    const [x, y] = [snap(room + column * (side + gap)), snap(room * 0.86 + row * (side + gap + label))];
+    return { head, x, y, side, cell, pool, font, label, large: false, left: words && !column, top: words && !row };
+  });
+  return { places, columns, height };
+}
+
+/** What lies under a point: { place, head, query, key }; query and key are -1 on a label. null between the maps. */
+export function placeAt(places, n, x, y) {
+  for (const place of places) {
+    const [column, row] = [Math.floor((x - place.x) / place.cell), Math.floor((y - place.y) / place.cell)];
+    if (column < 0 || column >= n || row < 0 || y >= place.y + place.side + place.label) continue;
+    const onMap = row < n;
+    return { place, head: place.head, query: onMap ? row : -1, key: onMap ? column : -1 };
+  }
+  return null;
+}
