@@ -15,7 +15,7 @@ from traitlets import TraitError
 from mha_lab import attention, causal_mask, split_heads, widgets, window_mask
 from mha_lab.pretrained import PROJECTION_LAYER, recorded, recorded_projection
 from mha_lab.widgets import AttentionStepper, HeadExplorer
-from mha_lab.widgets._base import joined
+from mha_lab.widgets._base import DIFFERENCE, joined
 from mha_lab.widgets._picture import colour_table
 
 WORDS = ["trophy", "suitcase", "it"]
@@ -427,10 +427,28 @@ def test_the_colours_are_matplotlibs_cividis():
     assert np.abs(colour_table() - cividis).max() <= 2
 
 
-def test_a_larger_weight_is_lighter_in_greyscale_too():
-    luminance = (colour_table() / 255.0) ** 2.2 @ [0.2126, 0.7152, 0.0722]  # ITU-R BT.709
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])  # ITU-R BT.709
+SEEN_BY = {  # linear RGB as it is seen without one kind of cone (Machado 2009, severity 1)
+    "everybody": np.eye(3),
+    "protanopia": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "deuteranopia": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "tritanopia": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+}
+
+
+@pytest.mark.parametrize("eye", SEEN_BY)
+def test_a_larger_weight_is_lighter_in_greyscale_and_for_every_eye(eye):
+    luminance = (colour_table() / 255.0) ** 2.2 @ np.transpose(SEEN_BY[eye]) @ LUMINANCE
     assert (luminance[2:] > luminance[:-2]).all(), "a weight larger by 0.01"
     assert luminance[-1] / luminance[0] > 20
+
+
+@pytest.mark.parametrize("eye", SEEN_BY)
+def test_the_two_sides_of_a_difference_are_told_apart_by_every_eye(eye):
+    linear = (colour_table(DIFFERENCE) / 255.0) ** 2.2
+    seen = linear.clip(0, 1) @ np.transpose(SEEN_BY[eye])
+    below, above = seen[:96], seen[:159:-1]  # from the ends inwards, the same size on either side
+    assert np.abs(below - above).max(axis=1).min() > 0.05
 
 
 @pytest.mark.parametrize("name", widgets.__all__)
