@@ -165,6 +165,34 @@ def curves(
 
 
 @_styled
+def seeds(
+    x,
+    quality,
+    *,
+    xlabel: str,
+    ylabel: str,
+    title: str = "",
+    color: str = INK,
+    label: str = "",
+    ax: Axes | None = None,
+) -> Axes:
+    """quality (C, seeds) over x (C,), on a base-2 scale: every seed a dot, a line through the means, its label at the
+    line's end."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6.4, 3.6))
+    x, quality = _array(x), _array(quality)
+    ax.plot(x, quality.mean(axis=1), color=color, linewidth=1.8)
+    ax.plot(x, quality, "o", color=color, alpha=0.5, markersize=5)
+    ax.annotate(label, (x[-1], quality[-1].mean()), xytext=(9, 0), textcoords="offset points", va="center", color=color)
+    ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.minorticks_off()
+    ax.grid(axis="y", color="#E4E4E4")
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    return ax
+
+
+@_styled
 def value_plane(
     values,
     tokens: Sequence[str],

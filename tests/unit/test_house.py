@@ -21,7 +21,7 @@ FLOORS = {
     name: floor
     for floor, names in enumerate(
         (
-            ("attention", "cost"),
+            ("attention", "cost", "_data"),
             ("plots", "variants", "measure", "tasks"),
             ("models", "train", "heads"),
             ("pretrained", "checks"),

@@ -92,3 +92,11 @@ def test_drawing_on_given_axes_returns_them():
 def test_words_that_do_not_fit_are_refused_with_both_shapes():
     with pytest.raises(ValueError, match=r"shape \(3, 3\) needs .* it got \(2, 3\)"):
         plots.attention_map(np.eye(3), WORDS[:2], WORDS)
+
+
+def test_seeds_draws_every_seed_and_the_mean():
+    ax = plots.seeds([1, 2, 4], np.arange(6.0).reshape(3, 2), xlabel="heads", ylabel="quality", label="ours")
+    line, *dots = ax.lines
+    assert line.get_ydata().tolist() == [0.5, 2.5, 4.5]
+    assert [seed.get_ydata().tolist() for seed in dots] == [[0, 2, 4], [1, 3, 5]]
+    assert [text.get_text() for text in ax.texts] == ["ours"]

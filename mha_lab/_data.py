@@ -1,0 +1,25 @@
+"""The files in data/: read whole, and verified before anything is made of them."""
+
+import hashlib
+from pathlib import Path
+
+FOLDER = Path(__file__).parents[1] / "data"
+
+
+def read(path: Path, sha256: str) -> bytes:
+    """The content of a file of this repository.
+
+    Raises FileNotFoundError or ValueError where it is missing or is not the one this code was written for."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} is missing: it is part of the repository (git restore data).") from None
+    check_sha256(path, content, sha256)
+    return content
+
+
+def check_sha256(path: Path, content: bytes, expected: str) -> None:
+    """Raises ValueError, in words, where the content is not the expected one."""
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise ValueError(f"{path} was altered or cut short: its sha256 is {found[:12]}…, not {expected[:12]}….")

@@ -1,0 +1,143 @@
+"""Exercises of lesson 06: our solutions pass, and each wrong answer that we know gets its own question.
+
+The wrong answers are written here once more, as a learner would write them, and share no code with mha_lab.checks.
+"""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from mha_lab import checks, heads, tasks
+
+EXERCISES = {name: getattr(checks, name) for name in ("error_bars", "served", "most_heads")}
+
+
+def shares(weights, right):
+    """(B, R, H, N)"""
+    return torch.stack([(weights * right[:, r, None]).sum(-1) for r in range(right.shape[1])], 1)
+
+
+def next_divisor(d_model, num_heads):
+    return next(h for h in range(num_heads, d_model + 1) if d_model % h == 0)
+
+
+def fitting(d_model, d_head):
+    return max(h for h in range(1, d_model + 1) if d_model % h == 0 and d_model / h >= d_head)
+
+
+WRONG = {
+    ("error_bars", "spread_of_one_seed"): lambda quality: (quality.mean(1), quality.std(1)),
+    ("error_bars", "divided_by_seeds"): lambda quality: (quality.mean(1), quality.std(1) / len(quality[0])),
+    ("error_bars", "seeds_are_all_there_are"): lambda quality: (
+        quality.mean(1),
+        torch.as_tensor(np.std(quality.numpy(), axis=1)) / math.sqrt(len(quality[0])),
+    ),
+    ("error_bars", "variance_for_deviation"): lambda quality: (quality.mean(1), quality.std(1) ** 2 / len(quality[0])),
+    ("error_bars", "over_head_counts"): lambda quality: (quality.mean(0), quality.std(0) / math.sqrt(len(quality))),
+    ("served", "heads_first"): lambda weights, right: shares(weights, right).mean((0, 3)).mT,
+    ("served", "averaged_over_keys"): lambda weights, right: (weights[:, None] * right[:, :, None]).mean((0, 3, 4)),
+    ("served", "summed_over_queries"): lambda weights, right: shares(weights, right).sum(-1).mean(0),
+    ("served", "summed_over_examples"): lambda weights, right: shares(weights, right).sum(0).mean(-1),
+    ("served", "summed_over_everything"): lambda weights, right: shares(weights, right).sum((0, 3)),
+    ("served", "keys_and_queries_swapped"): lambda weights, right: (
+        (weights[:, None] * right.transpose(2, 3)[:, :, None]).sum(3).mean((0, 3))
+    ),
+    ("served", "largest_weight_only"): lambda weights, right: shares(
+        torch.nn.functional.one_hot(weights.argmax(-1), weights.shape[-1]).float(), right
+    ).mean((0, 3)),
+    ("most_heads", "not_a_divisor"): lambda d_model, d_head: math.floor(d_model / d_head),
+    ("most_heads", "rounded_up"): lambda d_model, d_head: next_divisor(d_model, d_model // d_head),
+    ("most_heads", "root_rule"): lambda d_model, d_head: math.sqrt(d_model / 16),
+    ("most_heads", "width_for_number"): lambda d_model, d_head: d_model // fitting(d_model, d_head),
+    ("most_heads", "a_part_of_a_head"): lambda d_model, d_head: d_model / d_head,
+    ("most_heads", "width_taken_for_heads"): lambda d_model, d_head: (
+        math.gcd(d_model, d_head) if d_model % d_head == 0 else max(h for h in range(1, d_head) if d_model % h == 0)
+    ),
+}
+
+
+def messages(exercise):
+    """The message of each known mistake, by the name of the function that computes it."""
+    return {function.__name__: message for function, message in EXERCISES[exercise].mistakes}
+
+
+@pytest.mark.parametrize("exercise, mistake", WRONG)
+def test_a_wrong_answer_gets_the_question_that_leads_on(exercise, mistake):
+    result = EXERCISES[exercise](WRONG[exercise, mistake])
+    assert not result.passed and result.state == "wrong"
+    assert result.lines[0] == messages(exercise)[mistake]
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_every_known_mistake_has_its_own_message_and_a_learner_who_makes_it(exercise):
+    named = messages(exercise)
+    assert len(set(named.values())) == len(named)
+    assert all("?" in message for message in named.values())
+    assert set(named) == {mistake for name, mistake in WRONG if name == exercise}
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_the_solution_passes_as_it_is_shown(exercise):
+    task = EXERCISES[exercise]
+    shown = {"torch": torch}
+    exec(task.source, shown)  # what a reader copies out of the card, and nothing else
+    for solution in task.solution, shown[exercise]:
+        assert task(solution).passed
+
+
+@pytest.mark.parametrize(
+    "exercise, way",
+    [
+        ("error_bars", lambda quality: (quality.mean(1), (quality.var(1) / quality.shape[1]).sqrt())),
+        ("error_bars", lambda quality: (np.mean(quality, 1), np.std(quality, 1, ddof=1) / len(quality[0]) ** 0.5)),
+        ("served", lambda weights, right: heads.mass(weights[:, None], right[:, :, None]).mean(0)),
+        ("served", lambda weights, right: shares(weights, right).mean((0, 3))),
+        ("most_heads", fitting),
+    ],
+)  # fmt: skip
+def test_another_right_way_passes_too(exercise, way):
+    assert EXERCISES[exercise](way).passed
+
+
+# the recorded sweep --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def found():
+    return tasks.recorded_head_counts()
+
+
+def test_the_recorded_sweep_shows_too_few_enough_and_too_many(found):
+    assert found.heads == [1, 2, 4, 8, 16, 32, 64] and found.lookup.shape == found.characters.shape == (7, 5)
+    lookup = dict(zip(found.heads, found.lookup))
+    assert lookup[1].max() < 0.40 and lookup[64].max() < 0.60
+    assert lookup[4].median() > 0.98 and lookup[8].median() > 0.98
+    text = dict(zip(found.heads, found.characters.mean(dim=1)))
+    best = min(text[h] for h in (4, 8, 16))
+    assert text[1] - best >= 0.10 and text[64] - best >= 0.07
+
+
+def test_longer_training_mends_all_but_the_heads_of_width_one(found):
+    long = dict(zip(found.long_heads, found.lookup_long))
+    assert long[16].min() > 0.99 and long[32].min() > 0.99 and long[64].max() < 0.8
+
+
+def test_the_recorded_maps_are_weights_and_know_where_they_should_look(found):
+    assert set(found.maps) == {(h, 800) for h in found.heads} | {(h, 3000) for h in found.long_heads}
+    for (num_heads, _), weights in found.maps.items():
+        assert weights.shape == (num_heads, 8, 8)
+        torch.testing.assert_close(weights.sum(dim=-1), torch.ones(num_heads, 8), atol=5e-3, rtol=0)
+    assert found.example.right.sum(dim=-1).eq(1).all()
+
+
+def test_an_altered_sweep_is_refused_in_words(monkeypatch, tmp_path):
+    altered = tmp_path / "head_counts.npz"
+    altered.write_bytes(tasks.HEAD_COUNTS.read_bytes()[:-1])
+    monkeypatch.setattr(tasks, "HEAD_COUNTS", altered)
+    with pytest.raises(ValueError, match="head_counts.npz was altered or cut short"):
+        tasks.recorded_head_counts()
+    altered.unlink()
+    with pytest.raises(FileNotFoundError, match="head_counts.npz is missing: it is part of the repository"):
+        tasks.recorded_head_counts()
