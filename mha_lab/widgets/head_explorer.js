@@ -9,12 +9,12 @@ import { arrange, DIAGONAL_CELL, NUMBER_CELL, placeAt } from "./_head_layout.js"
 import { timingsPanel } from "./_timings.js";
 
 const NO_ANSWER =
-  "The kernel has not answered yet: it is busy or not running. Your sentence stays, and its maps come with the answer.";
+  "The kernel has not answered yet: it is busy or not running. Your sentence stays; its maps come with the answer.";
 const LOADING = "The first sentence loads the model: some seconds …";
 const ANSWER_WITHIN = 5000; // ms
 const STAGE =
-  "Attention maps. Arrow keys choose a head, Enter enlarges it, Shift with arrows reads its cells, Escape clears.";
-const AT_ONCE = 4e6; // products of a projection's maps; more are computed over several frames, so that no slider waits
+  "Heads: arrow keys choose one, Enter enlarges it, Shift and arrows read cells, Escape clears.";
+const AT_ONCE = 6e6; // products of a projection's maps; more are computed over several frames, so that no slider waits
 const SLICE = 8; // ms of a frame
 const WHOLE = 64; // tokens; the exact weights of a layer of more are asked for row by row
 
@@ -124,7 +124,7 @@ function render({ model, el }) {
     let numbers = recorded ? exact.weights : new Float32Array(size);
     const rest = recorded ? null : headRows(numbers, query, key, n, width, heads, allowed);
     if (!told) numbers = decoded(source.weights, Uint8Array).subarray(get("layer") * size).subarray(0, size);
-    const all = { heads, words: shownWords(source.tokens), n, allowed, numbers, told, rest };
+    const all = { heads, words: shownWords(source.tokens), n, allowed, numbers, told, rest, rows: rest ? 0 : Infinity };
     if (n * n * width < AT_ONCE) advance(all);
     return all;
   });
@@ -133,9 +133,10 @@ function render({ model, el }) {
   const shown = kept(() => {
     const all = whole(...moving());
     const hidden = get("hidden");
-    const seen = [...all.words.keys()].filter((i) => !hidden.includes(all.words[i]));
+    const every = [...all.words.keys()];
+    const seen = every.filter((i) => !hidden.includes(all.words[i]));
     const drawn = { all, pictures: {}, reaches: {} };
-    if (seen.length === 0 || seen.length === all.n) return { ...all, ...drawn, seen: [...all.words.keys()] };
+    if (!seen.length || seen.length === all.n) return { ...all, ...drawn, seen: every };
     const [n, words] = [seen.length, seen.map((i) => all.words[i])];
     advance(all);
     const { maps: numbers, held } = renormalised(weights(all), all.heads, all.n, seen);
@@ -146,7 +147,7 @@ function render({ model, el }) {
   /** Computes rows of a projection's maps for so many milliseconds, or to the last. */
   function advance(all, ms = Infinity) {
     const end = performance.now() + ms;
-    while (all.rest && performance.now() < end) if (all.rest.next().done) all.rest = null;
+    for (; all.rest && performance.now() < end; all.rows++) if (all.rest.next().done) all.rest = null;
   }
 
   const moving = () => [
@@ -285,7 +286,7 @@ function render({ model, el }) {
     context.font = `14px ${ink.family}`;
     context.fillStyle = ink.muted;
     context.textAlign = "center";
-    context.fillText("click a second head to compare", x + side / 2, y + side / 2);
+    context.fillText("click another to compare", x + side / 2, y + side / 2);
   }
 
   /** One pixel a cell, or more cells a pixel: a map on the page is an enlargement of it. */
@@ -300,7 +301,8 @@ function render({ model, el }) {
       const table = Uint32Array.from(SQUARES, colour);
       return pixelsOf(shades(numbers, 0, now.n, pool, numbers.BYTES_PER_ELEMENT > 1 ? colour : (byte) => table[byte]));
     };
-    return now.all.rest ? paint() : (now.pictures[[head, less, pool, reach]] ??= paint());
+    if (now.all.rows < Math.max(head, less ?? 0) * now.n + now.n) return paint(); // rows are to come
+    return (now.pictures[[head, less, pool, reach]] ??= paint());
   }
 
   function pixelsOf(colours) {
@@ -552,7 +554,7 @@ function render({ model, el }) {
     const mean = `${percent(held?.reduce((a, b) => a + b) / heads)} of the weight, on average over ${heads} heads`;
     const names = all.words.filter((word) => hidden.includes(word));
     const they = names.length > 1 ? "they" : "it";
-    const text = `${names.join(", ")} hidden: ${they} held ${pins.join(" and ") || mean}. Rows are divided by what is left: they sum to 1 again.`;
+    const text = `${names.join(", ")} hidden: ${they} held ${pins.join(" and ") || mean}. Rows are divided by what is left, to sum to 1 again.`;
     if (hiding.textContent !== (held ? text : "")) hiding.textContent = held ? text : "";
   }
 
