@@ -264,7 +264,8 @@ def calibrate_in_steps(seconds: float = 1.0, *, device: str | torch.device = "cp
     probes, units = {}, {}
     for step, run in steps.items():
         widths = {"scale": (1,), "softmax": (1,), "W": (128, 512)}.get(step, (4, 16, 128))
-        for n, width in [(1, 1), *((n, width) for n in sizes for width in widths)]:
+        lengths = (sizes[0] // 2, *sizes) if step == "W" else sizes  # the fewer rows, the dearer each of them
+        for n, width in [(1, 1), *((n, width) for n in lengths for width in widths)]:
             heads = 1 if n == 1 else max(4, scores // n**2)
             shapes = [(n, width), (width, width)] if step == "W" else [(1, heads, n, n), (1, heads, n, width)]
             operands = [ones(*shape) for shape in shapes]
