@@ -10,7 +10,8 @@ first pixels  from running the cell (imports done, arrays made, each tool shown 
 bytes         all that comes over the kernel's websocket for that cell, an explorer's code and still picture too
 nodes         DOM elements in the cell's output, shadow trees included
 new pixels    from an input event sent to the control (slider, menu, pointer) to the end of the frame that shows the
-              change. The event comes at any time within a frame of 16.7 ms: the wait for the next frame is in it
+              change. The event comes at any time within a frame of 16.7 ms: the wait for the next frame is in it.
+              From 128 tokens on a projection's maps at a new head count fill up over several frames: the first counts
 main thread   the same without that wait: the event's handler, and the frames that follow, from their first callback to
               the end of style, layout and paint. This has to be done within a frame: the limit is held against it. Not
               told of interact, where the kernel draws

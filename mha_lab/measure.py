@@ -159,7 +159,8 @@ def peak_memory(fn: Callable[[], object], *, device: str | None = None) -> int:
     fn runs twice, first to warm up. On a GPU this is PyTorch's count of what its allocator gave (max_memory_allocated).
     On a CPU every storage that an operation makes for a tensor counts until it is freed. Scratch space within a kernel
     and buffers that are not torch's do not count."""
-    device = torch.device(_device_of(fn()) if device is None else device)
+    found = _device_of(fn())
+    device = torch.device(found if device is None else device)
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
         torch.accelerator.reset_peak_memory_stats(device)

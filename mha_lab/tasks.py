@@ -97,7 +97,7 @@ def previous_and_match(num_tokens: int = 16, num_letters: int = 8, num_digits: i
 
 
 def induction(num_tokens: int = 32, num_letters: int = 64) -> Task:
-    """Different letters in random order, and then the same once more: in the repetition, which letter comes next?
+    """Different letters in random order, repeated to the end: in the repetitions, which letter comes next?
 
     Feature: the letter. The text's length differs from example to example (a quarter to a half of the tokens), so that
     no distance can be learned by heart: the place to look is the token after this letter's last occurrence, and to find

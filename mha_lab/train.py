@@ -43,7 +43,7 @@ def fit(
     half a cosine. The same seed draws the same batches; the model's first weights are the caller's.
 
     checkpoint   a safetensors file, written at the end and when interrupted. Where it exists, training goes on from it,
-                 to the same numbers as if it had never stopped.
+                 to the same numbers as if it had never stopped (given the same steps and lr, and no dropout).
     progress     a bar with the loss and the time left.
 
     An interrupt (Ctrl-C, the notebook's stop button) ends the training after the present step and keeps what it has.

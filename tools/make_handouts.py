@@ -20,6 +20,7 @@ from mha_lab.widgets import _static
 HANDOUTS = LESSONS.parent / "handouts"
 STATE = "application/vnd.jupyter.widget-state+json"
 STYLE = Path(__file__).with_suffix(".css")
+NEEDS_PYTHON = '<p class="note">A control that needs Python stands here: open the lesson in JupyterLab.</p>'
 NOTE = """<p class="note">A handout of the Multi-Head Attention Lab. The explorers work on this page;
 to run the code, change it and have your answers checked, open the lesson in JupyterLab.</p>
 """
@@ -47,6 +48,8 @@ def with_hosts(notebook, states):
         model_id = data.get(WIDGET, {}).get("model_id")
         if model_id in states:
             output.data = {"text/html": _static.host(model_id, data, output.metadata)}
+        elif model_id:
+            output.data = {"text/html": NEEDS_PYTHON}
         elif "image/png" in data:
             output.metadata.setdefault("image/png", {})["alt"] = "figure, drawn by the code above"
 

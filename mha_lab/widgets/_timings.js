@@ -31,7 +31,7 @@ export function sentence(result, heads, brief = false) {
 
 /** A function from low … high to from … to, logarithmic. */
 export const logScale = (low, high, from, to) => (value) =>
-  from + ((to - from) * Math.log(value / low)) / Math.log(high / low || 2);
+  from + ((to - from) * Math.log(value / low)) / (Math.log(high / low) || 1);
 
 /** Round numbers from low to high: 1, 2, 5, 10 …, or powers of ten alone where these are many. */
 export function ticks(low, high) {

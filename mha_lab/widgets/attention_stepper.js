@@ -145,7 +145,7 @@ const MOST_NUMBERS = 12; // features whose numbers are written into the cells; m
 const MOST_ROWS = 8; // rows of W^O that are written out under their head
 const STRONGEST = 50; // percent of colour in the cell with the largest number: words on it stay legible
 
-const largest = (numbers) => Math.max(...numbers.map(Math.abs)) || 1;
+const largest = (numbers) => Math.max(0, ...numbers.map(Math.abs)) || 1;
 const [ABOVE, BELOW] = ["213 128 31", "125 107 179"]; // --mha-above and --mha-below: a strip of variables draws slowly
 const tint = (number, reach, strongest = 100) =>
   `rgb(${number < 0 ? BELOW : ABOVE} / ${strongest * Math.min(1, Math.abs(number) / reach)}%)`;
@@ -160,8 +160,6 @@ function weightColour(weight, anchors) {
   const [[from, first], [to, last]] = [anchors[after - 1], anchors[after]];
   return `color-mix(in srgb, ${last} ${((index - from) / (to - from)) * 100}%, ${first})`;
 }
-
-function initialize() {}
 
 function render({ model, el }) {
   const change = changer(model);
@@ -574,4 +572,4 @@ function render({ model, el }) {
   };
 }
 
-export default { initialize, render };
+export default { render };

@@ -9,8 +9,8 @@ import { arrange, DIAGONAL_CELL, NUMBER_CELL, placeAt } from "./_head_layout.js"
 import { timingsPanel } from "./_timings.js";
 
 const NO_ANSWER =
-  "The kernel has not answered yet: it is busy or not running. Your sentence stays; its maps come with the answer.";
-const LOADING = "The first sentence loads the model: some seconds …";
+  "The kernel has not answered yet: it is busy or not running. Your sentence stays; its maps will come.";
+const LOADING = "The first sentence loads the model: seconds …";
 const ANSWER_WITHIN = 5000; // ms
 const STAGE =
   "Heads: arrow keys choose one, Enter enlarges it, Shift and arrows read cells, Escape clears.";
@@ -214,7 +214,7 @@ function render({ model, el }) {
     const now = present();
     advance(now.all, SLICE);
     const pinned = get("pinned");
-    if (recorded && now.all.n <= WHOLE && (pinned.length || now.held)) askExact(now);
+    if (recorded && now.all.n <= WHOLE && (pinned.length || now.held || table.open)) askExact(now);
     ink = inks();
     showControls(now);
     const unit = 1 / devicePixelRatio;
@@ -483,7 +483,7 @@ function render({ model, el }) {
         ? "Click a second head to compare; click a head again (or Esc) to put it back."
         : "Click a head to enlarge it.";
       readout.textContent = focused
-        ? `head ${get("head")}: Enter enlarges it, Shift + arrows read its cells`
+        ? `head ${get("head")}: Enter enlarges it, Shift + arrows read cells`
         : `Point at a cell to read its weight. ${action}`;
       return;
     }
@@ -604,7 +604,7 @@ function render({ model, el }) {
       element(
         "table",
         {},
-        element("caption", {}, `head ${head}: weights of row → column`),
+        element("caption", {}, `head ${head}: row → column${now.told ? "" : " (8 bits)"}`),
         element("tr", {}, element("td"), ...now.words.map((word) => heading(word, "col"))),
         ...rows.map((i) => {
           const cells = [...rowOf(now, head, i)[0]].map((weight) => element("td", {}, weight.toFixed(2)));
@@ -646,8 +646,8 @@ function render({ model, el }) {
     } else if (kind === "exact") {
       if (asked === String(id)) asked = "";
       exact = { id, weights: decoded(buffers[0], Float32Array) };
-      if (isExact() && present().told) schedule();
-      else moved();
+      if (isExact() && !present().told) moved(); // one row of a long sentence
+      else schedule();
     }
   }
 
@@ -739,7 +739,7 @@ function render({ model, el }) {
   form.onsubmit = ask;
   chips.onclick = hide;
   chips.onkeydown = walk;
-  table.ontoggle = () => showTable(present());
+  table.ontoggle = schedule;
   stage.onpointermove = point;
   stage.onpointerleave = () => change({ hovered: [] });
   stage.onclick = click;

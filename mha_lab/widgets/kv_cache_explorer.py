@@ -101,11 +101,11 @@ class KVCacheExplorer(Explorer):
             raise traitlets.TraitError(f"{name!r} is none of the models: {', '.join(models)}.")
         return Model(**models[name])
 
-    def _bytes(self, *, num_kv_heads=None, batch=None, tokens=None, latent=None) -> int:
+    def _bytes(self, *, num_kv_heads=None, batch=None, tokens=None) -> int:
         m = self._model()
         batch = self.batch if batch is None else batch
         tokens = (min(self.context, m.window) if m.window else self.context) if tokens is None else tokens
-        if (m.latent if latent is None else latent) and num_kv_heads is None:
+        if m.latent and num_kv_heads is None:
             return batch * tokens * m.layers * m.latent * self.bytes_per_number
         heads = self.num_kv_heads if num_kv_heads is None else num_kv_heads
         return kv_cache_bytes(batch, tokens, heads, m.d_head, layers=m.layers, bytes_per_number=self.bytes_per_number)

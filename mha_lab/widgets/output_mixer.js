@@ -50,6 +50,7 @@ export function explain({ feature, name, word, shares, sum, active }) {
 
 // ----------------------------------------------------------------------------------------------------------------- page
 
+const NUMBERS = { ariaLabel: "what each head adds: arrow keys choose a feature", "data-lm-suppress-shortcuts": "true" };
 const PAUSE = 1100; // ms between two heads when they are added one by one
 const MOST_NUMBERS = 12; // features whose numbers are written into the cells; more are tints, and numbers on pointing
 const STRONGEST = 50; // percent of colour in the cell with the largest number: words on it stay legible
@@ -104,6 +105,7 @@ function render({ model, el }) {
     element("tbody", {}, ...headRows),
     element("tfoot", {}, element("tr", {}, sumName, ...sum), element("tr", {}, fullName, ...full)),
   );
+  const frame = element("div", { ...NUMBERS, className: "mha-mix-frame", tabIndex: 0, role: "group" }, table);
   const pair = (...parts) => element("span", { className: "mha-mix-pair" }, ...parts);
   const root = element(
     "div",
@@ -111,7 +113,7 @@ function render({ model, el }) {
     element("div", { className: "mha-mix-line" }, pair("Output at", chooser)),
     element("div", { className: "mha-mix-line" }, pair("Heads", all, none, grow), status),
     explanation,
-    element("div", { className: "mha-mix-frame" }, table),
+    frame,
   );
   root.style.setProperty("--mha-features", D);
   el.append(root);
@@ -155,8 +157,8 @@ function render({ model, el }) {
     fill(full, now.full, reach);
     sumName.textContent = now.active.length === 1 ? "sum of 1 head" : `sum of ${now.active.length} heads`;
     grow.textContent = growing ? "stop" : "add one by one";
-    all.disabled = now.active.length === H;
-    none.disabled = now.active.length === 0;
+    all.ariaDisabled = String(now.active.length === H); // and not disabled: that would lose the focus
+    none.ariaDisabled = String(now.active.length === 0);
     const state =
       now.active.length === H ? "the sum is the output" : `${Math.round(100 * now.missing)}% of the output is missing`;
     status.textContent = `${now.active.length} of ${H} on: ${state}`;
@@ -214,6 +216,13 @@ function render({ model, el }) {
   const columns = [titles, ...shares, sum, full];
   columns.forEach((cells) => cells.forEach((cell, d) => (cell.onpointerenter = () => change({ hovered: d }))));
   table.onpointerleave = () => change({ hovered: -1 });
+  frame.onkeydown = (event) => {
+    const next = event.key === "Escape" ? -1 : stepped(event, present().feature, D);
+    if (event.target !== frame || next === null) return;
+    event.preventDefault();
+    event.stopPropagation(); // the notebook would move on with the arrow keys
+    change({ hovered: next });
+  };
 
   const ends = [watch(model, ["position", "active", "hovered"], schedule)];
   schedule();

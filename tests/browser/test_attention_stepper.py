@@ -128,6 +128,13 @@ def test_the_causal_mask_hatches_and_takes_the_weight(lab, root):
     expect(root.locator(".mha-step-explanation")).to_contain_text("suitcase → it: masked")
 
 
+def test_a_word_that_may_look_at_nothing_has_scales_and_a_sum_of_0(lab):
+    masked = STEPPER.replace("stage=1", "stage=5, mask=np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0]], bool)")
+    root = shown(lab, masked)
+    expect(root.locator("tfoot")).to_contain_text("nothing to look at")
+    expect(root).not_to_contain_text("NaN")
+
+
 def test_each_heads_share_is_written_down_and_they_add_up_to_the_output(lab, heads):
     cells = heads.locator("tr:not(.mha-step-rows)").locator("[data-feature]")
     expect(cells).to_have_text(

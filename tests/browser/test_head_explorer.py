@@ -345,6 +345,15 @@ def test_two_pinned_heads_show_their_difference(lab):
     assert (red > blue) == (two > zero), "orange above 0, purple below"
 
 
+def test_the_table_holds_exact_weights_where_a_kernel_gives_them(lab):
+    explorer = Explorer(lab, RECORDED)
+    explorer.root.get_by_text("As a table").click()
+    expect(explorer.root.locator("caption")).to_have_text("head 0: row → column")
+    first_row = explorer.value("_exact[explorer.sentence][0, 0, 0].tolist()")
+    exact = [f"{weight:.2f}" for weight in first_row]
+    expect(explorer.root.get_by_role("row").nth(1).locator("td")).to_have_text(exact)
+
+
 def test_cells_are_read_by_keyboard_and_as_a_table(lab):
     explorer = Explorer(lab, RECORDED)
     explorer.stage.focus()

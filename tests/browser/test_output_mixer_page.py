@@ -31,6 +31,19 @@ def sums(root):
     return root.locator("tfoot tr").first.locator("td")
 
 
+def test_a_feature_is_chosen_by_arrow_keys(lab, root):
+    frame = root.get_by_role("group", name="what each head adds")
+    frame.focus()
+    for key, feature in ("ArrowLeft", 1), ("ArrowLeft", 0), ("ArrowLeft", 0), ("ArrowRight", 1), ("Escape", -1):
+        frame.press(key)
+        lab.expect_python("mixer.hovered", feature)
+    expect(root.locator(".mha-mix-explanation")).to_contain_text("room at it")
+    none = root.get_by_role("button", name="none")
+    none.press("Enter")
+    expect(none).to_be_focused()
+    expect(none).to_have_attribute("aria-disabled", "true")
+
+
 def test_a_head_is_switched_off_by_mouse_and_on_by_keyboard(lab, root):
     explanation, status = root.locator(".mha-mix-explanation"), root.locator(".mha-mix-status")
     expect(sums(root)).to_have_text(["9", "1", "−4"])
