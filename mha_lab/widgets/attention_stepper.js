@@ -117,7 +117,7 @@ export function explain(stage, { q, k, v, j, width, temperature, words, row, now
     if (!(sum > 1e-3 && sum < 1000))
       return `${pair}e^${short(now.scaled[j])} is ${share(now.weights[j])} of the sum of all`;
     const whole =
-      seen.length > 4 ? `sum of ${seen.length} powers` : `(${seen.map((score) => `e^${short(score)}`).join(" + ")})`;
+      seen.length > 4 ? `sum of ${seen.length} powers` : "(" + seen.map((score) => `e^${short(score)}`).join(" + ") + ")";
     return `${pair}e^${short(now.scaled[j])} / ${whole} = ${short(Math.exp(now.scaled[j]))} / ${short(sum)} = ${share(now.weights[j])}`;
   }
   const list = (numbers) => `[${numbers.map(short).join(", ")}]`;
@@ -127,7 +127,7 @@ export function explain(stage, { q, k, v, j, width, temperature, words, row, now
 
 /** One feature of stage 6 in words: what the head adds to it (output · its column of the head's rows), and all heads' sum. */
 export function explainSum({ feature, name, word, head, output, column, shares, total }) {
-  const place = `${/^\d+$/.test(name) ? `feature ${name}` : name} at ${word}: `;
+  const place = (/^\d+$/.test(name) ? "feature " : "") + `${name} at ${word}: `;
   const own = `head ${head} adds ${products(output, column)} = ${short(shares[head][feature])}`;
   if (shares.length === 1) return `${place}${own}, and that is the output`;
   const terms = shares.map((share, h) => (h ? bracket(share[feature]) : short(share[feature])));

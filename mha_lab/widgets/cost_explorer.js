@@ -344,7 +344,7 @@ function render({ model, el }) {
   function showBar(now) {
     const total = sum(Object.values(now.flops));
     const percent = (term) => `${((100 * now.flops[term]) / total).toFixed(1)}%`;
-    bar.setAttribute("aria-label", `FLOPs: ${TERMS.map((term) => `${term} ${percent(term)}`).join(", ")}`);
+    bar.setAttribute("aria-label", "FLOPs: " + TERMS.map((term) => `${term} ${percent(term)}`).join(", "));
     bar.replaceChildren(
       ...TERMS.map((term) => {
         const words = `${term}: ${amount(now.flops[term], "FLOP")}, ${percent(term)}`;

@@ -48,7 +48,7 @@ function render({ model, el }) {
   const stretch = element("input", { type: "checkbox" });
   const barEnd = element("span");
   const bar = named("bar", "span");
-  bar.style.background = `linear-gradient(to right, ${get("_colours").map(([at, hex]) => `${hex} ${(at / 255) * 100}%`)})`;
+  bar.style.background = "linear-gradient(to right," + get("_colours").map(([at, hex]) => `${hex} ${at / 2.55}%`) + ")";
   const maskKey = named("masked", "span", element("i"), "masked");
 
   const input = element("input", { type: "text", spellcheck: false, placeholder: "or type your own", ariaLabel: "your own sentence" });

@@ -39,7 +39,7 @@ export function short(value) {
 /** One feature's sum in words: "room: head 0 −9 + head 1 5 = −4". Heads that add nothing are left out. */
 export function explain({ feature, name, word, shares, sum, active }) {
   const terms = active.map((h) => [h, short(shares[h][feature])]).filter(([, text]) => text !== "0");
-  const place = `${/^\d+$/.test(name) ? `feature ${name}` : name} at ${word}: `;
+  const place = (/^\d+$/.test(name) ? "feature " : "") + `${name} at ${word}: `;
   if (!active.length) return `${place}no head is on, and a sum of nothing is 0`;
   if (!terms.length) return `${place}${active.length === 1 ? "this head adds" : "these heads add"} nothing here`;
   if (terms.length > 6) return `${place}a sum of ${terms.length} terms = ${short(sum[feature])}`;

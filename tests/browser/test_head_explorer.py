@@ -112,6 +112,7 @@ def test_layer_sentence_and_stretch_redraw_the_maps(lab):
     explorer.expect_python("stretch", True)
     explorer.changed(maps)
     expect(explorer.root.locator(".mha-heads-scale")).to_contain_text("head's largest")
+    expect(explorer.root.locator(".mha-heads-bar")).to_have_css("background-image", re.compile("^linear-gradient"))
 
 
 def test_click_pins_two_heads_side_by_side_and_escape_puts_them_back(lab):

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from traitlets import TraitError
 
 from mha_lab import attention, causal_mask, split_heads, widgets, window_mask
 from mha_lab.pretrained import PROJECTION_LAYER, recorded, recorded_projection
-from mha_lab.widgets import AttentionStepper, HeadExplorer
+from mha_lab.widgets import AttentionStepper, HeadExplorer, _base
 from mha_lab.widgets._base import DIFFERENCE, joined
 from mha_lab.widgets._picture import colour_table
 
@@ -457,6 +458,14 @@ def test_each_module_is_small_import_free_and_calls_nobody(name):
     assert len(code.encode()) < 40_000
     assert "import" not in code and "@import" not in style
     assert "http" not in code.replace("http://www.w3.org/2000/svg", "") + style  # the name of SVG, not an address
+
+
+@pytest.mark.parametrize("source", sorted(Path(_base.__file__).parent.glob("*.js")), ids=lambda path: path.stem)
+def test_words_in_backquotes_arrive_as_they_were_written(source):
+    code = source.read_text(encoding="utf-8")
+    assert not re.search(r"\$\{[^}]*`", code), "rjsmin takes backquotes within ${} for the end: it would close up words"
+    words = re.findall(r"`[^`]*`", re.sub(r"^\s*(//|/?\*).*$|(?<=[;,{]) // .*$", "", code, flags=re.MULTILINE))
+    assert all(text in joined(source.name) for text in words)
 
 
 def test_a_module_holds_what_it_imports_once_and_no_comments():
