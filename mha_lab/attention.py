@@ -15,6 +15,7 @@ def attention(
     value: Tensor,
     *,
     mask: Tensor | None = None,
+    score_bias: Tensor | None = None,
     scale: float | None = None,
     dropout: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
@@ -25,15 +26,18 @@ def attention(
             Ainslie 2023).
     mask    boolean, broadcastable to the scores (..., N, S). A query that may attend to nothing gets weights and
             output 0.
+    score_bias  added to the scaled scores, broadcastable to (..., N, S): a distance that costs (ALiBi, Press 2022).
     scale   1/√K unless given (Vaswani 2017, equation 1).
     dropout probability with which a weight is zeroed (and the rest scaled up): rows then no longer sum to 1.
 
     Returns output (..., N, width of value) and weights (..., N, S).
     Raises ValueError for shapes that do not fit, TypeError for a mask that is not boolean.
     """
-    _check_shapes(query, key, value, mask)
+    _check_shapes(query, key, value, mask, score_bias)
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     scores = _matmul_by_group(query, key.mT) * scale
+    if score_bias is not None:
+        scores = scores + score_bias
     if mask is not None:
         # Not −∞: a fully masked row would become NaN. The lowest finite number gives exp = 0 beside any allowed score.
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
@@ -147,6 +151,7 @@ class MultiHeadAttention(nn.Module):
         context: Tensor | None = None,
         *,
         mask: Tensor | None = None,
+        score_bias: Tensor | None = None,
         causal: bool = False,
         need_weights: bool = False,
         cache: KVCache | None = None,
@@ -154,6 +159,7 @@ class MultiHeadAttention(nn.Module):
         """Tokens of x (B, N, D) look at those of context (B, S, D), or at each other when there is none.
 
         mask          boolean (N, S), (B, N, S) or (B, H, N, S); any of these dimensions may be 1. True = may attend.
+        score_bias    added to every head's scores, broadcastable to (B, H, N, S).
         causal        each token sees itself and the past only; joined with `mask` where both are given.
         need_weights  also return every head's weights, (B, H, N, S). Without, they are never stored (FlashAttention).
         cache         x holds new tokens; they also see the tokens the cache has, and are added to it.
@@ -170,16 +176,19 @@ class MultiHeadAttention(nn.Module):
         N, S = query.shape[-2], key.shape[-2]
         if mask is not None and mask.dim() == 3:
             mask = mask[:, None]  # (B, N, S) serves every head
-        is_causal = causal and mask is None and N == S and not need_weights  # the fused kernel knows this mask itself
+        # The fused kernel knows the causal mask itself.
+        is_causal = causal and mask is None and score_bias is None and N == S and not need_weights
         if causal and not is_causal:
             past = causal_mask(N, S, device=x.device)
             mask = past if mask is None else mask & past
         dropout = self.dropout if self.training else 0.0
 
         if need_weights:
-            heads, weights = attention(query, key, value, mask=mask, dropout=dropout)
+            heads, weights = attention(query, key, value, mask=mask, score_bias=score_bias, dropout=dropout)
             return self.out_proj(merge_heads(heads)), weights
-        _check_shapes(query, key, value, mask)
+        _check_shapes(query, key, value, mask, score_bias)
+        if score_bias is not None:
+            mask = score_bias if mask is None else score_bias.where(mask, -torch.inf)
         heads = F.scaled_dot_product_attention(
             query,
             key,
@@ -245,7 +254,7 @@ def _matmul_by_group(rows: Tensor, shared: Tensor) -> Tensor:
     return (rows.reshape(*batch, G, H // G * N, width) @ shared).view(*batch, H, N, shared.shape[-1])
 
 
-def _check_shapes(query, key, value, mask):
+def _check_shapes(query, key, value, mask, score_bias):
     if query.shape[-1] != key.shape[-1]:
         raise ValueError(
             f"query has d_head {query.shape[-1]} and key {key.shape[-1]}: their dot product needs them equal."
@@ -254,16 +263,17 @@ def _check_shapes(query, key, value, mask):
         raise ValueError(f"there are {key.shape[-2]} keys and {value.shape[-2]} values: each key needs its value.")
     if query.dim() > 2 and key.dim() > 2 and query.shape[-3] % key.shape[-3]:
         raise ValueError(f"{query.shape[-3]} query heads cannot share {key.shape[-3]} key heads: it must divide them.")
-    if mask is None:
-        return
-    if mask.dtype != torch.bool:
+    if mask is not None and mask.dtype != torch.bool:
         raise TypeError(f"mask has dtype {mask.dtype}; it must be torch.bool, True = may attend.")
     scores = (*query.shape[:-1], key.shape[-2])
-    fits = mask.dim() <= len(scores) and all(m in (1, s) for m, s in zip(reversed(mask.shape), reversed(scores)))
-    if not fits:
-        raise ValueError(
-            f"mask has shape {tuple(mask.shape)} and the scores {scores}: each dimension must be equal or 1."
-        )
+    for name, given in ("mask", mask), ("score_bias", score_bias):
+        if given is None:
+            continue
+        fits = given.dim() <= len(scores) and all(g in (1, s) for g, s in zip(reversed(given.shape), reversed(scores)))
+        if not fits:
+            raise ValueError(
+                f"{name} has shape {tuple(given.shape)} and the scores {scores}: each dimension must be equal or 1."
+            )
 
 
 def _check_divides(whole: int, parts: int, problem: str) -> None:

@@ -194,6 +194,31 @@ def test_masks_of_two_to_four_dimensions_are_nn_multihead_attentions(shape, need
     close(output[0] if need_weights else output, expected)
 
 
+def test_a_score_bias_is_the_additive_mask_of_pytorch():
+    query, key, value = seeded(2, 3, 5, 4), seeded(2, 3, 7, 4, seed=1), seeded(2, 3, 7, 4, seed=2)
+    bias = seeded(3, 5, 7, seed=3)
+    expected = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+    close(attention(query, key, value, score_bias=bias)[0], expected)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_score_bias_beside_masks_is_the_same_in_both_paths(causal):
+    layer, x = MultiHeadAttention(D_MODEL, 4).double(), seeded(2, 6, D_MODEL)
+    bias, padding = seeded(4, 6, 6, seed=3), padding_mask([6, 4])
+    for mask in None, padding, torch.zeros(6, 6, dtype=torch.bool):
+        options = {"mask": mask, "score_bias": bias, "causal": causal}
+        output, weights = layer(x, **options, need_weights=True)
+        close(layer(x, **options), output)
+        if mask is not None:
+            assert (weights.masked_select(~mask[..., None, :, :].expand_as(weights)) == 0).all()
+
+
+def test_a_score_bias_of_the_wrong_size_is_refused():
+    layer, x = MultiHeadAttention(D_MODEL, 4).double(), seeded(2, 6, D_MODEL)
+    with pytest.raises(ValueError, match=r"score_bias has shape \(3, 6, 6\) and the scores \(2, 4, 6, 6\)"):
+        layer(x, score_bias=torch.zeros(3, 6, 6))
+
+
 @pytest.mark.parametrize("need_weights", [True, False])
 def test_causal_is_the_causal_mask_alone_and_beside_another(need_weights):
     layer, x = MultiHeadAttention(D_MODEL, 4, 2).double(), seeded(2, 6, D_MODEL)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from mha_lab import checks, heads, tasks
+from mha_lab.tasks import head_counts
 
 EXERCISES = {name: getattr(checks, name) for name in ("error_bars", "served", "most_heads")}
 
@@ -134,8 +135,8 @@ def test_the_recorded_maps_are_weights_and_know_where_they_should_look(found):
 
 def test_an_altered_sweep_is_refused_in_words(monkeypatch, tmp_path):
     altered = tmp_path / "head_counts.npz"
-    altered.write_bytes(tasks.HEAD_COUNTS.read_bytes()[:-1])
-    monkeypatch.setattr(tasks, "HEAD_COUNTS", altered)
+    altered.write_bytes(head_counts.HEAD_COUNTS.read_bytes()[:-1])
+    monkeypatch.setattr(head_counts, "HEAD_COUNTS", altered)
     with pytest.raises(ValueError, match="head_counts.npz was altered or cut short"):
         tasks.recorded_head_counts()
     altered.unlink()

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mha_lab import tasks
+from mha_lab.tasks import text
 
 TASKS = [tasks.lookup(), tasks.previous_and_match(), tasks.induction(), tasks.characters()]
 KNOWN = TASKS[:3]
@@ -74,7 +75,7 @@ def test_induction_asks_for_the_next_letter_once_the_text_repeats_and_periods_di
 def test_characters_are_followed_by_their_successors_and_the_parts_share_no_topic():
     batch = drawn(tasks.characters())
     assert torch.equal(batch.inputs[:, 1:, 0], batch.targets[:, :-1, 0])
-    letters, parts = tasks._python_help()
+    letters, parts = text._python_help()
     as_text = {part: bytes(letters[i] for i in numbers).decode() for part, numbers in parts.items()}
     pieces = {as_text["validation"][i : i + 200] for i in range(0, len(as_text["validation"]) - 200, 5000)}
     assert pieces and not any(piece in as_text["training"] for piece in pieces)

@@ -1,7 +1,4 @@
-"""Small networks made of attention, for tasks of a few thousand tokens and a minute of training.
-
-Letters: B batch, N tokens, F features of a token, R questions asked at a token, L layers.
-"""
+"""A small encoder: attention layers over tokens that are sums of their features' embeddings."""
 
 from collections.abc import Callable, Sequence
 
@@ -99,42 +96,3 @@ class Block(nn.Module):
         heads, weights = found if need_weights else (found, None)
         x = x + heads
         return (x if self.mlp is None else x + self.mlp(x)), weights
-
-
-class Learned(nn.Module):
-    """Adds a learned vector for each place (Gehring 2017)."""
-
-    def __init__(self, num_tokens: int, d_model: int):
-        super().__init__()
-        self.place = nn.Embedding(num_tokens, d_model)
-
-    def forward(self, x: Tensor) -> Tensor:
-        N, known = x.shape[1], self.place.num_embeddings
-        if N > known:
-            raise ValueError(f"a sentence of {N} tokens has places that were never learned: there are {known}.")
-        return x + self.place.weight[:N]
-
-
-class Sinusoidal(nn.Module):
-    """Adds sines and cosines of the place, at wavelengths from 2π to 10,000 · 2π (Vaswani 2017, section 3.5)."""
-
-    def __init__(self, d_model: int):
-        super().__init__()
-        self.register_buffer("rate", 10_000 ** (-torch.arange(0, d_model, 2) / d_model), persistent=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        angle = torch.arange(x.shape[1], device=x.device)[:, None] * self.rate
-        waves = torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
-        return x + waves[:, : x.shape[-1]]
-
-
-class GatedFusion(nn.Module):
-    """W^O and a gate: σ(W^G c) ⊙ (W^O c) of the concatenated heads c. d_model² parameters more than W^O alone."""
-
-    def __init__(self, d_model: int):
-        super().__init__()
-        self.project = nn.Linear(d_model, d_model, bias=False)
-        self.gate = nn.Linear(d_model, d_model, bias=False)
-
-    def forward(self, concat: Tensor) -> Tensor:
-        return self.gate(concat).sigmoid() * self.project(concat)
