@@ -78,7 +78,7 @@ class Encoder(nn.Module):
 
 
 class Block(nn.Module):
-    """x + attention(norm(x)), then, with an mlp, x + mlp(norm(x))."""
+    """x + attention(norm(x)), then, with an mlp, x + mlp(norm(x)). With a context, attention is over its tokens."""
 
     def __init__(self, d_model, num_heads, *, mlp=0, norm=nn.LayerNorm, fusion=None):
         super().__init__()
@@ -90,9 +90,13 @@ class Block(nn.Module):
         if mlp:
             self.mlp = nn.Sequential(norm(d_model), nn.Linear(d_model, mlp), nn.GELU(), nn.Linear(mlp, d_model))
 
-    def forward(self, x: Tensor, *, causal: bool = False, need_weights: bool = False) -> tuple[Tensor, Tensor | None]:
-        """x (B, N, D) → (B, N, D), and the weights (B, H, N, N) where they are needed."""
-        found = self.attention(self.norm(x), causal=causal, need_weights=need_weights)
+    def forward(
+        self, x: Tensor, context: Tensor | None = None, *, need_weights: bool = False, **options
+    ) -> tuple[Tensor, Tensor | None]:
+        """x (B, N, D) → (B, N, D), and the weights (B, H, N, S) where they are needed.
+
+        context   (B, S, D), normalised by whoever made it; options are those of MultiHeadAttention: mask, causal …"""
+        found = self.attention(self.norm(x), context, need_weights=need_weights, **options)
         heads, weights = found if need_weights else (found, None)
         x = x + heads
         return (x if self.mlp is None else x + self.mlp(x)), weights
