@@ -8,7 +8,6 @@ Every module writes shapes with the same letters:
 """
 
 from mha_lab.attention import (
-    KVCache,
     MultiHeadAttention,
     attention,
     causal_mask,
@@ -17,6 +16,7 @@ from mha_lab.attention import (
     split_heads,
     window_mask,
 )
+from mha_lab.kv_cache import KVCache
 
 __all__ = [
     "KVCache",

@@ -4,9 +4,13 @@ Shapes use the letters of `mha_lab`: B batch, N queries, S keys, H query heads, 
 A boolean mask says True = may attend, as F.scaled_dot_product_attention does; nn.MultiheadAttention means the opposite.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from mha_lab.kv_cache import KVCache
 
 
 def attention(
@@ -90,36 +94,14 @@ def merge_heads(x: Tensor) -> Tensor:
     return x.transpose(1, 2).flatten(2)
 
 
-class KVCache:
-    """The keys and values (B, G, S, K) of the tokens a layer has seen, so that decoding computes each of them once."""
-
-    def __init__(self):
-        self.key: Tensor | None = None
-        self.value: Tensor | None = None
-
-    def __len__(self) -> int:
-        return 0 if self.key is None else self.key.shape[-2]
-
-    def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the new tokens' keys and values; return those of all tokens so far."""
-        if self.key is not None:
-            if key.shape[:2] != self.key.shape[:2]:
-                held, given = tuple(self.key.shape[:2]), tuple(key.shape[:2])
-                raise ValueError(
-                    f"the cache holds (batch, kv heads) {held} and was given {given}: "
-                    "use one cache for each layer and each batch."
-                )
-            key = torch.cat([self.key, key], dim=-2)
-            value = torch.cat([self.value, value], dim=-2)
-        self.key, self.value = key, value
-        return key, value
-
-
 class MultiHeadAttention(nn.Module):
     """H attentions side by side, each on its own d_head = d_model / H columns of the projections, mixed by W^O.
 
     num_kv_heads = num_heads is multi-head attention (the default), 1 is multi-query attention (Shazeer 2019), anything
     between is grouped-query attention (Ainslie 2023).
+
+    rotary   a function (x, start) → x that turns queries and keys (B, heads, N, K) by their places start, start + 1, …
+             in the text, such as `mha_lab.rotary.rotate`.
     """
 
     def __init__(
@@ -130,6 +112,7 @@ class MultiHeadAttention(nn.Module):
         *,
         bias: bool = True,
         dropout: float = 0.0,
+        rotary: Callable[[Tensor, int], Tensor] | None = None,
     ):
         super().__init__()
         num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
@@ -139,7 +122,7 @@ class MultiHeadAttention(nn.Module):
             raise ValueError(f"dropout={dropout} is not a probability below 1.")
         self.d_model, self.num_heads, self.num_kv_heads = d_model, num_heads, num_kv_heads
         self.d_head = d_model // num_heads
-        self.dropout = dropout
+        self.dropout, self.rotary = dropout, rotary
         self.q_proj = nn.Linear(d_model, num_heads * self.d_head, bias=bias)
         self.k_proj = nn.Linear(d_model, num_kv_heads * self.d_head, bias=bias)
         self.v_proj = nn.Linear(d_model, num_kv_heads * self.d_head, bias=bias)
@@ -162,7 +145,8 @@ class MultiHeadAttention(nn.Module):
         score_bias    added to every head's scores, broadcastable to (B, H, N, S).
         causal        each token sees itself and the past only; joined with `mask` where both are given.
         need_weights  also return every head's weights, (B, H, N, S). Without, they are never stored (FlashAttention).
-        cache         x holds new tokens; they also see the tokens the cache has, and are added to it.
+        cache         x holds new tokens; they also see the tokens the cache has, and are added to it. With a window,
+                      each sees itself and the window - 1 tokens before it.
 
         Returns output (B, N, D), or (output, weights). Raises ValueError or TypeError at the door, with the numbers.
         """
@@ -170,17 +154,25 @@ class MultiHeadAttention(nn.Module):
         query = split_heads(self.q_proj(x), self.num_heads)  # (B, H, N, K)
         key = split_heads(self.k_proj(context), self.num_kv_heads)  # (B, G, S, K)
         value = split_heads(self.v_proj(context), self.num_kv_heads)
+        if self.rotary is not None:
+            start = 0 if cache is None else cache.seen
+            query, key = self.rotary(query, start), self.rotary(key, start)
+        window = None
         if cache is not None:
+            window = cache.window
             key, value = cache.append(key, value)
 
         N, S = query.shape[-2], key.shape[-2]
         if mask is not None and mask.dim() == 3:
             mask = mask[:, None]  # (B, N, S) serves every head
-        # The fused kernel knows the causal mask itself.
-        is_causal = causal and mask is None and score_bias is None and N == S and not need_weights
-        if causal and not is_causal:
+        # The fused kernel knows the causal mask itself. It aligns it at the first key: right for N = S only.
+        is_causal = causal and mask is None and score_bias is None and window is None and N == S and not need_weights
+        if causal and N > 1 and not is_causal:  # a single token is the last one and sees all
             past = causal_mask(N, S, device=x.device)
             mask = past if mask is None else mask & past
+        if window is not None and N > 1:
+            recent = causal_mask(N, S, device=x.device).triu(S - N - window + 1)
+            mask = recent if mask is None else mask & recent
         dropout = self.dropout if self.training else 0.0
 
         if need_weights:
@@ -189,15 +181,7 @@ class MultiHeadAttention(nn.Module):
         _check_shapes(query, key, value, mask, score_bias)
         if score_bias is not None:
             mask = score_bias if mask is None else score_bias.where(mask, -torch.inf)
-        heads = F.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=mask,
-            dropout_p=dropout,
-            is_causal=is_causal,
-            enable_gqa=self.num_kv_heads != self.num_heads,
-        )
+        heads = _fused_attention(query, key, value, mask, is_causal, dropout)
         return self.out_proj(merge_heads(heads))
 
     @classmethod
@@ -241,6 +225,24 @@ class MultiHeadAttention(nn.Module):
         if causal or cache is not None:
             raise ValueError("causal and cache order x against its own past: they do not go with a context.")
         return context
+
+
+def _fused_attention(query, key, value, mask, is_causal, dropout):
+    """F.scaled_dot_product_attention with H query heads on G key/value heads.
+
+    Its own enable_gqa serves the causal mask. Otherwise the heads of a group are folded into the rows of their query,
+    so that a step of decoding reads each key and value once."""
+    B, H, N, K = query.shape
+    G = key.shape[1]
+    options = {"dropout_p": dropout, "is_causal": is_causal}
+    if H == G or is_causal:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, enable_gqa=H != G, **options)
+    if mask is not None:
+        mask = mask.expand(*(1,) * (4 - mask.dim()), *mask.shape)  # every dimension in its place
+        masks, rows = (G, H // G) if mask.shape[1] > 1 else (1, H // G)
+        mask = mask.expand(-1, masks * rows, N, -1).reshape(mask.shape[0], masks, rows * N, -1)
+    folded = query.reshape(B, G, H // G * N, K)
+    return F.scaled_dot_product_attention(folded, key, value, attn_mask=mask, **options).view(B, H, N, -1)
 
 
 def _matmul_by_group(rows: Tensor, shared: Tensor) -> Tensor:

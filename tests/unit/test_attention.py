@@ -10,7 +10,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from mha_lab import (
-    KVCache,
     MultiHeadAttention,
     attention,
     causal_mask,
@@ -323,35 +322,15 @@ def test_sharing_is_mha_whose_kv_heads_are_repeated(num_kv_heads, need_weights):
     close(*results)
 
 
-# the cache ----------------------------------------------------------------------------------------------------------
+# grouped heads without copies ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("need_weights", [True, False])
+@pytest.mark.parametrize("shape", [(5, 7), (2, 5, 7), (2, 4, 5, 7), (1, 1, 1, 7), (2, 1, 7), (1, 4, 5, 1)], ids=str)
 @pytest.mark.parametrize("num_kv_heads", [1, 2, 4])
-@pytest.mark.parametrize("chunks", [[1] * 9, [4, 5], [5, 1, 3], [9]], ids=str)
-def test_cached_decoding_is_recomputation(chunks, num_kv_heads, need_weights):
-    layer, x = MultiHeadAttention(D_MODEL, 4, num_kv_heads).double(), seeded(2, 9, D_MODEL)
-    cache, outputs = KVCache(), []
-    for chunk in x.split(chunks, dim=1):
-        output = layer(chunk, causal=True, cache=cache, need_weights=need_weights)
-        outputs.append(output[0] if need_weights else output)
-    close(torch.cat(outputs, dim=1), layer(x, causal=True))
-    assert len(cache) == 9
-
-
-def test_a_new_token_sees_the_whole_cache():
-    layer, x = MultiHeadAttention(D_MODEL, 4).double(), seeded(1, 6, D_MODEL)
-    cache = KVCache()
-    layer(x[:, :5], causal=True, cache=cache)
-    _, weights = layer(x[:, 5:], causal=True, cache=cache, need_weights=True)
-    assert weights.shape == (1, 4, 1, 6) and (weights > 0).all()
-
-
-def test_a_cache_refuses_another_batch():
-    layer, cache = MultiHeadAttention(D_MODEL, 4), KVCache()
-    layer(torch.zeros(2, 1, D_MODEL), cache=cache)
-    with pytest.raises(ValueError, match=r"\(2, 4\) and was given \(3, 4\)"):
-        layer(torch.zeros(3, 1, D_MODEL), cache=cache)
+def test_folded_groups_with_any_mask_are_the_explicit_path(num_kv_heads, shape):
+    layer, mask = MultiHeadAttention(D_MODEL, 4, num_kv_heads).double(), random_mask(*shape)
+    x, context = seeded(2, 5, D_MODEL), seeded(2, 7, D_MODEL, seed=1)
+    close(layer(x, context, mask=mask), layer(x, context, mask=mask, need_weights=True)[0])
 
 
 # heads --------------------------------------------------------------------------------------------------------------
