@@ -3,7 +3,21 @@
 Letters: B batch, N tokens, F features of a token, R questions asked at a token, L layers.
 """
 
+from mha_lab.models.biases import ALiBi, RelativeBias
 from mha_lab.models.encoder import Block, Encoder
-from mha_lab.models.parts import GatedFusion, Learned, Sinusoidal
+from mha_lab.models.parts import GatedFusion, HeadGate, Learned, Sinusoidal
+from mha_lab.models.sentences import AttentionClassifier, BiLSTM, num_parameters
 
-__all__ = ["Block", "Encoder", "GatedFusion", "Learned", "Sinusoidal"]
+__all__ = [
+    "ALiBi",
+    "AttentionClassifier",
+    "BiLSTM",
+    "Block",
+    "Encoder",
+    "GatedFusion",
+    "HeadGate",
+    "Learned",
+    "RelativeBias",
+    "Sinusoidal",
+    "num_parameters",
+]

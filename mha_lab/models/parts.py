@@ -41,3 +41,17 @@ class GatedFusion(nn.Module):
 
     def forward(self, concat: Tensor) -> Tensor:
         return self.gate(concat).sigmoid() * self.project(concat)
+
+
+class HeadGate(nn.Module):
+    """A gate for each head before W^O: σ(W^G c + b) says at every token how much of head h is let through. It begins
+    half open."""
+
+    def __init__(self, d_model: int, num_heads: int):
+        super().__init__()
+        self.gate = nn.Linear(d_model, num_heads)
+        self.project = nn.Linear(d_model, d_model, bias=False)
+
+    def forward(self, concat: Tensor) -> Tensor:
+        gates = self.gate(concat).sigmoid()[..., None]  # (…, H, 1)
+        return self.project((concat.unflatten(-1, (gates.shape[-2], -1)) * gates).flatten(-2))

@@ -1,0 +1,52 @@
+"""Places told by distance: what is added to every head's scores instead of to the tokens."""
+
+import torch
+from torch import Tensor, nn
+
+
+def alibi_slopes(num_heads: int) -> Tensor:
+    """(H,) 2^(−8/H), 2^(−16/H) … 2^(−8): what a step of distance costs each head (Press 2022, arXiv:2108.12409)."""
+    return 2.0 ** (-8 * torch.arange(1, num_heads + 1) / num_heads)
+
+
+class ALiBi(nn.Module):
+    """−slope · |i − j| for each head: what is farther away scores less (Press 2022). Nothing is learned.
+
+    Press's models look back only. Here the cost is the same on both sides, so that a sentence and its mirror image
+    are the same to the model."""
+
+    def __init__(self, num_heads: int):
+        super().__init__()
+        self.register_buffer("slopes", alibi_slopes(num_heads), persistent=False)
+
+    def forward(self, num_tokens: int) -> Tensor:
+        """(H, N, N), rows for queries, columns for keys."""
+        return -self.slopes[:, None, None] * offsets(num_tokens, self.slopes.device).abs()
+
+
+class RelativeBias(nn.Module):
+    """A learned number for each head and distance j − i from −reach to reach, which begins as ALiBi's.
+
+    Beyond the reach it falls along ALiBi's slope from the last learned number, so that no distance is unknown. The
+    other learned tables of relative biases: Shaw 2018 (arXiv:1803.02155), Raffel 2020 (T5, arXiv:1910.10683)."""
+
+    def __init__(self, num_heads: int, reach: int = 16):
+        super().__init__()
+        self.reach = reach
+        self.register_buffer("slopes", alibi_slopes(num_heads), persistent=False)
+        steps = torch.arange(-reach, reach + 1)
+        self.table = nn.Parameter(-self.slopes[:, None] * steps.abs())  # (H, 2·reach + 1)
+
+    def forward(self, num_tokens: int) -> Tensor:
+        """(H, N, N), rows for queries, columns for keys."""
+        N = num_tokens
+        step = torch.arange(1 - N, N, device=self.table.device)
+        near = step.clamp(-self.reach, self.reach)
+        by_step = self.table[:, near + self.reach] - self.slopes[:, None] * (step - near).abs()  # (H, 2N − 1)
+        return by_step[:, offsets(N, self.table.device) + N - 1]
+
+
+def offsets(num_tokens: int, device: torch.device | str | None = None) -> Tensor:
+    """(N, N) j − i: how many places after the query i the key j stands."""
+    i = torch.arange(num_tokens, device=device)
+    return i - i[:, None]
