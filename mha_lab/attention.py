@@ -37,9 +37,9 @@ def attention(
     Returns output (..., N, width of value) and weights (..., N, S).
     Raises ValueError for shapes that do not fit, TypeError for a mask that is not boolean.
     """
-    _check_shapes(query, key, value, mask, score_bias)
+    check_shapes(query, key, value, mask, score_bias)
     scale = query.shape[-1] ** -0.5 if scale is None else scale
-    scores = _matmul_by_group(query, key.mT) * scale
+    scores = matmul_by_group(query, key.mT) * scale
     if score_bias is not None:
         scores = scores + score_bias
     if mask is not None:
@@ -51,7 +51,7 @@ def attention(
         weights = weights.masked_fill(~mask, 0.0)  # changes fully masked rows only
     if dropout:
         weights = F.dropout(weights, dropout)
-    return _matmul_by_group(weights, value), weights
+    return matmul_by_group(weights, value), weights
 
 
 def causal_mask(num_queries: int, num_keys: int | None = None, *, device: torch.device | str | None = None) -> Tensor:
@@ -178,7 +178,7 @@ class MultiHeadAttention(nn.Module):
         if need_weights:
             heads, weights = attention(query, key, value, mask=mask, score_bias=score_bias, dropout=dropout)
             return self.out_proj(merge_heads(heads)), weights
-        _check_shapes(query, key, value, mask, score_bias)
+        check_shapes(query, key, value, mask, score_bias)
         if score_bias is not None:
             mask = score_bias if mask is None else score_bias.where(mask, -torch.inf)
         heads = _fused_attention(query, key, value, mask, is_causal, dropout)
@@ -245,7 +245,7 @@ def _fused_attention(query, key, value, mask, is_causal, dropout):
     return F.scaled_dot_product_attention(folded, key, value, attn_mask=mask, **options).view(B, H, N, -1)
 
 
-def _matmul_by_group(rows: Tensor, shared: Tensor) -> Tensor:
+def matmul_by_group(rows: Tensor, shared: Tensor) -> Tensor:
     """rows (..., H, N, a) @ shared (..., G, a, b) → (..., H, N, b): H // G consecutive heads use one shared matrix.
 
     The heads of a group are folded into its rows, so that the shared matrix is never copied."""
@@ -256,7 +256,10 @@ def _matmul_by_group(rows: Tensor, shared: Tensor) -> Tensor:
     return (rows.reshape(*batch, G, H // G * N, width) @ shared).view(*batch, H, N, shared.shape[-1])
 
 
-def _check_shapes(query, key, value, mask, score_bias):
+def check_shapes(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, score_bias: Tensor | None = None
+) -> None:
+    """Raises ValueError, or TypeError for a mask that is not boolean, where `attention` could not be computed."""
     if query.shape[-1] != key.shape[-1]:
         raise ValueError(
             f"query has d_head {query.shape[-1]} and key {key.shape[-1]}: their dot product needs them equal."
