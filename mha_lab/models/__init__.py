@@ -5,6 +5,7 @@ Letters: B batch, N tokens, F features of a token, R questions asked at a token,
 
 from mha_lab.models.biases import ALiBi, RelativeBias
 from mha_lab.models.encoder import Block, Encoder
+from mha_lab.models.encoder_decoder import EncoderDecoder
 from mha_lab.models.parts import GatedFusion, HeadGate, Learned, Sinusoidal
 from mha_lab.models.sentences import AttentionClassifier, BiLSTM, num_parameters
 
@@ -14,6 +15,7 @@ __all__ = [
     "BiLSTM",
     "Block",
     "Encoder",
+    "EncoderDecoder",
     "GatedFusion",
     "HeadGate",
     "Learned",

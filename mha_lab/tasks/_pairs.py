@@ -1,0 +1,124 @@
+"""What a task of two sequences is: sentences, what should be written for them, and where each word of that stands."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+from zlib import crc32
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+PAD, START, END = 0, 1, 2
+"""The first words of every vocabulary: nothing, the decoder's first input, and its last answer."""
+MARKS = "<pad>", "<start>", "<end>"
+
+
+class Pairs(NamedTuple):
+    """B sentences in two languages, filled up with `PAD` to the longest.
+
+    source  (B, S) whole numbers
+    target  (B, N) whole numbers, each row ending with `END`
+    right   (B, N, S) boolean: right[b, n] marks the source tokens that target token n stands for; none for `END`, nor
+            for a word that stands for no source word
+    """
+
+    source: Tensor
+    target: Tensor
+    right: Tensor
+
+
+class Aligned(NamedTuple):
+    """One example in words: right[n] are the places in `source` that `target[n]` stands for."""
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    right: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """words[i] is the word of number i; the first three are `MARKS`."""
+
+    words: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def encode(self, sentence: Sequence[str]) -> Tensor:
+        """(number of words,) whole numbers. Raises ValueError for no word, or for one that nobody has learned."""
+        if not sentence:
+            raise ValueError("the sentence is empty: it needs at least one word.")
+        number = {word: i for i, word in enumerate(self.words)}
+        unknown = [word for word in sentence if word not in number or word in MARKS]
+        if unknown:
+            known = len(self.words) - len(MARKS)
+            raise ValueError(f"{unknown[0]!r} is not among the {known} words that were learned.")
+        return torch.tensor([number[word] for word in sentence])
+
+    def decode(self, numbers: Tensor) -> list[str]:
+        """The words of a row of numbers, up to `END` and without `PAD`."""
+        numbers = numbers.tolist()
+        numbers = numbers[: numbers.index(END)] if END in numbers else numbers
+        return [self.words[i] for i in numbers if i != PAD]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """parts: "training", "validation", "test" …: no sentence is in two of them.
+    split: how a sentence is cut into tokens, and how French or English tokens are joined again."""
+
+    name: str
+    source: Vocabulary
+    target: Vocabulary
+    examples: dict[str, list[Aligned]]
+    parts: dict[str, Pairs]
+    split: Callable[[str], list[str]]
+    join: Callable[[Sequence[str]], str]
+
+    def draw(self, B: int, generator: Generator | None = None) -> Pairs:
+        """B training sentences at random."""
+        pairs = self.parts["training"]
+        return shortened(pairs, torch.randint(len(pairs.source), (B,), generator=generator))
+
+    def read(self, *sentences: str) -> Tensor:
+        """(B, S) source tokens of sentences that somebody typed."""
+        return pad_sequence([self.source.encode(self.split(text)) for text in sentences], batch_first=True)
+
+    def write(self, target: Tensor) -> list[str]:
+        """The sentences of target tokens (B, N)."""
+        return [self.join(self.target.decode(row)) for row in target]
+
+
+def shortened(pairs: Pairs, rows) -> Pairs:
+    """These rows, with no more padding than their longest sentences need."""
+    source, target, right = (tensor[rows] for tensor in pairs)
+    S, N = int((source != PAD).sum(dim=1).max()), int((target != PAD).sum(dim=1).max())
+    return Pairs(source[:, :S], target[:, :N], right[:, :N, :S])
+
+
+def part_of(text: str) -> str:
+    """The part that a text belongs to, from its own checksum: of ten, one is for validation, one for the test. So the
+    parts are the same on every machine and cannot overlap, however the texts were drawn."""
+    return {0: "test", 1: "validation"}.get(crc32(text.encode()) % 10, "training")
+
+
+def corpus(name: str, examples: dict[str, list[Aligned]], split: Callable, join: Callable) -> Corpus:
+    """Numbers for the words of these examples, in the order of the alphabet."""
+    everything = [example for part in examples.values() for example in part]
+    source = Vocabulary((*MARKS, *sorted({word for e in everything for word in e.source})))
+    target = Vocabulary((*MARKS, *sorted({word for e in everything for word in e.target})))
+    parts = {part: _numbers(chosen, source, target) for part, chosen in examples.items()}
+    return Corpus(name, source, target, examples, parts, split, join)
+
+
+def _numbers(examples, source, target):
+    number = [{word: i for i, word in enumerate(vocabulary.words)} for vocabulary in (source, target)]
+    sources = [torch.tensor([number[0][word] for word in e.source]) for e in examples]
+    targets = [torch.tensor([*(number[1][word] for word in e.target), END]) for e in examples]
+    sources, targets = (pad_sequence(rows, batch_first=True) for rows in (sources, targets))
+    right = torch.zeros(*targets.shape, sources.shape[1], dtype=torch.bool)
+    links = [(b, n, s) for b, e in enumerate(examples) for n, places in enumerate(e.right) for s in places]
+    right.numpy()[tuple(np.array(links).T)] = True
+    return Pairs(sources, targets, right)
