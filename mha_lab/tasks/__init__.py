@@ -7,29 +7,38 @@ R questions asked at a token.
 from mha_lab.tasks._base import IGNORE, Batch, Task
 from mha_lab.tasks._pairs import END, PAD, START, Corpus, Pairs, Vocabulary, shortened
 from mha_lab.tasks.dates import DATE_FIELDS, dates
+from mha_lab.tasks.finance_intents import INTENTS, IntentBatch, Intents, intents
 from mha_lab.tasks.head_counts import HeadCounts, recorded_head_counts
 from mha_lab.tasks.lookups import induction, lookup, previous_and_match
 from mha_lab.tasks.text import characters
+from mha_lab.tasks.tokens import Encoded, Lexicon, tokenise
 from mha_lab.tasks.translation import translation
 
 __all__ = [
     "DATE_FIELDS",
     "END",
     "IGNORE",
+    "INTENTS",
     "PAD",
     "START",
     "Batch",
     "Corpus",
+    "Encoded",
     "HeadCounts",
+    "IntentBatch",
+    "Intents",
+    "Lexicon",
     "Pairs",
     "Task",
     "Vocabulary",
     "characters",
     "dates",
     "induction",
+    "intents",
     "lookup",
     "previous_and_match",
     "recorded_head_counts",
     "shortened",
+    "tokenise",
     "translation",
 ]
