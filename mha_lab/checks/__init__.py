@@ -11,6 +11,7 @@ from mha_lab.checks.lesson03 import multi_head_attention, output_as_a_sum, repai
 from mha_lab.checks.lesson04 import count_flops, count_parameters, peak_scores
 from mha_lab.checks.lesson05 import cache_bytes, decode_step, grouped_attention
 from mha_lab.checks.lesson06 import error_bars, most_heads, served
+from mha_lab.checks.lesson09 import distance_bias, gated_fusion, rms_norm
 
 __all__ = [
     "cache_bytes",
@@ -18,7 +19,9 @@ __all__ = [
     "count_flops",
     "count_parameters",
     "decode_step",
+    "distance_bias",
     "error_bars",
+    "gated_fusion",
     "grouped_attention",
     "masked_attention",
     "mended_pseudo_code",
@@ -32,6 +35,7 @@ __all__ = [
     "peak_scores",
     "previous_token_head",
     "repaired_mask",
+    "rms_norm",
     "served",
     "split_heads",
     "temperature",

@@ -1,0 +1,242 @@
+"""Exercises of lesson 09: places told by distance, RMSNorm, and a gate in place of W^O alone."""
+
+import torch
+
+from mha_lab.checks.engine import exercise, seeded
+
+# ----------------------------------------------------------------------------------------------------- distance bias
+
+
+@exercise(
+    stars=2,
+    minutes=10,
+    hint="`slope = 2.0 ** (-8 * torch.arange(1, num_heads + 1) / num_heads)` has one number a head, and "
+    "`(i[:, None] - i).abs()` with `i = torch.arange(num_tokens)` one for each pair of tokens. Give the slopes "
+    "two more axes: `slope[:, None, None]`.",
+    then="Nothing here depends on how long a sentence may be: that is why it still works on longer ones.",
+    cases=lambda: [(4, 6), (8, 5), (2, 3), (16, 4), (1, 5)],
+    parts={"bias": ("head", "query", "key")},
+)
+def distance_bias(num_heads, num_tokens):
+    """What ALiBi adds to the scores, (H, N, N): −slope · |i − j| for query i and key j.
+    The slopes of the H heads are 2^(−8/H), 2^(−16/H), …, 2^(−8)."""
+    slope = 2.0 ** (-8 * torch.arange(1, num_heads + 1) / num_heads)
+    i = torch.arange(num_tokens)
+    return -slope[:, None, None] * (i[:, None] - i).abs()
+
+
+def _slopes(num_heads):
+    return 2.0 ** (-8 * torch.arange(1, num_heads + 1) / num_heads)[:, None, None]
+
+
+def _steps(num_tokens):
+    """(N, N) query − key."""
+    i = torch.arange(num_tokens)
+    return i[:, None] - i
+
+
+@distance_bias.mistake(
+    "Your bias grows with the distance. It is added to scores before the softmax: which sign makes a far token lose?"
+)
+def farther_is_better(num_heads, num_tokens):
+    return _slopes(num_heads) * _steps(num_tokens).abs()
+
+
+@distance_bias.mistake(
+    "Keys behind the query lose and keys ahead of it win. This reader sees both sides: what makes i − j a distance?"
+)
+def signed_steps(num_heads, num_tokens):
+    return -_slopes(num_heads) * _steps(num_tokens)
+
+
+@distance_bias.mistake(
+    "Your bias also hides what comes later, as in Press's language models. May a reader of whole sentences look ahead?"
+)
+def future_hidden(num_heads, num_tokens):
+    bias = -_slopes(num_heads) * _steps(num_tokens).abs()
+    return bias.masked_fill(_steps(num_tokens) < 0, -torch.inf)
+
+
+@distance_bias.mistake(
+    "Right for 8 heads, whose slopes are 1/2, 1/4, …, 1/256. Which power of 2 is the last of H slopes, for any H?"
+)
+def slopes_of_eight(num_heads, num_tokens):
+    return -(0.5 ** torch.arange(1, num_heads + 1))[:, None, None] * _steps(num_tokens).abs()
+
+
+@distance_bias.mistake("Your first slope is 1: you count heads from 0. What is the first slope of 8 heads?")
+def heads_from_zero(num_heads, num_tokens):
+    return -(2.0 ** (-8 * torch.arange(num_heads) / num_heads))[:, None, None] * _steps(num_tokens).abs()
+
+
+@distance_bias.mistake(
+    "Your slopes are right and stand in the other order. Which head pays most for a step, 0 or the last?"
+)
+def slopes_turned_round(num_heads, num_tokens):
+    return -_slopes(num_heads).flip(0) * _steps(num_tokens).abs()
+
+
+@distance_bias.mistake(
+    "You squared the distance. By how much should the score fall from 2 steps to 3, and from 3 to 4?"
+)
+def squared(num_heads, num_tokens):
+    return -_slopes(num_heads) * _steps(num_tokens) ** 2
+
+
+@distance_bias.mistake("You gave one map for all heads. What tells a head that looks near from one that looks far?")
+def one_map(num_heads, num_tokens):
+    return -_steps(num_tokens).abs().float()
+
+
+# ------------------------------------------------------------------------------------------------------------ RMSNorm
+
+
+def _norm_cases():
+    cases = []
+    for seed, ((B, N, D), eps) in enumerate(
+        [((2, 3, 4), 1e-5), ((1, 4, 8), 1e-5), ((3, 2, 5), 0.1), ((2, 2, 16), 1e-5), ((2, 4, 6), 0.5)]
+    ):
+        x, gain = seeded(seed, (B, N, D), (D,))
+        cases.append((x + 0.7, 1 + 0.3 * gain, eps))
+    return cases
+
+
+@exercise(
+    stars=1,
+    minutes=8,
+    hint="Square, mean over the last axis with `keepdim=True`, add eps, take the root: that is what each token is "
+    "divided by. Then multiply by gain, which has one number a feature.",
+    then="LayerNorm also subtracts the mean and adds a shift. Without both there is less to compute and to learn.",
+    cases=_norm_cases,
+    parts={"normalised": ("batch", "token", "feature")},
+)
+def rms_norm(x, gain, eps):
+    """RMSNorm: every token of x (B, N, D) over its root mean square √(mean of x² + eps),
+    taken over its D features, then times gain (D,)."""
+    rms = (x.square().mean(dim=-1, keepdim=True) + eps).sqrt()
+    return x / rms * gain
+
+
+def _over(x, mean_square, gain, eps):
+    return x / (mean_square + eps).sqrt() * gain
+
+
+@rms_norm.mistake("That is LayerNorm without its shift: you subtracted the mean. Where does RMSNorm use a mean of x?")
+def layer_norm(x, gain, eps):
+    centred = x - x.mean(dim=-1, keepdim=True)
+    return _over(centred, centred.square().mean(dim=-1, keepdim=True), gain, eps)
+
+
+@rms_norm.mistake(
+    "You divided by the standard deviation, which is taken about the mean. Which mean is there in a root mean square?"
+)
+def over_the_deviation(x, gain, eps):
+    return _over(x, x.var(dim=-1, keepdim=True, correction=0), gain, eps)
+
+
+@rms_norm.mistake(
+    "You divided by the length of each token's vector: √D times too much. Do the squares add up or average?"
+)
+def length_for_mean(x, gain, eps):
+    return _over(x, x.square().sum(dim=-1, keepdim=True), gain, eps)
+
+
+@rms_norm.mistake("You took the mean over the tokens. Whose size should one token's vector be divided by?")
+def over_tokens(x, gain, eps):
+    return _over(x, x.square().mean(dim=1, keepdim=True), gain, eps)
+
+
+@rms_norm.mistake("You took one mean over tokens and features. Should a token's result depend on its neighbours?")
+def over_all(x, gain, eps):
+    return _over(x, x.square().mean(dim=(1, 2), keepdim=True), gain, eps)
+
+
+@rms_norm.mistake("The size is right and what is learned is missing. Where does gain come in?")
+def no_gain(x, gain, eps):
+    return _over(x, x.square().mean(dim=-1, keepdim=True), 1, eps)
+
+
+@rms_norm.mistake("You divided by the mean square. In which unit is it, and in which is x?")
+def no_root(x, gain, eps):
+    return x / (x.square().mean(dim=-1, keepdim=True) + eps) * gain
+
+
+@rms_norm.mistake("Right where eps is tiny: you added it after the root. Where does the formula have it?")
+def eps_after_the_root(x, gain, eps):
+    return x / (x.square().mean(dim=-1, keepdim=True).sqrt() + eps) * gain
+
+
+# ------------------------------------------------------------------------------------------------------- gated fusion
+
+
+def _fusion_cases():
+    shapes = [(2, 3, 4), (1, 5, 8), (3, 2, 6), (2, 4, 4), (1, 1, 12)]
+    return [tuple(seeded(seed, (B, N, D), (D, D), (D, D))) for seed, (B, N, D) in enumerate(shapes)]
+
+
+@exercise(
+    stars=2,
+    minutes=10,
+    hint="Two linear maps of the same concat, as nn.Linear applies its weight: `concat @ weight.T`. A sigmoid around "
+    "one of them, and a product element by element.",
+    then="It costs d_model² more parameters. Whether that pays, only a run with as many parameters elsewhere can tell.",
+    cases=_fusion_cases,
+    parts={"fused": ("batch", "token", "feature")},
+)
+def gated_fusion(concat, output_weight, gate_weight):
+    """A gated linear unit in place of W^O alone: σ(W^G c) ⊙ (W^O c) for every token c of
+    concat (B, N, D). Both weights are (D, D), stored as nn.Linear stores them."""
+    gate = (concat @ gate_weight.T).sigmoid()
+    return gate * (concat @ output_weight.T)
+
+
+@gated_fusion.mistake(
+    "Your gate is missing its sigmoid: it can turn signs and grow. Between which numbers does a gate lie?"
+)
+def no_sigmoid(concat, output_weight, gate_weight):
+    return (concat @ gate_weight.T) * (concat @ output_weight.T)
+
+
+@gated_fusion.mistake("Gate and output changed places: σ stands around W^O c. Which of the two should lie from 0 to 1?")
+def roles_swapped(concat, output_weight, gate_weight):
+    return (concat @ output_weight.T).sigmoid() * (concat @ gate_weight.T)
+
+
+@gated_fusion.mistake(
+    "You multiplied by the weights as they are stored. nn.Linear stores (out, in): what does it do with its weight?"
+)
+def not_transposed(concat, output_weight, gate_weight):
+    return (concat @ gate_weight).sigmoid() * (concat @ output_weight)
+
+
+@gated_fusion.mistake(
+    "Your gate stands before W^O: it opens and shuts the features of the heads. What does the formula multiply with it?"
+)
+def gate_before_output(concat, output_weight, gate_weight):
+    return ((concat @ gate_weight.T).sigmoid() * concat) @ output_weight.T
+
+
+@gated_fusion.mistake("Your gate reads W^O c instead of c. What are the inputs of both linear maps?")
+def gate_reads_the_output(concat, output_weight, gate_weight):
+    output = concat @ output_weight.T
+    return (output @ gate_weight.T).sigmoid() * output
+
+
+@gated_fusion.mistake(
+    "Your gates share a softmax: if one opens, others must shut. Which function opens each by itself?"
+)
+def softmax_for_sigmoid(concat, output_weight, gate_weight):
+    return (concat @ gate_weight.T).softmax(dim=-1) * (concat @ output_weight.T)
+
+
+@gated_fusion.mistake(
+    "What your gate shuts out is replaced by c itself, as in a highway network. What does a GLU put there?"
+)
+def highway(concat, output_weight, gate_weight):
+    gate = (concat @ gate_weight.T).sigmoid()
+    return gate * (concat @ output_weight.T) + (1 - gate) * concat
+
+
+@gated_fusion.mistake("That is W^O alone. What does the gate do to each feature of it?")
+def no_gate(concat, output_weight, gate_weight):
+    return concat @ output_weight.T

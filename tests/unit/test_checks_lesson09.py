@@ -1,0 +1,154 @@
+"""Exercises of lesson 09: our solutions pass, and each wrong answer that we know gets its own question.
+
+The wrong answers are written here once more, as a learner would write them, and share no code with mha_lab.checks.
+"""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from mha_lab import checks, models
+
+EXERCISES = {name: getattr(checks, name) for name in ("distance_bias", "rms_norm", "gated_fusion")}
+
+
+def by_pair(num_heads, num_tokens, entry):
+    """(H, N, N) of entry(h, i, j), h from 1."""
+    tokens = range(num_tokens)
+    return torch.tensor([[[entry(h, i, j) for j in tokens] for i in tokens] for h in range(1, num_heads + 1)])
+
+
+def slope(h, num_heads):
+    return 2 ** (-8 * h / num_heads)
+
+
+def normed(x, mean, gain, eps):
+    return torch.einsum("bnd,d->bnd", x * torch.rsqrt(mean + eps), gain)
+
+
+WRONG = {
+    ("distance_bias", "farther_is_better"): lambda num_heads, num_tokens: by_pair(
+        num_heads, num_tokens, lambda h, i, j: slope(h, num_heads) * abs(i - j)
+    ),
+    ("distance_bias", "signed_steps"): lambda num_heads, num_tokens: by_pair(
+        num_heads, num_tokens, lambda h, i, j: slope(h, num_heads) * (j - i)
+    ),
+    ("distance_bias", "future_hidden"): lambda num_heads, num_tokens: by_pair(
+        num_heads, num_tokens, lambda h, i, j: -math.inf if j > i else slope(h, num_heads) * (j - i)
+    ),
+    ("distance_bias", "slopes_of_eight"): lambda num_heads, num_tokens: by_pair(
+        num_heads, num_tokens, lambda h, i, j: -abs(i - j) / 2**h
+    ),
+    ("distance_bias", "heads_from_zero"): lambda num_heads, num_tokens: by_pair(
+        num_heads, num_tokens, lambda h, i, j: -slope(h - 1, num_heads) * abs(i - j)
+    ),
+    ("distance_bias", "slopes_turned_round"): lambda num_heads, num_tokens: by_pair(
+        num_heads, num_tokens, lambda h, i, j: -slope(num_heads + 1 - h, num_heads) * abs(i - j)
+    ),
+    ("distance_bias", "squared"): lambda num_heads, num_tokens: by_pair(
+        num_heads, num_tokens, lambda h, i, j: -slope(h, num_heads) * (i - j) ** 2
+    ),
+    ("distance_bias", "one_map"): lambda num_heads, num_tokens: by_pair(
+        1, num_tokens, lambda h, i, j: -float(abs(i - j))
+    )[0],
+    ("rms_norm", "layer_norm"): lambda x, gain, eps: F.layer_norm(x, x.shape[-1:], gain, eps=eps),
+    ("rms_norm", "over_the_deviation"): lambda x, gain, eps: normed(x, x.std(2, False)[..., None] ** 2, gain, eps),
+    ("rms_norm", "length_for_mean"): lambda x, gain, eps: normed(x, (x**2).sum(2)[..., None], gain, eps),
+    ("rms_norm", "over_tokens"): lambda x, gain, eps: normed(x, (x**2).mean(1)[:, None], gain, eps),
+    ("rms_norm", "over_all"): lambda x, gain, eps: normed(x, (x**2).flatten(1).mean(1)[:, None, None], gain, eps),
+    ("rms_norm", "no_gain"): lambda x, gain, eps: F.rms_norm(x, x.shape[-1:], eps=eps),
+    ("rms_norm", "no_root"): lambda x, gain, eps: gain * x / ((x**2).mean(2)[..., None] + eps),
+    ("rms_norm", "eps_after_the_root"): lambda x, gain, eps: gain * x / (torch.sqrt((x**2).mean(2))[..., None] + eps),
+    ("gated_fusion", "no_sigmoid"): lambda concat, output_weight, gate_weight: (
+        F.linear(concat, gate_weight) * F.linear(concat, output_weight)
+    ),
+    ("gated_fusion", "roles_swapped"): lambda concat, output_weight, gate_weight: (
+        F.linear(concat, gate_weight) * torch.sigmoid(F.linear(concat, output_weight))
+    ),
+    ("gated_fusion", "not_transposed"): lambda concat, output_weight, gate_weight: (
+        torch.einsum("bnd,de->bne", concat, output_weight)
+        * torch.sigmoid(torch.einsum("bnd,de->bne", concat, gate_weight))
+    ),
+    ("gated_fusion", "gate_before_output"): lambda concat, output_weight, gate_weight: F.linear(
+        concat * torch.sigmoid(F.linear(concat, gate_weight)), output_weight
+    ),
+    ("gated_fusion", "gate_reads_the_output"): lambda concat, output_weight, gate_weight: (
+        F.linear(concat, output_weight) * torch.sigmoid(F.linear(F.linear(concat, output_weight), gate_weight))
+    ),
+    ("gated_fusion", "softmax_for_sigmoid"): lambda concat, output_weight, gate_weight: (
+        F.linear(concat, output_weight) * F.softmax(F.linear(concat, gate_weight), 2)
+    ),
+    ("gated_fusion", "highway"): lambda concat, output_weight, gate_weight: torch.lerp(
+        concat, F.linear(concat, output_weight), F.linear(concat, gate_weight).sigmoid()
+    ),
+    ("gated_fusion", "no_gate"): lambda concat, output_weight, gate_weight: F.linear(concat, output_weight),
+}  # fmt: skip
+
+
+def messages(exercise):
+    """The message of each known mistake, by the name of the function that computes it."""
+    return {function.__name__: message for function, message in EXERCISES[exercise].mistakes}
+
+
+@pytest.mark.parametrize("exercise, mistake", WRONG)
+def test_a_wrong_answer_gets_the_question_that_leads_on(exercise, mistake):
+    result = EXERCISES[exercise](WRONG[exercise, mistake])
+    assert not result.passed and result.state == "wrong"
+    assert result.lines[0] == messages(exercise)[mistake]
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_every_known_mistake_has_its_own_message_and_a_learner_who_makes_it(exercise):
+    named = messages(exercise)
+    assert len(set(named.values())) == len(named)
+    assert all("?" in message for message in named.values())
+    assert set(named) == {mistake for name, mistake in WRONG if name == exercise}
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_the_solution_passes_as_it_is_shown(exercise):
+    task = EXERCISES[exercise]
+    shown = {"torch": torch}
+    exec(task.source, shown)  # what a reader copies out of the card, and nothing else
+    for solution in task.solution, shown[exercise]:
+        assert task(solution).passed
+
+
+@pytest.mark.parametrize(
+    "exercise, way",
+    [
+        ("distance_bias", lambda num_heads, num_tokens: models.ALiBi(num_heads)(num_tokens)),
+        (
+            "distance_bias",
+            lambda num_heads, num_tokens: by_pair(
+                num_heads, num_tokens, lambda h, i, j: -slope(h, num_heads) * abs(i - j)
+            ),
+        ),
+        ("rms_norm", lambda x, gain, eps: F.rms_norm(x, gain.shape, gain, eps)),
+        ("rms_norm", lambda x, gain, eps: x * (np.mean(x**2, axis=2, keepdims=True) + eps) ** -0.5 * gain),
+        (
+            "gated_fusion",
+            lambda concat, output_weight, gate_weight: F.glu(
+                F.linear(concat, torch.cat([output_weight, gate_weight])), dim=-1
+            ),
+        ),
+    ],
+)
+def test_another_right_way_passes_too(exercise, way):
+    assert EXERCISES[exercise](way).passed
+
+
+def test_the_solutions_are_what_the_models_of_the_lesson_compute():
+    x, gain, eps = EXERCISES["rms_norm"].cases()[0]
+    norm = nn.RMSNorm(x.shape[-1], eps=eps)
+    fusion = models.GatedFusion(x.shape[-1])
+    with torch.no_grad():
+        norm.weight.copy_(gain)
+        torch.testing.assert_close(EXERCISES["rms_norm"].solution(x, gain, eps), norm(x))
+        fused = EXERCISES["gated_fusion"].solution(x, fusion.project.weight, fusion.gate.weight)
+        torch.testing.assert_close(fused, fusion(x))
+    torch.testing.assert_close(EXERCISES["distance_bias"].solution(4, 7), models.ALiBi(4)(7))
