@@ -11,6 +11,7 @@ from mha_lab.checks.lesson03 import multi_head_attention, output_as_a_sum, repai
 from mha_lab.checks.lesson04 import count_flops, count_parameters, peak_scores
 from mha_lab.checks.lesson05 import cache_bytes, decode_step, grouped_attention
 from mha_lab.checks.lesson06 import error_bars, most_heads, served
+from mha_lab.checks.lesson08 import cross_attention, uniform_share
 from mha_lab.checks.lesson09 import distance_bias, gated_fusion, rms_norm
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "causal_mask",
     "count_flops",
     "count_parameters",
+    "cross_attention",
     "decode_step",
     "distance_bias",
     "error_bars",
@@ -39,5 +41,6 @@ __all__ = [
     "served",
     "split_heads",
     "temperature",
+    "uniform_share",
     "where_it_looks",
 ]

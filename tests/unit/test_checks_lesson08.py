@@ -1,0 +1,127 @@
+"""Exercises of lesson 08: our solutions pass, and each wrong answer that we know gets its own question.
+
+The wrong answers are written here once more, as a learner would write them, and share no code with mha_lab.checks.
+"""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from mha_lab import MultiHeadAttention, attention, checks, padding_mask
+
+EXERCISES = {name: getattr(checks, name) for name in ("cross_attention", "uniform_share")}
+
+
+def scores(x, context, w_q, w_k):
+    return torch.einsum("bnk,bsk->bns", x @ w_q, context @ w_k) / math.sqrt(w_q.shape[-1])
+
+
+def padding(context, lengths):
+    return torch.arange(context.shape[1]).ge(lengths[:, None])[:, None].expand(-1, 1, -1)
+
+
+def looked(x, context, lengths, w_q, w_k, w_v):
+    raw = scores(x, context, w_q, w_k)
+    weights = torch.softmax(raw.masked_fill(padding(context, lengths), float("-inf")), -1)
+    return weights @ (context @ w_v), weights
+
+
+def with_weights(context, w_v, weights):
+    return torch.bmm(weights, context @ w_v), weights
+
+
+WRONG = {
+    ("cross_attention", "everything_from_x"): lambda x, context, lengths, w_q, w_k, w_v: looked(
+        x, x, lengths, w_q, w_k, w_v
+    ),
+    ("cross_attention", "roles_swapped"): lambda x, context, lengths, w_q, w_k, w_v: looked(
+        context, x, lengths, w_q, w_k, w_v
+    ),
+    ("cross_attention", "padding_seen"): lambda x, context, lengths, w_q, w_k, w_v: with_weights(
+        context, w_v, scores(x, context, w_q, w_k).softmax(2)
+    ),
+    ("cross_attention", "zeroed_too_late"): lambda x, context, lengths, w_q, w_k, w_v: with_weights(
+        context, w_v, scores(x, context, w_q, w_k).softmax(2).masked_fill(padding(context, lengths), 0)
+    ),
+    ("cross_attention", "score_zero"): lambda x, context, lengths, w_q, w_k, w_v: with_weights(
+        context, w_v, (scores(x, context, w_q, w_k) * ~padding(context, lengths)).softmax(2)
+    ),
+    ("cross_attention", "words_masked"): lambda x, context, lengths, w_q, w_k, w_v: with_weights(
+        context, w_v, scores(x, context, w_q, w_k).masked_fill(~padding(context, lengths), -1e9).softmax(2)
+    ),
+    ("cross_attention", "unscaled"): lambda x, context, lengths, w_q, w_k, w_v: with_weights(
+        context,
+        w_v,
+        (x @ w_q @ (context @ w_k).mT).masked_fill(padding(context, lengths), -torch.inf).softmax(2),
+    ),
+    ("cross_attention", "softmax_over_queries"): lambda x, context, lengths, w_q, w_k, w_v: with_weights(
+        context, w_v, scores(x, context, w_q, w_k).masked_fill(padding(context, lengths), -torch.inf).softmax(1)
+    ),
+    ("uniform_share", "padding_counted"): lambda right, lengths: torch.stack(
+        [right[b].float().mean(-1)[right[b].any(-1)].mean() for b in range(len(right))]
+    ),
+    ("uniform_share", "unaligned_counted"): lambda right, lengths: torch.stack(
+        [right[b, :, :n].float().mean() for b, n in enumerate(lengths)]
+    ),
+    ("uniform_share", "one_word_each"): lambda right, lengths: lengths.reciprocal(),
+    ("uniform_share", "summed_over_tokens"): lambda right, lengths: right.flatten(1).sum(1) / lengths,
+    ("uniform_share", "one_number"): lambda right, lengths: torch.stack(
+        [right[b, right[b].any(-1), :n].float().mean() for b, n in enumerate(lengths)]
+    ).mean(),
+}
+
+
+def messages(exercise):
+    """The message of each known mistake, by the name of the function that computes it."""
+    return {function.__name__: message for function, message in EXERCISES[exercise].mistakes}
+
+
+@pytest.mark.parametrize("exercise, mistake", WRONG)
+def test_a_wrong_answer_gets_the_question_that_leads_on(exercise, mistake):
+    result = EXERCISES[exercise](WRONG[exercise, mistake])
+    assert not result.passed and result.state == "wrong"
+    assert result.lines[0] == messages(exercise)[mistake]
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_every_known_mistake_has_its_own_message_and_a_learner_who_makes_it(exercise):
+    named = messages(exercise)
+    assert len(set(named.values())) == len(named)
+    assert all("?" in message for message in named.values())
+    assert set(named) == {mistake for name, mistake in WRONG if name == exercise}
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_the_solution_passes_as_it_is_shown(exercise):
+    task = EXERCISES[exercise]
+    shown = {"torch": torch}
+    exec(task.source, shown)  # what a reader copies out of the card, and nothing else
+    for solution in task.solution, shown[exercise]:
+        assert task(solution).passed
+
+
+@pytest.mark.parametrize(
+    "exercise, way",
+    [
+        ("cross_attention", looked),
+        ("cross_attention", lambda x, context, lengths, w_q, w_k, w_v: attention(
+            x @ w_q, context @ w_k, context @ w_v, mask=padding_mask(lengths, context.shape[1]))),
+        ("uniform_share", lambda right, lengths: torch.stack(
+            [right[b, right[b].any(-1), :n].float().mean() for b, n in enumerate(lengths)])),
+    ],
+)  # fmt: skip
+def test_another_right_way_passes_too(exercise, way):
+    assert EXERCISES[exercise](way).passed
+
+
+def test_the_exercise_is_what_the_layer_does():
+    torch.manual_seed(0)
+    layer, x, context = MultiHeadAttention(4, 1, bias=False), torch.randn(2, 3, 4), torch.randn(2, 5, 4)
+    lengths = torch.tensor([5, 2])
+    matrices = (projection.weight.T for projection in (layer.q_proj, layer.k_proj, layer.v_proj))
+    output, weights = checks.cross_attention.solution(x, context, lengths, *matrices)
+    expected, maps = layer(x, context, mask=padding_mask(lengths), need_weights=True)
+    torch.testing.assert_close(weights, maps[:, 0])
+    torch.testing.assert_close(F.linear(output, layer.out_proj.weight), expected)
