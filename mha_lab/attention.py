@@ -39,15 +39,15 @@ def attention(
     """
     check_shapes(query, key, value, mask, score_bias)
     scale = query.shape[-1] ** -0.5 if scale is None else scale
-    scores = matmul_by_group(query, key.mT) * scale
+    scores = matmul_by_group(query * scale, key.mT)  # N·K products with the scale instead of N·S
     if score_bias is not None:
-        scores = scores + score_bias
+        scores += score_bias
     if mask is not None:
         # Not −∞: a fully masked row would become NaN. The lowest finite number gives exp = 0 beside any allowed score.
-        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+        scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
     weights = scores.softmax(dim=-1)
     del scores  # never more than two tensors of this size at a time
-    if mask is not None:
+    if mask is not None and not mask.any(dim=-1).all():
         weights = weights.masked_fill(~mask, 0.0)  # changes fully masked rows only
     if dropout:
         weights = F.dropout(weights, dropout)
@@ -175,9 +175,11 @@ class MultiHeadAttention(nn.Module):
             mask = recent if mask is None else mask & recent
         dropout = self.dropout if self.training else 0.0
 
-        if need_weights:
+        # One query without a group to fold: a row of scores is nothing to save, and two plain products are faster.
+        if need_weights or (N == 1 and self.num_heads == self.num_kv_heads):
             heads, weights = attention(query, key, value, mask=mask, score_bias=score_bias, dropout=dropout)
-            return self.out_proj(merge_heads(heads)), weights
+            output = self.out_proj(merge_heads(heads))
+            return (output, weights) if need_weights else output
         check_shapes(query, key, value, mask, score_bias)
         if score_bias is not None:
             mask = score_bias if mask is None else score_bias.where(mask, -torch.inf)

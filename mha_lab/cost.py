@@ -62,14 +62,15 @@ def explicit_peak_bytes(
 
     That moment is the softmax: scores and weights beside query, key and value. For fewer tokens it is the end: weights,
     query, key, value, the heads' outputs, their merged copy and the result; for few queries on many keys in a batch, a
-    product that copies its keys or values. Ignored: parameters and x, which were there before; a mask, which adds two
-    bytes for each of its entries (itself and its opposite); and that nothing is copied where d_head is 1."""
+    product that copies its keys or values. Ignored: parameters and x, which were there before; a mask, a byte for
+    each of its entries; and that nothing is copied where d_head is 1."""
     S = N if S is None else S
     d_head, kv_width = _widths(d_model, num_heads, num_kv_heads)
     scores, x, kv = stored_scores(B, N, num_heads, S=S), B * N * d_model, B * S * kv_width
     merged = x if num_heads > 1 and N > 1 else 0  # otherwise the heads lie as W^O wants them
+    queries = x + (merged if B > 1 or kv_width < d_model else 0)  # scaled, and side by side
     copied = kv if B > 1 and kv_width > d_head else 0  # heads of a batch that do not lie evenly spaced
-    numbers = x + 2 * kv + scores + max(scores, 2 * x + merged, x + copied)
+    numbers = x + 2 * kv + scores + max(scores, 2 * x + merged, queries + copied)
     return numbers * bytes_per_number
 
 
@@ -86,7 +87,7 @@ def traffic_bytes(
 ) -> dict[str, int]:
     """Bytes that one forward pass reads and writes, by step: each operand read once, each result written once.
 
-    path "explicit" stores the scores and goes over them six times; "fused" (FlashAttention, Dao 2022) reads query, key
+    path "explicit" stores the scores and goes over them four times; "fused" (FlashAttention, Dao 2022) reads query, key
     and value once and writes the heads' outputs. Ignored: biases, masks, and what a small cache makes a kernel read
     again."""
     S = N if S is None else S
@@ -98,7 +99,7 @@ def traffic_bytes(
         "W^V": context + d_model * kv_width + kv,
     }
     if _is_explicit(path):
-        steps |= {"QKᵀ": x + kv + scores, "scale": 2 * scores, "softmax": 2 * scores, "AV": scores + kv + x}
+        steps |= {"scale": 2 * x, "QKᵀ": x + kv + scores, "softmax": 2 * scores, "AV": scores + kv + x}
     else:
         steps |= {"attention": x + 2 * kv + x}
     steps |= {"merge": 2 * x, "W^O": x + d_model * d_model + x}
@@ -130,7 +131,7 @@ class Machine:
     call_seconds: Mapping[str, float]
     """A whole forward pass on almost nothing, by path: Python, checks, and one call after the other."""
     step_seconds: Mapping[str, tuple[tuple[int, int, float], ...]]
-    """Rows (N, d_head, seconds for each score) of "QKᵀ", "scale", "softmax", "AV" and "attention" (the fused kernel),
+    """Rows (N, d_head, seconds for each score) of "QKᵀ", "softmax", "AV" and "attention" (the fused kernel),
     and (N, d_model, seconds for each multiply-add) of "W". Small matrices are slower, number by number."""
 
 
@@ -174,21 +175,21 @@ def predict_steps(
     d_head, kv_width = _widths(d_model, num_heads, num_kv_heads)
     x, kv, scores = B * N * d_model, B * S * kv_width, stored_scores(B, N, num_heads, S=S)
     rows = {"W^Q": B * N, "W^K": B * S, "W^V": B * S, "W^O": B * N}
-    written = {"W^K": kv, "W^V": kv, "QKᵀ": scores, "scale": scores, "softmax": scores}  # all else: x
+    written = {"W^K": kv, "W^V": kv, "QKᵀ": scores, "softmax": scores}  # all else: x
     counted, traffic = flops(*sizes, S=S), traffic_bytes(*sizes, S=S, path=path)
     seconds = {"calls": machine.call_seconds[path]}
     for step, moved in traffic.items():
         table = machine.step_seconds.get("W" if step in rows else step)
         if step in rows:
             work = counted[step] / 2 * _at(table, rows[step], d_model)
-        elif step in ("scale", "softmax"):
+        elif step == "softmax":
             work = scores * _at(table, math.sqrt(N * S), 1)
-        elif step == "merge":
+        elif step in ("scale", "merge"):
             work = 0.0
         else:
             wider = max(1.0, d_head / table[-1][1])  # than any calibrated: as many times the multiply-adds
             work = scores * _at(table, math.sqrt(N * S), d_head) * wider
-        if step not in ("scale", "softmax"):
+        if step != "softmax":
             work = max(work, moved / machine.bytes_per_second)
         result = 4 * written.get(step, x)
         seconds[step] = work + (result * machine.page_seconds if result >= FRESH else 0.0)

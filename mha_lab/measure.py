@@ -254,7 +254,6 @@ def calibrate_in_steps(seconds: float = 1.0, *, device: str | torch.device = "cp
     device = torch.device(device)
     steps = {
         "QKᵀ": lambda scores, q: q @ q.mT,
-        "scale": lambda scores, q: scores * 0.5,
         "softmax": lambda scores, q: scores.softmax(-1),
         "AV": lambda scores, q: scores @ q,
         "attention": lambda scores, q: F.scaled_dot_product_attention(q, q, q),
@@ -264,7 +263,7 @@ def calibrate_in_steps(seconds: float = 1.0, *, device: str | torch.device = "cp
     ones = cache(lambda *shape: torch.ones(shape, device=device))  # pages of memory cost more than many a probe
     probes, units = {}, {}
     for step, run in steps.items():
-        widths = {"scale": (1,), "softmax": (1,), "W": (128, 512)}.get(step, (4, 16, 128))
+        widths = {"softmax": (1,), "W": (128, 512)}.get(step, (4, 16, 128))
         lengths = (sizes[0] // 2, *sizes) if step == "W" else sizes  # the fewer rows, the dearer each of them
         for n, width in [(1, 1), *((n, width) for n in lengths for width in widths)]:
             heads = 1 if n == 1 else max(4, scores // n**2)

@@ -53,7 +53,7 @@ function traffic({ B, n, d, H, G }, path) {
   const [x, kv, scores] = [B * n * d, B * n * kvWidth, B * H * n * n];
   const inner =
     path === "explicit"
-      ? { QKᵀ: x + kv + scores, scale: 2 * scores, softmax: 2 * scores, AV: scores + kv + x }
+      ? { scale: 2 * x, QKᵀ: x + kv + scores, softmax: 2 * scores, AV: scores + kv + x }
       : { attention: x + 2 * kv + x };
   return {
     "W^Q": 2 * x + d * d,
@@ -70,16 +70,15 @@ export function predict(machine, { B, n, d, H, G }, path) {
   const kvWidth = (d / H) * G;
   const [x, kv, scores] = [B * n * d, B * n * kvWidth, B * H * n * n];
   const weights = { "W^Q": d * d, "W^K": d * kvWidth, "W^V": d * kvWidth, "W^O": d * d };
-  const written = { "W^K": kv, "W^V": kv, QKᵀ: scores, scale: scores, softmax: scores };
+  const written = { "W^K": kv, "W^V": kv, QKᵀ: scores, softmax: scores };
   let total = 0;
   for (const [step, moved] of Object.entries(traffic({ B, n, d, H, G }, path))) {
-    const passes = step === "scale" || step === "softmax";
     const table = machine.step_seconds[step in weights ? "W" : step];
     let work = 0;
     if (step in weights) work = B * n * weights[step] * at(table, B * n, d);
-    else if (passes) work = scores * at(table, n, 1);
-    else if (step !== "merge") work = scores * at(table, n, d / H) * Math.max(1, d / H / table.at(-1)[1]);
-    if (!passes) work = Math.max(work, (4 * moved) / machine.bytes_per_second);
+    else if (step === "softmax") work = scores * at(table, n, 1);
+    else if (step !== "merge" && step !== "scale") work = scores * at(table, n, d / H) * Math.max(1, d / H / table.at(-1)[1]);
+    if (step !== "softmax") work = Math.max(work, (4 * moved) / machine.bytes_per_second);
     const result = 4 * (written[step] ?? x);
     total += work + (result >= FRESH ? result * machine.page_seconds : 0);
   }

@@ -21,7 +21,6 @@ MACHINE = cost.Machine(
     call_seconds={"explicit": 1e-4, "fused": 5e-5},
     step_seconds={
         "W": ((32, 128, 4e-11), (512, 128, 2e-11), (32, 512, 3e-11), (512, 512, 1.5e-11)),
-        "scale": ((32, 1, 3e-10), (512, 1, 4e-10)),
         "softmax": ((32, 1, 9e-10), (512, 1, 7e-10)),
     }
     | {
