@@ -45,8 +45,8 @@ def attention(
     if mask is not None:
         # Not −∞: a fully masked row would become NaN. The lowest finite number gives exp = 0 beside any allowed score.
         scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
-    weights = scores.softmax(dim=-1)
-    del scores  # never more than two tensors of this size at a time
+    # Where no gradient will ask for the scores, the weights are written over them.
+    weights = torch.softmax(scores, dim=-1, out=None if scores.requires_grad else scores)
     if mask is not None and not mask.any(dim=-1).all():
         weights = weights.masked_fill(~mask, 0.0)  # changes fully masked rows only
     if dropout:

@@ -58,19 +58,19 @@ def explicit_peak_bytes(
     bytes_per_number: int = 4,
 ) -> int:
     """Bytes allocated at the worst moment of a `MultiHeadAttention` forward with need_weights and without gradients:
-    2·B·num_heads·N² + 3·B·N·d_model numbers from N = 3·d_head on.
+    B·num_heads·N² + 6·B·N·d_model numbers (5 with one head, whose output need not be merged).
 
-    That moment is the softmax: scores and weights beside query, key and value. For fewer tokens it is the end: weights,
-    query, key, value, the heads' outputs, their merged copy and the result; for few queries on many keys in a batch, a
-    product that copies its keys or values. Ignored: parameters and x, which were there before; a mask, a byte for
-    each of its entries; and that nothing is copied where d_head is 1."""
+    That moment is the end: weights, query, key, value, the heads' outputs, their merged copy and the result; for few
+    queries on many keys in a batch, a product that copies its keys or values. In training softmax keeps the scores
+    while it writes the weights, and there are two tensors of B·num_heads·N². Ignored: parameters and x, which were
+    there before; a mask, a byte for each of its entries; and that nothing is copied where d_head is 1."""
     S = N if S is None else S
     d_head, kv_width = _widths(d_model, num_heads, num_kv_heads)
     scores, x, kv = stored_scores(B, N, num_heads, S=S), B * N * d_model, B * S * kv_width
     merged = x if num_heads > 1 and N > 1 else 0  # otherwise the heads lie as W^O wants them
     queries = x + (merged if B > 1 or kv_width < d_model else 0)  # scaled, and side by side
     copied = kv if B > 1 and kv_width > d_head else 0  # heads of a batch that do not lie evenly spaced
-    numbers = x + 2 * kv + scores + max(scores, 2 * x + merged, queries + copied)
+    numbers = x + 2 * kv + scores + max(2 * x + merged, queries + copied)
     return numbers * bytes_per_number
 
 
@@ -175,7 +175,7 @@ def predict_steps(
     d_head, kv_width = _widths(d_model, num_heads, num_kv_heads)
     x, kv, scores = B * N * d_model, B * S * kv_width, stored_scores(B, N, num_heads, S=S)
     rows = {"W^Q": B * N, "W^K": B * S, "W^V": B * S, "W^O": B * N}
-    written = {"W^K": kv, "W^V": kv, "QKᵀ": scores, "softmax": scores}  # all else: x
+    written = {"W^K": kv, "W^V": kv, "QKᵀ": scores, "softmax": 0}  # all else: x
     counted, traffic = flops(*sizes, S=S), traffic_bytes(*sizes, S=S, path=path)
     seconds = {"calls": machine.call_seconds[path]}
     for step, moved in traffic.items():

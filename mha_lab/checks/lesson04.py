@@ -240,8 +240,8 @@ def sharing_saves_products(B, N, S, d_model, num_heads, num_kv_heads):
     cases=lambda: [(B, N, S, H, G) for B, N, S, _, H, G in SIZES],
 )
 def peak_scores(B, N, S, num_heads, num_kv_heads):
-    """Bytes of scores and weights, in float32, that the explicit path holds at its worst moment:
-    while softmax reads the one and writes the other."""
+    """Bytes of scores and weights, in float32, that the explicit path holds in training at its
+    worst moment: while softmax reads the one and writes the other."""
     scores = B * num_heads * N * S
     return 2 * scores * 4
 

@@ -25,6 +25,7 @@ export function costs(sizes, machine = null) {
     AV: 2 * x * n,
   };
   const merged = H > 1 && n > 1 ? x : 0;
+  const queries = x + (B > 1 || G < H ? merged : 0);
   const copied = B > 1 && G > 1 ? kv : 0;
   const seconds = {};
   const moved = {};
@@ -39,7 +40,7 @@ export function costs(sizes, machine = null) {
     flops,
     scores,
     scores_bytes: scores * BYTES[dtype],
-    peak_bytes: (x + 2 * kv + scores + Math.max(scores, 2 * x + merged, x + copied)) * BYTES[dtype],
+    peak_bytes: (x + 2 * kv + scores + Math.max(2 * x + merged, queries + copied)) * BYTES[dtype],
     moved_bytes: moved,
     cache_bytes: 2 * kv * BYTES[dtype],
     crossing: d + kvWidth,
@@ -70,7 +71,7 @@ export function predict(machine, { B, n, d, H, G }, path) {
   const kvWidth = (d / H) * G;
   const [x, kv, scores] = [B * n * d, B * n * kvWidth, B * H * n * n];
   const weights = { "W^Q": d * d, "W^K": d * kvWidth, "W^V": d * kvWidth, "W^O": d * d };
-  const written = { "W^K": kv, "W^V": kv, QKᵀ: scores, softmax: scores };
+  const written = { "W^K": kv, "W^V": kv, QKᵀ: scores, softmax: 0 };
   let total = 0;
   for (const [step, moved] of Object.entries(traffic({ B, n, d, H, G }, path))) {
     const table = machine.step_seconds[step in weights ? "W" : step];

@@ -13,6 +13,7 @@ from mha_lab import (
     MultiHeadAttention,
     attention,
     causal_mask,
+    measure,
     merge_heads,
     padding_mask,
     split_heads,
@@ -97,6 +98,16 @@ def test_shuffling_the_tokens_shuffles_the_outputs():
     layer, x = MultiHeadAttention(D_MODEL, 4).double(), seeded(1, 7, D_MODEL)
     order = torch.randperm(7, generator=torch.Generator().manual_seed(0))
     close(layer(x[:, order]), layer(x)[:, order])
+
+
+def test_without_gradients_the_weights_are_written_over_the_scores():
+    query, key, value = (seeded(2, 3, 200, 4, seed=i) for i in range(3))
+    wanted = [x.clone().requires_grad_() for x in (query, key, value)]
+    for ours, theirs in zip(attention(query, key, value), attention(*wanted), strict=True):
+        assert torch.equal(ours, theirs.detach())
+    scores = 2 * 3 * 200 * 200 * 8
+    assert scores < measure.peak_memory(lambda: attention(query, key, value)) < 1.1 * scores
+    assert 2 * scores < measure.peak_memory(lambda: attention(*wanted))
 
 
 # masks --------------------------------------------------------------------------------------------------------------
