@@ -8,6 +8,7 @@ from mha_lab.models.encoder import Block, Encoder
 from mha_lab.models.encoder_decoder import EncoderDecoder
 from mha_lab.models.parts import GatedFusion, HeadGate, Learned, Sinusoidal
 from mha_lab.models.sentences import AttentionClassifier, BiLSTM, num_parameters
+from mha_lab.models.translators import Translators, recorded_translators, translator
 
 __all__ = [
     "ALiBi",
@@ -21,5 +22,8 @@ __all__ = [
     "Learned",
     "RelativeBias",
     "Sinusoidal",
+    "Translators",
     "num_parameters",
+    "recorded_translators",
+    "translator",
 ]
