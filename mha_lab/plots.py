@@ -247,6 +247,67 @@ def label_grid(
     return ax
 
 
+@_styled
+def image_maps(
+    images,
+    weights,
+    outlined=None,
+    *,
+    labels: Sequence[str],
+    full: float = 0.25,
+    columns: int = 3,
+    title: str = "",
+) -> Figure:
+    """Weights over images: (M, height, width) from 0 (white) to 1 and (M, rows, columns of patches), small multiples.
+
+    On each patch lies a square whose area is its weight: it covers the whole patch from `full` on. outlined (M, rows,
+    columns) boolean: a frame around these patches."""
+    images, weights = _array(images), _array(weights)
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    height, width = images.shape[1:]
+    patch = height / weights.shape[1]
+    figure = plt.figure(figsize=(9.6, rows * (9.6 / columns * height / width + 0.35) + 0.7), layout="constrained")
+    for index, ax in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        ax.set_axis_off()
+        if index >= len(images):
+            continue
+        ax.imshow(images[index], cmap="Greys", vmin=0, vmax=1.5, extent=(0, width, height, 0))
+        for (row, column), weight in np.ndenumerate(weights[index]):
+            side = patch * min(weight / full, 1.0) ** 0.5
+            corner = (column + 0.5) * patch - side / 2, (row + 0.5) * patch - side / 2
+            ax.add_patch(Rectangle(corner, side, side, facecolor=QUERY, alpha=0.75, linewidth=0))
+        ax.add_patch(Rectangle((0, 0), width, height, fill=False, edgecolor=OTHER, linewidth=2))
+        marked = np.argwhere(_array(outlined[index])) if outlined is not None else np.empty((0, 2))
+        if len(marked):
+            (top, left), (bottom, right) = marked.min(axis=0) * patch, (marked.max(axis=0) + 1) * patch
+            frame = (left, top), right - left, bottom - top
+            ax.add_patch(Rectangle(*frame, fill=False, edgecolor=VALUE, linewidth=3))
+        ax.set_title(labels[index], fontsize=10, loc="center", pad=5)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return figure
+
+
+@_styled
+def document_maps(weights, *, labels: Sequence[str], title: str = "") -> Figure:
+    """Maps of long texts side by side, weights (M, N, S), with token numbers instead of words."""
+    weights = _array(weights)
+    width = min(4.2 * len(weights), 9.6)
+    figure = plt.figure(figsize=(width + 0.9, width / len(weights) + 0.9), layout="constrained")
+    axes = figure.subplots(1, len(weights), sharey=True, squeeze=False)[0]
+    for ax, each, label in zip(axes, weights, labels, strict=True):
+        image = ax.imshow(each, cmap=WEIGHTS, vmin=0, vmax=1, interpolation="nearest")
+        ax.set_title(label, fontsize=10)
+        ax.set(xlabel="key: token looked at", xticks=range(0, each.shape[1] + 1, max(1, each.shape[1] // 4)))
+        ax.spines[:].set_visible(False)
+    axes[0].set(ylabel="query: token that looks", yticks=range(0, weights.shape[1] + 1, max(1, weights.shape[1] // 4)))
+    bar = figure.colorbar(image, ax=list(axes), shrink=0.7, aspect=18, pad=0.02)
+    bar.outline.set_visible(False)
+    bar.set_label("attention weight")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    return figure
+
+
 def _map(
     data, queries, keys, mask, numbers, title, ax, cmap, low, high, font=10.0, words=(True, True), bar=True
 ) -> Axes:

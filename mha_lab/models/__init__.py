@@ -7,8 +7,8 @@ from mha_lab.models.biases import ALiBi, RelativeBias
 from mha_lab.models.encoder import Block, Encoder
 from mha_lab.models.encoder_decoder import EncoderDecoder
 from mha_lab.models.parts import GatedFusion, HeadGate, Learned, Sinusoidal
+from mha_lab.models.reader import Features, Reader, digit_reader
 from mha_lab.models.sentences import AttentionClassifier, BiLSTM, num_parameters
-from mha_lab.models.translators import Translators, recorded_translators, translator
 
 __all__ = [
     "ALiBi",
@@ -17,13 +17,13 @@ __all__ = [
     "Block",
     "Encoder",
     "EncoderDecoder",
+    "Features",
     "GatedFusion",
     "HeadGate",
     "Learned",
+    "Reader",
     "RelativeBias",
     "Sinusoidal",
-    "Translators",
+    "digit_reader",
     "num_parameters",
-    "recorded_translators",
-    "translator",
 ]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mha_lab.attention import MultiHeadAttention
+from mha_lab.attention import MultiHeadAttention, window_mask
 
 
 class Encoder(nn.Module):
@@ -17,6 +17,7 @@ class Encoder(nn.Module):
     positions     a module from (B, N, D) to (B, N, D) that tells tokens apart by place, such as `Learned(n, d_model)`;
                   without one, an encoder cannot know in which order its tokens stood
     causal        every token sees itself and the past only
+    window        every token sees only those fewer than `window` places away; with causal, itself and window − 1 before
     mlp           width of the feed-forward layer after each attention; 0 leaves it out
     norm          nn.LayerNorm or nn.RMSNorm, before each layer and at the end
     fusion        what replaces W^O: a module from d_model to d_model made by fusion(d_model), such as `GatedFusion`
@@ -34,6 +35,7 @@ class Encoder(nn.Module):
         num_layers: int = 1,
         positions: nn.Module | None = None,
         causal: bool = False,
+        window: int | None = None,
         mlp: int = 0,
         norm: Callable[[int], nn.Module] = nn.LayerNorm,
         fusion: Callable[[int], nn.Module] | None = None,
@@ -46,7 +48,7 @@ class Encoder(nn.Module):
         )
         self.norm = norm(d_model)
         self.answer = nn.ModuleList(nn.Linear(d_model, size) for size in answers)
-        self.causal = causal
+        self.causal, self.window = causal, window
 
     def forward(self, inputs: Tensor, *, need_weights: bool = False) -> list[Tensor] | tuple[list[Tensor], Tensor]:
         """inputs (B, N, F) → R answers (B, N, size) as logits; with need_weights also (B, L, H, N, N)."""
@@ -55,9 +57,10 @@ class Encoder(nn.Module):
                 f"inputs have shape {tuple(inputs.shape)}; this model takes (batch, tokens, {len(self.embed)})."
             )
         x = self.positions(sum(embed(feature) for embed, feature in zip(self.embed, inputs.unbind(dim=-1))))
+        mask = None if self.window is None else window_mask(x.shape[1], self.window, device=x.device)
         maps = []
         for block in self.blocks:
-            x, weights = block(x, causal=self.causal, need_weights=need_weights)
+            x, weights = block(x, causal=self.causal, mask=mask, need_weights=need_weights)
             maps.append(weights)
         x = self.norm(x)
         answers = [answer(x) for answer in self.answer]

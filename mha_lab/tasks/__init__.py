@@ -6,7 +6,10 @@ R questions asked at a token.
 
 from mha_lab.tasks._base import IGNORE, Batch, Task
 from mha_lab.tasks._pairs import END, PAD, START, Corpus, Pairs, Vocabulary, shortened
+from mha_lab.tasks._reading import Reading, ReadingTask
 from mha_lab.tasks.dates import DATE_FIELDS, dates
+from mha_lab.tasks.digits import halves, images_of, patches, two_digits
+from mha_lab.tasks.documents import document, facts, far_distance
 from mha_lab.tasks.finance_intents import INTENTS, IntentBatch, Intents, intents
 from mha_lab.tasks.head_counts import HeadCounts, recorded_head_counts
 from mha_lab.tasks.lookups import induction, lookup, previous_and_match
@@ -29,16 +32,25 @@ __all__ = [
     "Intents",
     "Lexicon",
     "Pairs",
+    "Reading",
+    "ReadingTask",
     "Task",
     "Vocabulary",
     "characters",
     "dates",
+    "document",
+    "facts",
+    "far_distance",
+    "halves",
+    "images_of",
     "induction",
     "intents",
     "lookup",
+    "patches",
     "previous_and_match",
     "recorded_head_counts",
     "shortened",
     "tokenise",
     "translation",
+    "two_digits",
 ]
