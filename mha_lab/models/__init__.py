@@ -9,6 +9,7 @@ from mha_lab.models.encoder_decoder import EncoderDecoder
 from mha_lab.models.parts import GatedFusion, HeadGate, Learned, Sinusoidal
 from mha_lab.models.reader import Features, Reader, digit_reader
 from mha_lab.models.sentences import AttentionClassifier, BiLSTM, num_parameters
+from mha_lab.models.translators import Translators, recorded_translators, translator
 
 __all__ = [
     "ALiBi",
@@ -24,6 +25,9 @@ __all__ = [
     "Reader",
     "RelativeBias",
     "Sinusoidal",
+    "Translators",
     "digit_reader",
     "num_parameters",
+    "recorded_translators",
+    "translator",
 ]

@@ -95,6 +95,11 @@ PREPOSITIONS = {"in": "dans", "behind": "derrière", "in front of": "devant", "f
 TIMES = {"today": "aujourd'hui", "tonight": "ce soir", "every day": "chaque jour"}
 NEW = "new pairs"
 
+NOUNS = {word for noun in PEOPLE + ANIMALS + THINGS + PLACES for form in noun.english for word in form.split()}
+"""Every English word that is a noun or part of one."""
+ARTICLES = {form for forms in DETERMINERS[0].values() for form in forms}
+"""The French articles of one thing, which tell its gender: le, la, un, une, mon …"""
+
 
 class Words:
     """An English and a French text under construction; each French word with the English places it stands for."""
