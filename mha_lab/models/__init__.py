@@ -8,6 +8,7 @@ from mha_lab.models.encoder import Block, Encoder
 from mha_lab.models.encoder_decoder import EncoderDecoder
 from mha_lab.models.parts import GatedFusion, HeadGate, Learned, Sinusoidal
 from mha_lab.models.reader import Features, Reader, digit_reader
+from mha_lab.models.sentence_reader import Reading, SentenceReader
 from mha_lab.models.sentences import AttentionClassifier, BiLSTM, num_parameters
 from mha_lab.models.translators import Translators, recorded_translators, translator
 
@@ -23,7 +24,9 @@ __all__ = [
     "HeadGate",
     "Learned",
     "Reader",
+    "Reading",
     "RelativeBias",
+    "SentenceReader",
     "Sinusoidal",
     "Translators",
     "digit_reader",

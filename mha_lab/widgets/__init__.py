@@ -4,6 +4,7 @@ from mha_lab.widgets.attention_stepper import AttentionStepper
 from mha_lab.widgets.cost_explorer import CostExplorer
 from mha_lab.widgets.head_explorer import HeadExplorer
 from mha_lab.widgets.head_switches import HeadSwitches
+from mha_lab.widgets.intent_explorer import IntentExplorer
 from mha_lab.widgets.kv_cache_explorer import KVCacheExplorer
 from mha_lab.widgets.output_mixer import OutputMixer
 from mha_lab.widgets.true_or_false import TrueOrFalse
@@ -13,6 +14,7 @@ __all__ = [
     "CostExplorer",
     "HeadExplorer",
     "HeadSwitches",
+    "IntentExplorer",
     "KVCacheExplorer",
     "OutputMixer",
     "TrueOrFalse",

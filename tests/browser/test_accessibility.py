@@ -22,6 +22,11 @@ weights = scores / scores.sum(-1, keepdims=True)
 def predict(mask):
     return dict(good=mask.mean(), bad=1 - mask.mean())
 
+def reading(words, layers):
+    weights = rng.dirichlet(np.ones(len(words)), size=(layers, 3, len(words)))
+    return SimpleNamespace(sentence=" ".join(words), tokens=words, weights=weights, shares=weights[0, 0, 0],
+        probabilities=[0.7, 0.2, 0.1], names=["账单 · statement", "保险 · insurance", "none"], message="")
+
 recording = SimpleNamespace(sentence="the cat saw the dog", tokens=tokens, weights=weights)
 """
 EXPLORERS = {
@@ -44,6 +49,10 @@ EXPLORERS = {
     "HeadSwitches": [
         "HeadSwitches(predict, num_layers=1, num_heads=4)",
         "HeadSwitches(lambda mask: {'a': predict(mask), 'b': predict(mask)}, num_layers=3, num_heads=20, off=[(0, 1)])",
+    ],
+    "IntentExplorer": [
+        "IntentExplorer([reading(['我', '想', '查', '账', '单'], 1)])",
+        "IntentExplorer([reading(tokens, 2), reading(['a', 'cat'], 2)], layer=0, word=1, stretch=False)",
     ],
     "KVCacheExplorer": ["KVCacheExplorer('DeepSeek-V2')", "KVCacheExplorer(context=1024)"],
     "OutputMixer": [

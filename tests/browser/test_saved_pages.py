@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import make_handouts
 import numpy as np
@@ -15,6 +16,7 @@ from mha_lab.widgets import (
     CostExplorer,
     HeadExplorer,
     HeadSwitches,
+    IntentExplorer,
     KVCacheExplorer,
     OutputMixer,
     TrueOrFalse,
@@ -126,6 +128,20 @@ def choose(page):
     expect(page.get_by_text("arXiv:2310.06825")).to_be_visible()
 
 
+def intent():
+    eye, names = np.eye(3)[None, None], ["yes", "no"]
+    reading = {"sentence": "trophy suitcase it", "tokens": WORDS, "weights": eye, "shares": np.full(3, 1 / 3)}
+    return IntentExplorer([SimpleNamespace(**reading, probabilities=[0.9, 0.1], names=names, message="")])
+
+
+def look_from_a_word(page):
+    page.get_by_role("radio", name="it", exact=True).click()
+    expect(page.locator(".mha-intent-readout")).to_contain_text("from “it”")
+    page.get_by_label("your own sentence").fill("one of my own")
+    page.get_by_role("button", name="Read it").click()
+    expect(page.get_by_text("Reading a new sentence needs Python")).to_be_visible()
+
+
 @pytest.mark.parametrize(
     "explorer, gesture",
     [
@@ -135,6 +151,7 @@ def choose(page):
         (CostExplorer, grow),
         (KVCacheExplorer, choose),
         (switches, ablate),
+        (intent, look_from_a_word),
     ],
 )
 def test_every_explorer_answers_without_a_kernel(explorer, gesture, opened, tmp_path):

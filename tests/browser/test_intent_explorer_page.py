@@ -1,0 +1,134 @@
+"""IntentExplorer on a real page: a sentence typed in either language, words chosen by mouse and keyboard, no kernel."""
+
+import re
+
+import numpy as np
+import pytest
+from live_lab import CONTRAST
+from playwright.sync_api import expect
+
+from mha_lab.widgets import IntentExplorer
+
+EXPLORER = """
+import torch
+from mha_lab import models, tasks
+from mha_lab.widgets import IntentExplorer
+torch.manual_seed(0)
+corpus = tasks.intents("validation")
+model = models.AttentionClassifier(len(corpus.vocabulary), 17, bias=models.RelativeBias(4))
+reader = models.SentenceReader(model, corpus)
+sentences = "I do not need insurance, change my phone number.", "先问提前还款违约金，再改还款日。"
+explorer = IntentExplorer([reader.read(sentence) for sentence in sentences], model=reader)
+explorer
+"""
+
+
+@pytest.fixture
+def root(lab):
+    root = lab.show(EXPLORER).locator(".mha-intent")
+    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    return root
+
+
+def read(root, sentence):
+    root.get_by_label("your own sentence").fill(sentence)
+    root.get_by_role("button", name="Read it").click()
+
+
+def test_a_typed_sentence_gets_its_answer_and_its_heads(lab, root):
+    for sentence, words in ("不需要保险，我想查账单", 11), ("please print my statement", 4):
+        read(root, sentence)
+        expect(root.locator("[role=img]").first.locator("span")).to_have_count(words)
+        lab.expect_python("explorer.sentence", sentence)
+        name, probability = lab.python("explorer.answers[0]")
+        best = root.locator("tbody tr").first
+        expect(best.locator("th")).to_have_text(name)
+        expect(best.locator("td").last).to_have_text(f"{probability:.0%}")
+        expect(root.locator(".mha-intent-message")).to_have_text("")
+    expect(root.get_by_role("combobox")).to_have_value("please print my statement")
+
+
+def test_what_cannot_be_read_is_said_in_one_sentence_and_the_next_one_is_read(root):
+    message = root.locator(".mha-intent-message")
+    read(root, "")
+    expect(message).to_have_text("the sentence is empty: type at least one word.")
+    read(root, "贷" * 5000)
+    expect(message).to_have_text("the sentence has 5,000 tokens; at most 128 are read: shorten it.")
+    read(root, "我想买龘")
+    expect(message).to_have_text("龘 does not occur in the training sentences and is read as [UNK].")
+    root.get_by_role("combobox").select_option(index=0)
+    expect(message).to_have_text("")
+
+
+def test_words_are_chosen_by_mouse_and_by_keyboard(lab, root):
+    words, readout = root.get_by_role("radio"), root.locator(".mha-intent-readout")
+    expect(words.first).to_have_attribute("aria-checked", "true")
+    expect(readout).to_contain_text("The answer is read from")
+    words.nth(4).click()
+    lab.expect_python("explorer.word", 3)
+    expect(readout).to_contain_text("from “need”")
+    words.nth(4).press("ArrowRight")
+    expect(words.nth(5)).to_be_focused()
+    lab.expect_python("explorer.word", 4)
+    root.locator("[role=img]").nth(2).locator("span").nth(1).hover()
+    weight = lab.python("float(explorer.looks[2, 1])")
+    expect(readout).to_have_text(f"head 2, from “insurance” to “do”: {weight:.2f}")
+    words.nth(5).press("Escape")
+    expect(words.first).to_be_focused()
+    lab.expect_python("explorer.word", -1)
+
+
+def test_layer_and_stretch_move_the_colours(lab, root):
+    cell = root.locator("[role=img]").first.locator("span").first
+    colours = [cell.evaluate("(cell) => cell.style.background")]
+    root.get_by_role("slider", name="Layer").press("ArrowLeft")
+    lab.expect_python("explorer.layer", 0)
+    expect(root.locator("output")).to_have_text("0")
+    colours.append(cell.evaluate("(cell) => cell.style.background"))
+    root.get_by_role("checkbox", name="stretch").uncheck()
+    lab.expect_python("explorer.stretch", False)
+    colours.append(cell.evaluate("(cell) => cell.style.background"))
+    assert len(set(colours)) == 3
+
+
+def test_stored_sentences_answer_without_a_kernel_and_a_new_one_says_what_it_needs(own_lab):
+    root = own_lab.show(EXPLORER).locator(".mha-intent")
+    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    own_lab.stop_kernel()
+    before = root.locator("tbody").inner_text()
+    root.get_by_role("combobox").select_option(index=1)
+    expect(root.locator("tbody")).not_to_have_text(before)
+    root.get_by_role("radio").nth(2).click()
+    expect(root.locator(".mha-intent-readout")).to_contain_text("from “问”")
+    read(root, "我想查账单")
+    expect(root.locator(".mha-intent-message")).to_contain_text("The kernel has not answered yet")
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_every_word_is_legible_in_both_themes(lab, theme):
+    lab.theme(theme)
+    root = lab.show(EXPLORER).locator(".mha-intent")
+    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    contrast = root.evaluate(CONTRAST)
+    assert min(contrast.values()) >= 4.5, contrast
+
+
+def test_the_browser_computes_what_python_computes(browser):
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.ones(5), size=(3, 5))
+    shares = rng.dirichlet(np.ones(5))
+    page = browser.new_page()
+    found = page.evaluate(
+        """async ([code, weights, shares]) => {
+            const m = await import(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })));
+            const given = { weights: Float32Array.from(weights), shares, n: 5, H: 3 };
+            const inks = [...Array(256).keys()].map((grey) => m.inkOn([grey, grey, grey]));
+            return [m.looks({ ...given, word: -1 }), m.looks({ ...given, word: 2 }), m.largest(shares, 2), inks];
+        }""",
+        [str(IntentExplorer._esm), weights.flatten().tolist(), shares.tolist()],
+    )
+    page.close()
+    np.testing.assert_allclose(found[0], np.einsum("n,hnm->hm", shares, weights), atol=1e-6)
+    np.testing.assert_allclose(found[1], weights[:, 2], atol=1e-6)
+    assert found[2] == np.argsort(-shares)[:2].tolist()
+    assert set(found[3][:100]) == {"#fff"} and set(found[3][130:]) == {"#000"}
