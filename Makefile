@@ -29,8 +29,8 @@ check: install-dev  ## check style, import floors, pins, and the README against 
 	$(RUN) ruff format --check .
 	$(RUN) pytest tests/unit/test_house.py
 
-bench: install-dev  ## measure this machine beside what mha_lab.cost predicts, and the explorers beside others (some minutes)
-	@for script in benchmarks/*.py; do .venv/bin/python $$script || exit 1; done
+bench: install-dev  ## measure attention and the explorers beside others, into benchmarks/RESULTS.md; DEVICE=cuda
+	.venv/bin/python tools/run_benchmarks.py $(if $(DEVICE),--device $(DEVICE)) $(ARGS)
 
 notebooks: install  ## run the lessons again in place, ready to commit; all, or ARGS="01 02"
 	.venv/bin/python tools/run_notebooks.py $(ARGS)

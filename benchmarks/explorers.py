@@ -331,14 +331,19 @@ def measure(lab, tools, heads, n, changes):
         for tool, rounds in asked.items():
             if rounds and rounds[-1]["cell"]["first"] > 1000 * SLOW:
                 continue
-            print(f"\r{heads} heads, {n} tokens, {number + 1} of {ROUNDS}: {tool.name:24}", end="", flush=True)
+            print(
+                f"\r{heads} heads, {n} tokens, {number + 1} of {ROUNDS}: {tool.name:24}",
+                end="",
+                flush=True,
+                file=sys.stderr,
+            )
             try:
                 rounds.append(lab.ask(tool, heads, n, changes // ROUNDS, number * changes // ROUNDS))
             except Error as problem:
-                print(f": {problem.message.splitlines()[0]}")
+                print(f": {problem.message.splitlines()[0]}", file=sys.stderr)
                 if tool.data:
                     raise
-    print("\r" + " " * 78 + "\r", end="")
+    print("\r" + " " * 78 + "\r", end="", file=sys.stderr)
     return {tool: rounds for tool, rounds in asked.items() if rounds}
 
 

@@ -54,6 +54,37 @@ def attention(
     return matmul_by_group(weights, value), weights
 
 
+def fused_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    mask: Tensor | None = None,
+    score_bias: Tensor | None = None,
+    is_causal: bool = False,
+    dropout: float = 0.0,
+) -> Tensor:
+    """The output of `attention` where nobody asks for the weights: the kernel never stores them (Dao 2022).
+
+    query (B, H, N, K), key and value (B, G, S, K); is_causal, for N = S alone, is the causal mask without its N² bytes.
+    The heads of a group are folded into the rows of their query, so that decoding reads each key and value once."""
+    check_shapes(query, key, value, mask, score_bias)
+    (B, H, N, K), G = query.shape, key.shape[1]
+    if N == 1 and H == G:  # one row of scores a head is nothing to save, and two plain products are faster
+        return attention(query, key, value, mask=mask, score_bias=score_bias, dropout=dropout)[0]
+    if score_bias is not None:
+        mask = score_bias if mask is None else score_bias.where(mask, -torch.inf)
+    options = {"dropout_p": dropout, "is_causal": is_causal}
+    if H == G or is_causal:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, enable_gqa=H != G, **options)
+    if mask is not None:
+        mask = mask.expand(*(1,) * (4 - mask.dim()), *mask.shape)  # every dimension in its place
+        masks, rows = (G, H // G) if mask.shape[1] > 1 else (1, H // G)
+        mask = mask.expand(-1, masks * rows, N, -1).reshape(mask.shape[0], masks, rows * N, -1)
+    folded = query.reshape(B, G, H // G * N, K)
+    return F.scaled_dot_product_attention(folded, key, value, attn_mask=mask, **options).view(B, H, N, -1)
+
+
 def causal_mask(num_queries: int, num_keys: int | None = None, *, device: torch.device | str | None = None) -> Tensor:
     """(N, S) mask in which a query sees itself and the past. The last query sits at the last key, so that a few new
     queries against a longer cache (S > N) see the whole past."""
@@ -175,16 +206,11 @@ class MultiHeadAttention(nn.Module):
             mask = recent if mask is None else mask & recent
         dropout = self.dropout if self.training else 0.0
 
-        # One query without a group to fold: a row of scores is nothing to save, and two plain products are faster.
-        if need_weights or (N == 1 and self.num_heads == self.num_kv_heads):
+        if need_weights:
             heads, weights = attention(query, key, value, mask=mask, score_bias=score_bias, dropout=dropout)
-            output = self.out_proj(merge_heads(heads))
-            return (output, weights) if need_weights else output
-        check_shapes(query, key, value, mask, score_bias)
-        if score_bias is not None:
-            mask = score_bias if mask is None else score_bias.where(mask, -torch.inf)
-        heads = _fused_attention(query, key, value, mask, is_causal, dropout)
-        return self.out_proj(merge_heads(heads))
+            return self.out_proj(merge_heads(heads)), weights
+        options = {"score_bias": score_bias, "is_causal": is_causal, "dropout": dropout}
+        return self.out_proj(merge_heads(fused_attention(query, key, value, mask=mask, **options)))
 
     @classmethod
     def from_torch(cls, module: nn.MultiheadAttention) -> "MultiHeadAttention":
@@ -227,24 +253,6 @@ class MultiHeadAttention(nn.Module):
         if causal or cache is not None:
             raise ValueError("causal and cache order x against its own past: they do not go with a context.")
         return context
-
-
-def _fused_attention(query, key, value, mask, is_causal, dropout):
-    """F.scaled_dot_product_attention with H query heads on G key/value heads.
-
-    Its own enable_gqa serves the causal mask. Otherwise the heads of a group are folded into the rows of their query,
-    so that a step of decoding reads each key and value once."""
-    B, H, N, K = query.shape
-    G = key.shape[1]
-    options = {"dropout_p": dropout, "is_causal": is_causal}
-    if H == G or is_causal:
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, enable_gqa=H != G, **options)
-    if mask is not None:
-        mask = mask.expand(*(1,) * (4 - mask.dim()), *mask.shape)  # every dimension in its place
-        masks, rows = (G, H // G) if mask.shape[1] > 1 else (1, H // G)
-        mask = mask.expand(-1, masks * rows, N, -1).reshape(mask.shape[0], masks, rows * N, -1)
-    folded = query.reshape(B, G, H // G * N, K)
-    return F.scaled_dot_product_attention(folded, key, value, attn_mask=mask, **options).view(B, H, N, -1)
 
 
 def matmul_by_group(rows: Tensor, shared: Tensor) -> Tensor:

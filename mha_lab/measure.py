@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 
 import psutil
@@ -257,7 +258,7 @@ def calibrate_in_steps(seconds: float = 1.0, *, device: str | torch.device = "cp
         "softmax": lambda scores, q: scores.softmax(-1),
         "AV": lambda scores, q: scores @ q,
         "attention": lambda scores, q: F.scaled_dot_product_attention(q, q, q),
-        "W": lambda x, weight: F.linear(x, weight),
+        "W": lambda x, weights: F.linear(x, next(weights)),
     }
     sizes, scores = ((32, 128, 512), 2**18) if device.type == "cpu" else ((128, 512, 2048), 2**22)
     ones = cache(lambda *shape: torch.ones(shape, device=device))  # pages of memory cost more than many a probe
@@ -267,8 +268,10 @@ def calibrate_in_steps(seconds: float = 1.0, *, device: str | torch.device = "cp
         lengths = (sizes[0] // 2, *sizes) if step == "W" else sizes  # the fewer rows, the dearer each of them
         for n, width in [(1, 1), *((n, width) for n in lengths for width in widths)]:
             heads = 1 if n == 1 else max(4, scores // n**2)
-            shapes = [(n, width), (width, width)] if step == "W" else [(1, heads, n, n), (1, heads, n, width)]
-            operands = [ones(*shape) for shape in shapes]
+            if step == "W":  # a layer has four weights: each has left a small cache when its turn comes again
+                operands = ones(n, width), cycle(ones(4, width, width))
+            else:
+                operands = ones(1, heads, n, n), ones(1, heads, n, width)
             units[step, n, width] = n * width**2 if step == "W" else heads * n * n
             probes[step, n, width] = lambda run=run, operands=operands: run(*operands)
     large = ones(FRESH // 4)
