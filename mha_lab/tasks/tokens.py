@@ -32,7 +32,7 @@ class Encoded(NamedTuple):
 
 
 def tokenise(sentence: str) -> list[str]:
-    """ "第2年，LPR加45个基点" → 第 2 年 , lpr 加 45 个 基 点. Lower case; full-width forms become plain ones."""
+    """第2年，LPR加45个基点 → 第 2 年 , lpr 加 45 个 基 点. Lower case; full-width forms become plain ones."""
     plain = unicodedata.normalize("NFKC", sentence).lower().replace("’", "'")
     return [token.replace(",", "") if token[0].isdigit() else token for token in _TOKEN.findall(plain)]
 

@@ -64,6 +64,23 @@ def test_no_sentence_and_no_combination_of_phrases_is_in_two_parts():
                 assert seen.setdefault(trace, part) == part, f"{trace} is in {seen[trace]} and in {part}"
 
 
+def test_no_two_parts_hold_sentences_that_differ_in_numbers_greetings_and_conjunctions_only():
+    """Read off the sentences themselves, without asking the grammar what it put together."""
+    spoken = [*grammar.OPENERS.values(), *grammar.CLOSERS.values(), *grammar.JOINTS.values()]
+    polite = {token for phrases in spoken for phrase in phrases for token in tasks.tokenise(phrase)}
+    seen = {}
+    for part in PARTS:
+        for example in corpus(part).examples:
+            words = [example.language]
+            for i, token in enumerate(example.tokens):
+                if example.marks["number"][i]:
+                    words.append("#")
+                elif example.clause_of[i] >= 0 or (token.isalpha() and token not in polite):
+                    words.append(token)
+            assert seen.setdefault(tuple(words), part) == part, f"{example.sentence}: {seen[tuple(words)]} and {part}"
+    assert len(seen) > 20_000
+
+
 def test_each_sentence_occurs_once():
     for part in PARTS:
         sentences = [example.sentence for example in corpus(part).examples]
