@@ -34,6 +34,10 @@ DIFFERENCE = [[0, "#542788"], [64, "#998ec3"], [128, "#f7f7f7"], [191, "#f1a340"
 """ColorBrewer's PuOr the other way round: below 0 purple, above it orange, as in every diverging map here."""
 
 IMPORT = re.compile(r'^(?:import \{.*\} from|@import) "\./(.*)";$', re.MULTILINE)
+SPARE = re.compile(r";(?=})|,(?=[)\]}])|(?<=})\n")
+"""What rjsmin leaves in JavaScript that ends every statement with a semicolon: the last one of a block, a list's last
+comma, the line's end after a block."""
+
 MOST_TOKENS = 512  # a map then has half a pixel a cell
 
 
@@ -47,7 +51,7 @@ def joined(name: str) -> str:
         found = (Path(__file__).parent / name).read_text(encoding="utf-8")
         return IMPORT.sub(lambda match: "" if match[1] in known else text(match[1]).replace("\nexport ", "\n"), found)
 
-    return rjsmin.jsmin(text(name)) if name.endswith(".js") else text(name)
+    return SPARE.sub("", rjsmin.jsmin(text(name))) if name.endswith(".js") else text(name)
 
 
 class Explorer(anywidget.AnyWidget):

@@ -1,5 +1,7 @@
 // Where HeadExplorer puts its maps, and what lies under the pointer.
 
+import { ceil, floor, max, min, round } from "./_shared.js";
+
 const WORD_CELL = 7; // the smallest cell, in CSS pixels, whose row can carry a word
 export const NUMBER_CELL = 26; // the smallest cell that can carry its number
 export const DIAGONAL_CELL = 5; // the smallest cell whose outline leaves something to see
@@ -32,39 +34,39 @@ export function arrange({ heads, n, width, pinned = [], wordRoom = 60, unit = 1 
 /** The largest maps of whole device pixels a cell, or cells a pixel, with which `heads` maps fit; a bit smaller for fewer rows. */
 function fit({ heads, n, width, wordRoom, unit, limit, largest, withWords }) {
   let best = null;
-  const whole = Math.max(1, Math.floor(largest / n / unit));
+  const snap = (value) => round(value / unit) * unit;
+  const whole = max(1, floor(largest / n / unit));
   for (const step of [...Array.from({ length: whole }, (_, i) => whole - i), 1 / 2, 1 / 3, 1 / 4, 1 / 6, 1 / 8]) {
-    const pool = Math.max(1, Math.round(1 / step));
+    const pool = max(1, round(1 / step));
     const cell = step * unit;
-    const side = (step < 1 ? Math.ceil(n / pool) : n * step) * unit;
+    const side = (step < 1 ? ceil(n / pool) : n * step) * unit;
     const words = withWords && cell >= WORD_CELL;
-    const font = Math.min(13, Math.max(8, cell * 0.86));
+    const font = min(13, max(8, cell * 0.86));
     const room = words ? (wordRoom * font) / 12 + 8 : 0;
     const gap = side >= 100 ? 14 : side >= 48 ? 8 : 4;
     const label = side >= 60 ? 18 : side >= 40 ? 13 : 0;
-    const columns = Math.floor((width - room * 1.5 + gap) / (side + gap));
-    const rows = Math.ceil(heads / Math.max(1, columns));
-    const height = Math.ceil(room * 0.86 + rows * (side + gap + label));
-    const fits = columns >= 1 && height <= limit;
+    const most = floor((width - room * 1.5 + gap) / (side + gap));
+    const rows = ceil(heads / max(1, most));
+    const height = ceil(room * 0.86 + rows * (side + gap + label));
+    const fits = most >= 1 && height <= limit;
     if (best && (!fits || step < 0.85 * best.step)) break;
     if (!fits && side > 40 && step > 1 / 8) continue;
-    if (!best || rows < best.rows) best = { step, cell, pool, side, words, font, room, gap, label, rows, height };
+    if (best && rows >= best.rows) continue;
+    const columns = ceil(heads / rows);
+    const places = Array.from({ length: heads }, (_, head) => {
+      const [row, column] = [floor(head / columns), head % columns];
+      const [x, y] = [snap(room + column * (side + gap)), snap(room * 0.86 + row * (side + gap + label))];
+      return { head, x, y, side, cell, pool, font, label, large: false, left: words && !column, top: words && !row };
+    });
+    best = { step, rows, height, columns, places };
   }
-  const { cell, pool, side, words, font, room, gap, label, rows, height } = best;
-  const columns = Math.ceil(heads / rows);
-  const snap = (value) => Math.round(value / unit) * unit;
-  const places = Array.from({ length: heads }, (_, head) => {
-    const [row, column] = [Math.floor(head / columns), head % columns];
-    const [x, y] = [snap(room + column * (side + gap)), snap(room * 0.86 + row * (side + gap + label))];
-    return { head, x, y, side, cell, pool, font, label, large: false, left: words && !column, top: words && !row };
-  });
-  return { places, columns, height };
+  return best;
 }
 
 /** What lies under a point: { place, head, query, key }; query and key are -1 on a label. null between the maps. */
 export function placeAt(places, n, x, y) {
   for (const place of places) {
-    const [column, row] = [Math.floor((x - place.x) / place.cell), Math.floor((y - place.y) / place.cell)];
+    const [column, row] = [floor((x - place.x) / place.cell), floor((y - place.y) / place.cell)];
     if (column < 0 || column >= n || row < 0 || y >= place.y + place.side + place.label) continue;
     const onMap = row < n;
     return { place, head: place.head, query: onMap ? row : -1, key: onMap ? column : -1 };

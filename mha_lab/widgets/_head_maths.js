@@ -1,14 +1,13 @@
 // What HeadExplorer computes: weights from queries and keys, masks, hidden words, and the colours of a map.
 
+import { abs, ceil, floor, max, min, round } from "./_shared.js";
+
 /** Turns one row of scores into weights, in place: softmax over the allowed cells, 0 elsewhere. A row that sees nothing is all 0. */
 export function softmax(row, allowed = null) {
-  let top = -Infinity;
-  for (let j = 0; j < row.length; j++) if ((!allowed || allowed[j]) && row[j] > top) top = row[j];
-  let sum = 0;
-  for (let j = 0; j < row.length; j++) {
-    row[j] = !allowed || allowed[j] ? Math.exp(row[j] - top) : 0;
-    sum += row[j];
-  }
+  let [top, sum] = [-Infinity, 0];
+  const seen = (j) => !allowed || allowed[j];
+  for (let j = 0; j < row.length; j++) if (seen(j) && row[j] > top) top = row[j];
+  for (let j = 0; j < row.length; j++) sum += row[j] = seen(j) ? Math.exp(row[j] - top) : 0;
   if (sum > 0) for (let j = 0; j < row.length; j++) row[j] /= sum;
   return row;
 }
@@ -25,7 +24,7 @@ export function* headRows(maps, query, key, n, width, heads, allowed = null) {
     for (let i = 0; i < n; i++) {
       const from = i * width + h * dHead;
       for (let step = 0; step < n; step += 4) {
-        const j = Math.max(0, Math.min(step, n - 4)); // four keys at a time: one key's sum would wait for itself
+        const j = max(0, min(step, n - 4)); // four keys at a time: one key's sum would wait for itself
         let a = 0, b = 0, c = 0, d = 0;
         for (let q = from, k = j * width + h * dHead; q < from + dHead; q++, k++) {
           a += query[q] * key[k];
@@ -38,14 +37,14 @@ export function* headRows(maps, query, key, n, width, heads, allowed = null) {
         row[j + 2] = c * scale;
         row[j + 3] = d * scale;
       }
-      softmax(row, allowed && allowed.subarray(i * n, (i + 1) * n));
+      softmax(row, allowed?.subarray(i * n, (i + 1) * n));
       maps.set(row, (h * n + i) * n);
       yield;
     }
   }
 }
 
-export const SQUARES = Float32Array.from({ length: 256 }, (_, byte) => (byte / 255) ** 2);
+const SQUARES = Float32Array.from({ length: 256 }, (_, byte) => (byte / 255) ** 2);
 
 /** Weights of a recording from the bytes that were sent: the square of byte / 255. */
 export function weightsOf(bytes) {
@@ -58,48 +57,44 @@ export function weightsOf(bytes) {
 export function allowedCells(n, mask, causal, width = 0) {
   if (!mask && !causal && !width) return null;
   return new Uint8Array(n * n).map((_, cell) => {
-    const back = Math.floor(cell / n) - (cell % n);
-    return (!mask || mask[cell]) && (!causal || back >= 0) && (!width || Math.abs(back) < width) ? 1 : 0;
+    const back = floor(cell / n) - (cell % n);
+    return (!mask || mask[cell]) && (!causal || back >= 0) && (!width || abs(back) < width) ? 1 : 0;
   });
 }
 
 /**
- * The rows of maps (H, R, N) with only the `seen` keys in them, each divided by what is left of it: { maps (H, M, M), held },
- * held being the share of each head's weight that was taken away. For scores, the same as a mask over the keys that hide.
+ * The `rows` of a map (R, N) with only the `seen` keys in them, each divided by what is left of it: { map, held }, held being
+ * the share of the weight that was taken away, in the mean of the rows. For scores, the same as a mask over the keys that hide.
  */
-export function renormalised(maps, heads, n, seen, rows = n, seenRows = seen) {
-  const width = seen.length;
-  const left = new Float32Array(heads * seenRows.length * width);
-  const held = new Float64Array(heads);
-  let at = 0;
-  for (let h = 0; h < heads; h++) {
-    for (const row of seenRows) {
-      const from = (h * rows + row) * n;
-      let [all, sum] = [0, 0];
-      for (let j = 0; j < n; j++) all += maps[from + j];
-      for (let j = 0; j < width; j++) sum += maps[from + seen[j]];
-      for (let j = 0; j < width; j++) left[at++] = sum > 0 ? maps[from + seen[j]] / sum : 0;
-      held[h] += (all - sum) / seenRows.length;
-    }
+export function renormalised(numbers, n, seen, rows = seen) {
+  const map = new Float32Array(rows.length * seen.length);
+  let [at, held] = [0, 0];
+  for (const row of rows) {
+    const from = row * n;
+    let [all, sum] = [0, 0];
+    for (let j = 0; j < n; j++) all += numbers[from + j];
+    for (const j of seen) sum += numbers[from + j];
+    for (const j of seen) map[at++] = sum > 0 ? numbers[from + j] / sum : 0;
+    held += (all - sum) / rows.length;
   }
-  return { maps: left, held };
+  return { map, held };
 }
 
 /**
- * A picture of the map (n, n) that begins at `from`, one colour a pixel; with pool > 1 a pixel shows the largest (in size) of
+ * A picture of the map (n, n), one colour a pixel; with pool > 1 a pixel shows the largest (in size) of
  * pool × pool numbers.
  */
-export function shades(numbers, from, n, pool, colour) {
-  const side = Math.ceil(n / pool);
+export function shades(numbers, n, pool, colour) {
+  const side = ceil(n / pool);
   const pixels = new Uint32Array(side * side);
   for (let y = 0, pixel = 0; y < side; y++) {
-    const bottom = Math.min(n, (y + 1) * pool);
+    const bottom = min(n, (y + 1) * pool);
     for (let x = 0; x < side; x++, pixel++) {
-      const right = Math.min(n, (x + 1) * pool);
+      const right = min(n, (x + 1) * pool);
       let high = 0; // two comparisons without a jump: three million cells take a third less than with one of sizes
       let low = 0;
       for (let i = y * pool; i < bottom; i++) {
-        for (let at = from + i * n + x * pool; at < from + i * n + right; at++) {
+        for (let at = i * n + x * pool; at < i * n + right; at++) {
           high = numbers[at] > high ? numbers[at] : high;
           low = numbers[at] < low ? numbers[at] : low;
         }
@@ -112,7 +107,7 @@ export function shades(numbers, from, n, pool, colour) {
 
 export function largestOf(numbers) {
   let largest = 0;
-  for (const number of numbers) if (Math.abs(number) > largest) largest = Math.abs(number);
+  for (const number of numbers) if (abs(number) > largest) largest = abs(number);
   return largest;
 }
 
@@ -128,7 +123,7 @@ export function colourTable(anchors) {
     for (let i = from; i <= to; i++) {
       const part = (i - from) / (to - from);
       for (let c = 0; c < 3; c++)
-        table[4 * i + c] = Math.round(channel(first, c) * (1 - part) + channel(last, c) * part);
+        table[4 * i + c] = round(channel(first, c) * (1 - part) + channel(last, c) * part);
     }
   }
   return table;

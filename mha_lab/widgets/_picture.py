@@ -4,6 +4,7 @@
 """
 
 import io
+import re
 from bisect import bisect
 from functools import cache, lru_cache
 from importlib.util import find_spec
@@ -17,6 +18,12 @@ from mha_lab.widgets._base import CIVIDIS, DIFFERENCE
 INK, MUTED, PAGE, LINE = "#333333", "#777777", "#ffffff", "#bbbbbb"
 ABOVE, BELOW = "#D5801F", "#7D6BB3"  # positive and negative numbers
 STRONGEST = 0.5  # share of that colour in the cell with the largest number: words on it stay legible
+WIDE = re.compile("[\u1100-\u11ff\u2e80-\ud7ff\uf900-\ufaff\uff00-\uffef]")  # Chinese, Japanese, Korean
+WIDE_FONTS = (
+    *("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei"),  # Linux
+    *("PingFang SC", "Hiragino Sans GB", "Heiti SC", "Arial Unicode MS"),  # macOS
+    *("Microsoft YaHei", "SimHei"),  # Windows
+)
 FINE = 2  # pixels of the picture for each CSS pixel
 
 
@@ -29,10 +36,27 @@ def colour_table(anchors=CIVIDIS) -> np.ndarray:
 
 
 @cache
-def font(size: float, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which Matplotlib brings along; size in CSS pixels."""
+def _wide_font() -> tuple[str, int] | None:
+    """(file, face in it) of an installed font with Chinese, Japanese and Korean letters."""
+    from matplotlib.font_manager import fontManager  # slow, and needed for such letters alone
+
+    entries = sorted(fontManager.ttflist, key=lambda entry: entry.weight == 400)  # the regular ones last: they stay
+    installed = {entry.name: (entry.fname, getattr(entry, "index", 0)) for entry in entries}
+    return next((installed[name] for name in WIDE_FONTS if name in installed), None)
+
+
+@cache
+def _font(size: float, bold: bool, wide: bool) -> ImageFont.FreeTypeFont:
+    if wide and (found := _wide_font()):
+        return ImageFont.truetype(found[0], round(size * FINE), index=found[1])
     fonts = Path(find_spec("matplotlib").submodule_search_locations[0]) / "mpl-data" / "fonts" / "ttf"
     return ImageFont.truetype(fonts / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"), round(size * FINE))
+
+
+def font(size: float, bold: bool = False, text: str = "") -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which Matplotlib brings along; size in CSS pixels. It has no Chinese, Japanese or Korean letters:
+    for a text with such, one of WIDE_FONTS. Where none is installed, boxes stand for them; the live view has them."""
+    return _font(size, bold, bool(WIDE.search(text)))
 
 
 @cache
@@ -76,7 +100,7 @@ class Page:
     def text(self, x, y, text, size=12, *, anchor="lm", colour=INK, bold=False, angle=0):
         """anchor as in Pillow: l, m or r (left, middle, right), then t, m or s (top, middle, baseline).
         angle turns about (x, y), and then the anchor is lm."""
-        face = font(size, bold)
+        face = font(size, bold, text)
         if not angle:
             self.draw.text((x * FINE, y * FINE), text, colour, face, anchor)
             return
@@ -86,7 +110,7 @@ class Page:
         self.image.paste(Image.new("RGB", stencil.size, colour), place, stencil)
 
     def width_of(self, text, size=12, bold=False) -> float:
-        return font(size, bold).getlength(text) / FINE
+        return font(size, bold, text).getlength(text) / FINE
 
     def clipped(self, text, size, room) -> str:
         """`text`, cut with … where it needs more than `room`."""

@@ -11,15 +11,14 @@ export function element(tag, properties = {}, ...children) {
   return node;
 }
 
-const decodedBytes = new WeakMap();
+export const { abs, ceil, floor, max, min, round } = Math;
 
-/** The numbers in a binary trait, or null where it is empty. Copied once: a DataView need not start at a multiple of their size. */
+/** The numbers in a binary trait, or null where it is empty. Copied only where a view of them would not be aligned. */
 export function decoded(view, Type) {
-  if (!view || view.byteLength === 0) return null;
-  if (!decodedBytes.has(view)) {
-    decodedBytes.set(view, new Type(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)));
-  }
-  return decodedBytes.get(view);
+  if (!view?.byteLength) return null;
+  const [from, size] = [view.byteOffset, Type.BYTES_PER_ELEMENT];
+  const end = from + view.byteLength;
+  return from % size ? new Type(view.buffer.slice(from, end)) : new Type(view.buffer, from, view.byteLength / size);
 }
 
 /** A function that sets traits and tells the kernel of them. */

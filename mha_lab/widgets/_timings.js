@@ -101,7 +101,7 @@ export function timingsPanel({ model, change }) {
   const brief = element("span");
   const choices = TOKENS.map((n) => element("input", { type: "radio", name: "tokens", value: n }));
   const [start, stop] = ["Measure", "Cancel"].map((words) => element("button", { type: "button" }, words));
-  const bar = element("progress", { max: 1, "aria-label": "how much is measured" });
+  const bar = element("progress", { max: 1, ariaLabel: "how much is measured" });
   const left = element("small");
   const form = element(
     "form",
@@ -159,7 +159,8 @@ export function timingsPanel({ model, change }) {
     const running = canAsk && model.get("measuring") && !stalled;
     const busy = running || (asked && !stalled);
     choices.forEach((choice) => Object.assign(choice, { checked: Number(choice.value) === n, disabled: busy }));
-    start.disabled = busy || !canAsk;
+    start.ariaDisabled = String(busy || !canAsk); // it keeps the keyboard's focus, as disabled would not
+    if (!running && document.activeElement === stop) start.focus();
     bar.hidden = left.hidden = stop.hidden = !running;
     bar.value = model.get("progress");
     const seconds = Math.ceil(model.get("seconds_left"));
@@ -179,7 +180,7 @@ export function timingsPanel({ model, change }) {
   }
 
   form.onsubmit = (event) => event.preventDefault(); // a form, because it keeps the radio buttons of two panels apart
-  start.onclick = () => ask("measure");
+  start.onclick = () => start.ariaDisabled === "true" || ask("measure");
   stop.onclick = () => ask("cancel");
   choices.forEach((choice) => (choice.onchange = () => change({ timing_tokens: Number(choice.value) })));
   node.ontoggle = () => node.open !== model.get("timings_open") && change({ timings_open: node.open });

@@ -3,8 +3,8 @@
 // All state lives in the model's traits, and draw() reads them afresh: it does not matter whether a learner, a test or Python
 // set them. Head counts, layers, masks and colours are computed here, so that they answer without the kernel.
 
-import { changer, countDrawing, decoded, divisors, element, grouped, scheduler, shownWords, stepped, watch } from "./_shared.js";
-import { allowedCells, colourTable, headRows, largestOf, parameterCount, renormalised, SQUARES, shades, togglePin, weightsOf } from "./_head_maths.js";
+import { abs, ceil, changer, countDrawing, decoded, divisors, element, floor, grouped, max, min, round, scheduler, shownWords, stepped, watch } from "./_shared.js";
+import { allowedCells, colourTable, headRows, largestOf, parameterCount, renormalised, shades, togglePin, weightsOf } from "./_head_maths.js";
 import { arrange, DIAGONAL_CELL, NUMBER_CELL, placeAt } from "./_head_layout.js";
 import { timingsPanel } from "./_timings.js";
 
@@ -14,9 +14,9 @@ const LOADING = "The first sentence loads the model: seconds …";
 const ANSWER_WITHIN = 5000; // ms
 const STAGE =
   "Heads: arrow keys choose one, Enter enlarges it, Shift and arrows read cells, Escape clears.";
-const AT_ONCE = 6e6; // products of a projection's maps; more are computed over several frames, so that no slider waits
-const SLICE = 8; // ms of a frame
-const WHOLE = 64; // tokens; the exact weights of a layer of more are asked for row by row
+const SLICE = 8; // ms of a frame, in which a projection's maps are computed; a larger one fills up over several
+const TALL = 560; // CSS pixels: as high as most drawings get. To enlarge a canvas costs as much as to draw all maps
+const WHOLE = 64; // tokens; with more, a recording comes deflated, and exact weights are asked for row by row
 
 /** Rules between traits that hold for every view, with or without a kernel: what the new state does not have is dropped. */
 function initialize({ model }) {
@@ -26,83 +26,103 @@ function initialize({ model }) {
       "pinned",
       model.get("pinned").filter((head) => head < heads),
     );
-    model.set("head", Math.min(model.get("head"), heads - 1));
+    model.set("head", min(model.get("head"), heads - 1));
     model.set("hovered", []);
   };
   return watch(model, ["num_heads", "sentence"], dropMissing);
 }
 
 function render({ model, el }) {
-  const get = (trait) => model.get(trait);
+  let ahead = {}; // a state that a slider can reach with one step, while idle time is used to draw it
+  const get = (trait) => ahead[trait] ?? model.get(trait);
   const recorded = get("source") === "recorded";
   const colours = colourTable(get("_colours"));
   const diverging = colourTable(get("_differences"));
 
   // ------------------------------------------------------------------------------------------------------------ elements
   const sentenceMenu = element("select");
-  const layer = slider(get("num_layers"));
-  const counts = recorded ? [] : divisors(get("d_model"));
-  const headCount = slider(counts.length);
+  const [trait, steps] = recorded ? ["layer", [...Array(get("num_layers")).keys()]] : ["num_heads", divisors(get("d_model"))];
+  const dial = slider(steps.length);
   const causal = element("input", { type: "checkbox" });
   const near = element("input", { type: "number", min: 0, max: get("tokens").length, placeholder: "none" });
   const stretch = element("input", { type: "checkbox" });
   const barEnd = element("span");
   const bar = named("bar", "span");
   bar.style.background = "linear-gradient(to right," + get("_colours").map(([at, hex]) => `${hex} ${at / 2.55}%`) + ")";
-  const maskKey = named("masked", "span", element("i"), "masked");
+  const maskKey = named("masked", "span", {}, element("i"), "masked");
 
   const input = element("input", { type: "text", spellcheck: false, placeholder: "or type your own", ariaLabel: "your own sentence" });
-  const message = element("p", { className: "mha-heads-message", role: "status" });
+  const message = named("message", "p", { role: "status" });
   const form = named(
     "form",
     "form",
+    {},
     input,
-    element("button", { type: "submit" }, "Show its heads"),
+    element("button", {}, "Show its heads"),
   );
 
-  const facts = named("facts", "div");
-  const chips = element("div", { className: "mha-heads-chips", role: "toolbar", "aria-label": "hide words" });
-  const hiding = element("p", { className: "mha-heads-hiding", role: "status" });
-  const readout = element("p", { className: "mha-heads-readout", "aria-live": "polite" });
+  const fact = (name) => element("div", {}, element("span", {}, name), element("b"), element("small"));
+  const facts = named("facts", "div", {}, ...["heads H", "d_head", "parameters", "stored scores"].map(fact));
+  const chips = named("chips", "div", { role: "toolbar", ariaLabel: "hide words" });
+  const hiding = named("hiding", "p", { role: "status" });
+  const readout = named("readout", "p", { ariaLive: "polite" });
   const maps = element("canvas", { ariaHidden: "true" });
   const marks = element("canvas", { ariaHidden: "true" });
-  const stage = element("div", { className: "mha-heads-stage", tabIndex: 0, role: "listbox", ariaMultiSelectable: "true", ariaLabel: STAGE }, maps, marks);
+  const stage = named("stage", "div", { tabIndex: 0, role: "listbox", ariaMultiSelectable: "true", ariaLabel: STAGE }, maps, marks);
   const pooled = element("span");
   const legend = named(
     "legend",
     "p",
+    {},
     "each ",
-    named("query", "span", "row"),
+    named("query", "span", {}, "row"),
     " is a word that looks (query), each ",
-    named("key", "span", "column"),
+    named("key", "span", {}, "column"),
     " a word it looks at (key); a row's weights sum to 1",
     pooled,
   );
-  const table = named("table", "details", element("summary", {}, "As a table"));
+  const table = named("table", "details", {}, element("summary", {}, "As a table"));
 
   const scale = named(
     "scale",
     "span",
+    {},
     maskKey,
     "weight 0",
     bar,
     barEnd,
-    field("", stretch, "stretch"),
+    field(stretch, "stretch"),
   );
-  const line = (...parts) => named("line", "div", ...parts);
+  const line = (...parts) => named("line", "div", {}, ...parts);
   const root = element("div", { className: "mha mha-heads", "data-lm-suppress-shortcuts": "true" });
-  if (recorded) root.append(line(field("Sentence", sentenceMenu), form), message);
-  if (recorded) root.append(line(...(layer.max > 0 ? [field("Layer", layer, layer.text)] : []), scale));
-  else
-    root.append(line(field("Heads", headCount, headCount.text), field("", causal, "causal mask"), field("Window", near), scale), facts);
   const change = changer(model);
   const timings = recorded ? null : timingsPanel({ model, change });
-  if (timings) root.append(timings.node);
-  root.append(line("Hide", chips), hiding, readout, stage, legend, table);
+  const controls = recorded
+    ? [line(field("Sentence", sentenceMenu), form), message, line(...(steps[1] ? [field("Layer", dial, dial.text)] : []), scale)]
+    : [line(field("Heads", dial, dial.text), field(causal, "causal mask"), field("Window", near), scale), facts, timings.node];
+  root.append(...controls, line("Hide", chips), hiding, readout, stage, legend, table);
   el.append(root);
 
   // --------------------------------------------------------------------------------------------------------------- state
-  const recordings = () => [...get("_recordings"), ...get("_typed")];
+  const recordings = () => [...get("_recordings"), ...get("_added")];
+  /** What is to be shown: the present recording, or the projection's tokens and mask. */
+  function chosen() {
+    if (!recorded) return { tokens: get("tokens"), mask: get("_mask") };
+    return recordings().find((r) => r.sentence === get("sentence")) ?? recordings()[0];
+  }
+
+  const inflated = new Map(); // the bytes of each long recording that was on show; null while they are inflated
+
+  async function inflate(deflated) {
+    inflated.set(deflated, null);
+    try {
+      const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate"));
+      inflated.set(deflated, new Uint8Array(await new Response(stream).arrayBuffer()));
+      schedule();
+    } catch (problem) {
+      say(String(problem));
+    }
+  }
 
   // Exact weights of a recording, which is sent with 8 bits a weight: { id: [sentence, layer, first row, last row], weights }.
   let exact = { id: [] };
@@ -111,9 +131,7 @@ function render({ model, el }) {
   /** The maps of all tokens, computed when a trait that moves them has changed. */
   const whole = kept(() => {
     const heads = get("num_heads");
-    const source = recorded
-      ? (recordings().find((r) => r.sentence === get("sentence")) ?? recordings()[0])
-      : { tokens: get("tokens"), mask: get("_mask") };
+    const source = chosen();
     const n = source.tokens.length;
     const mask = decoded(source.mask, Uint8Array);
     const allowed = allowedCells(n, mask, get("causal"), get("window"));
@@ -123,67 +141,74 @@ function render({ model, el }) {
     const width = get("d_model");
     let numbers = recorded ? exact.weights : new Float32Array(size);
     const rest = recorded ? null : headRows(numbers, query, key, n, width, heads, allowed);
-    if (!told) numbers = decoded(source.weights, Uint8Array).subarray(get("layer") * size).subarray(0, size);
-    const all = { heads, words: shownWords(source.tokens), n, allowed, numbers, told, rest, rows: rest ? 0 : Infinity };
-    if (n * n * width < AT_ONCE) advance(all);
-    return all;
+    const sent = () => inflated.get(source.weights) ?? decoded(source.weights, Uint8Array);
+    if (!told) numbers = sent().subarray(get("layer") * size).subarray(0, size);
+    return { heads, words: shownWords(source.tokens), n, allowed, numbers, told, rest, rows: rest ? 0 : Infinity };
   });
 
-  /** What is on show: the maps of the tokens that are not hidden. seen are their places in the sentence. */
-  const shown = kept(() => {
+  /** A drawing: the maps of the tokens that are not hidden, whose places in the sentence are `seen`; their layout and canvas. */
+  const sheet = kept(() => {
     const all = whole(...moving());
     const hidden = get("hidden");
     const every = [...all.words.keys()];
     const seen = every.filter((i) => !hidden.includes(all.words[i]));
-    const drawn = { all, pictures: {}, reaches: {} };
-    if (!seen.length || seen.length === all.n) return { ...all, ...drawn, seen: every };
-    const [n, words] = [seen.length, seen.map((i) => all.words[i])];
-    advance(all);
-    const { maps: numbers, held } = renormalised(weights(all), all.heads, all.n, seen);
-    const allowed = all.allowed && Uint8Array.from(seen.flatMap((i) => seen.map((j) => all.allowed[i * all.n + j])));
-    return { ...all, ...drawn, seen, n, words, allowed, numbers, weights: numbers, held };
+    const now = { ...all, all, seen: every, canvas: element("canvas") };
+    const n = seen.length;
+    if (n && n < all.n) {
+      const allowed = all.allowed && Uint8Array.from(seen.flatMap((i) => seen.map((j) => all.allowed[i * all.n + j])));
+      const numbers = new Float32Array(all.heads * n * n);
+      Object.assign(now, { seen, n, words: seen.map((i) => all.words[i]), allowed, numbers, held: [] });
+    }
+    const context = now.canvas.getContext("2d");
+    pen(context, "12px");
+    const wordRoom = min(84, max(...now.words.map((word) => context.measureText(word).width)));
+    now.layout = arrange({ heads: now.heads, n: now.n, width, pinned: get("pinned"), wordRoom, unit: 1 / ratio });
+    return now;
   });
 
-  /** Computes rows of a projection's maps for so many milliseconds, or to the last. */
-  function advance(all, ms = Infinity) {
+  /** Computes for so many milliseconds: rows of a projection's maps; and where words are hidden, the heads without them. */
+  function advance({ all, seen, n, numbers, held }, ms) {
     const end = performance.now() + ms;
     for (; all.rest && performance.now() < end; all.rows++) if (all.rest.next().done) all.rest = null;
+    while (held?.length < min(all.heads, floor(all.rows / all.n)) && performance.now() < end) {
+      const left = renormalised(partOf(all, held.length), all.n, seen);
+      numbers.set(left.map, held.length * n * n);
+      held.push(left.held);
+    }
   }
 
+  /** How many rows are computed, in all heads; and whether more are to come. */
+  const ready = ({ all, held, n }) => (held ? held.length * n : all.rows);
+  const growing = (now) => ready(now) < now.heads * now.n;
+
   const moving = () => [
-    ...["sentence", "layer", "num_heads", "causal", "window"].map((name) => get(name)),
-    recorded && [recordings().length, exact.id],
+    ..."sentence layer num_heads causal window".split(" ").map(get),
+    recorded && [recordings().length, isExact()],
   ];
-  const present = () => shown(get("hidden"), ...moving());
   const isExact = () => exact.id[0] === get("sentence") && exact.id[1] === get("layer");
 
-  /** The weights (H, N, N), made of the bytes only when numbers are read: the pictures do without. */
-  const weights = (maps) => (maps.weights ??= maps.told ? maps.numbers : weightsOf(maps.numbers));
-  const partOf = (numbers, head, { n }) => numbers.subarray(head * n * n, (head + 1) * n * n);
+  /** Weights on show from `from` on, made of the bytes of a recording where that is what there is. */
+  function weights({ numbers }, from, count) {
+    const part = numbers.subarray(from, from + count);
+    return part.BYTES_PER_ELEMENT > 1 ? part : weightsOf(part);
+  }
+  const partOf = (now, head) => weights(now, head * now.n ** 2, now.n ** 2);
 
   /** The weights of a place's map, or the difference that it shows. */
   function mapOf({ head, less }, now) {
-    const map = partOf(weights(now), head, now);
-    const other = less === undefined ? null : partOf(weights(now), less, now);
+    const map = partOf(now, head);
+    const other = less === undefined ? null : partOf(now, less);
     return other ? map.map((weight, i) => weight - other[i]) : map;
-  }
-
-  /** The largest weight or difference that a place's colours reach. */
-  function reachOf({ head, less }, now) {
-    if (!get("stretch")) return 1;
-    const reach = () => largestOf(mapOf({ head, less }, now)) || 1;
-    return now.all.rest ? reach() : (now.reaches[[head, less]] ??= reach());
   }
 
   /** A row of weights on show, and whether these are the exact ones. */
   function rowOf(now, head, query) {
-    const { n, told, all, seen, heads } = now;
+    const { n, told, all, seen } = now;
     if (recorded && !told && isExact() && exact.id[2] === seen[query]) {
-      const row = n === all.n ? exact.weights : renormalised(exact.weights, heads, all.n, seen, 1, [0]).maps;
-      return [row.subarray(head * n, (head + 1) * n), true];
+      const row = exact.weights.subarray(head * all.n, (head + 1) * all.n);
+      return [n === all.n ? row : renormalised(row, all.n, seen, [0]).map, true];
     }
-    const from = (head * n + query) * n;
-    return [weights(now).subarray(from, from + n), told];
+    return [weights(now, (head * n + query) * n, n), told];
   }
 
   /** Asks the kernel, if there is one, for the exact weights of a small layer or of one row. One question at a time. */
@@ -200,82 +225,121 @@ function render({ model, el }) {
   }
 
   // ------------------------------------------------------------------------------------------------------------- drawing
-  let layout = null;
+  let present = null; // what is drawn
+  let [width, ratio] = [0, 0]; // of the stage, in CSS pixels; and device pixels in each
   let ink = {};
   let focused = false;
-  let drawnAt = "";
-  const here = () => `${stage.clientWidth} ${devicePixelRatio}`;
   const schedule = scheduler(draw);
+  const idle = window.requestIdleCallback ?? setTimeout; // Safari has none
+
+  /** The drawing of the present state, or of the one ahead, after so many milliseconds more of work on it. */
+  function drawing(ms) {
+    const now = sheet(width, ratio, ink, ...["stretch", "pinned", "hidden"].map(get), ...moving());
+    advance(now, ms);
+    if (now.drawn !== ready(now)) drawMaps(now);
+    now.drawn = ready(now);
+    return now;
+  }
 
   function draw() {
-    const width = Math.floor(stage.clientWidth);
-    drawnAt = here();
-    if (width === 0) return; // scrolled away: the observers call again
-    const now = present();
-    advance(now.all, SLICE);
-    const pinned = get("pinned");
-    if (recorded && now.all.n <= WHOLE && (pinned.length || now.held || table.open)) askExact(now);
+    [width, ratio] = [stage.clientWidth, devicePixelRatio];
+    if (!width) return; // scrolled away: the observers call again
+    const { tokens, weights } = chosen();
+    if (recorded && tokens.length > WHOLE && !inflated.get(weights)) return inflated.has(weights) || inflate(weights);
     ink = inks();
+    const now = (present = drawing(SLICE));
+    const { places, height } = now.layout;
+    if (recorded && now.all.n <= WHOLE && (get("pinned").length || now.held || table.open)) askExact(now);
+    const context = sized(maps, max(height, TALL));
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.drawImage(now.canvas, 0, 0);
     showControls(now);
-    const unit = 1 / devicePixelRatio;
-    const measure = maps.getContext("2d");
-    measure.font = `12px ${ink.family}`;
-    const wordRoom = Math.min(84, Math.max(...now.words.map((word) => measure.measureText(word).width)));
-    layout = arrange({ heads: now.heads, n: now.n, width, pinned, wordRoom, unit });
-    stage.style.height = `${layout.height}px`;
-    stage.places = layout.places; // where a script on the page, or a test, finds the maps
-    const { pool } = layout.places.at(-1);
+    stage.style.height = `${height}px`;
+    stage.places = places; // where a script on the page, or a test, finds the maps
+    const { pool } = places.at(-1);
     pooled.textContent = pool > 1 ? `; a pixel shows the largest of ${pool} × ${pool} weights` : "";
-    listHeads(now);
-    drawMaps(sized(maps, width, layout.height), now);
+    stage.setAttribute("aria-activedescendant", names + get("head"));
+    if (!options.length) listHeads();
     drawMarks(now);
     showTable(now);
     countDrawing(root);
-    if (now.all.rest) schedule();
+    if (growing(now)) schedule();
+    else idle(prepare, { timeout: ANSWER_WITHIN });
+  }
+
+  /** What can wait until the change is on the screen: the list of heads, and to draw what a slider's next step leads to. */
+  function prepare() {
+    if (stage.clientWidth !== width || schedule.pending) return; // nobody sees it, or a drawing is to come
+    listHeads();
+    const at = steps.indexOf(get(trait));
+    for (const next of [steps[at - 1], steps[at + 1]]) {
+      if (next === undefined) continue;
+      ahead = { [trait]: next, pinned: get("pinned").filter((head) => recorded || head < next) };
+      const now = drawing(SLICE / 2);
+      ahead = {};
+      if (growing(now)) return idle(prepare);
+    }
   }
 
   function inks() {
     const style = getComputedStyle(root);
     const value = (name) => style.getPropertyValue(`--mha-${name}`).trim();
-    const names = ["ink", "muted", "page", "line", "brand", "query", "key"];
+    const names = "ink muted page line brand query key".split(" ");
     return { family: style.fontFamily, ...Object.fromEntries(names.map((name) => [name, value(name)])) };
   }
 
   /** The canvas's context, cleared, in CSS pixels, on as many device pixels as the screen has. */
-  function sized(canvas, width, height) {
-    const [w, h] = [Math.round(width * devicePixelRatio), Math.round(height * devicePixelRatio)];
+  function sized(canvas, height, across = width) {
+    const [w, h] = [round(across * ratio), round(height * ratio)];
     // Never lower: the stage hides what is too much, and a new size costs as much as all maps.
     if (canvas.width !== w || canvas.height < h) {
       Object.assign(canvas, { width: w, height: h });
-      Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+      Object.assign(canvas.style, { width: `${across}px`, height: `${height}px` });
     }
     const context = canvas.getContext("2d");
-    context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, w, canvas.height);
     return context;
   }
 
-  function drawMaps(context, now) {
-    const covers = {};
-    context.imageSmoothingEnabled = false;
-    for (const place of layout.places) {
-      const { x, y, side, cell, pool } = place;
-      // Where all cells of a pixel are masked.
-      const masked = () => pixelsOf(shades(now.allowed, 0, now.n, pool, (seen) => (seen ? 0 : 255 << 24)));
-      const stencil = now.allowed && (now.pictures[pool] ??= masked());
-      context.drawImage(painted(place, now), x, y, side, side);
-      if (stencil) {
-        context.globalCompositeOperation = "destination-out";
-        context.drawImage(stencil, x, y, side, side);
-        context.globalCompositeOperation = "source-over";
-      }
-      context.drawImage((covers[side] ??= paintCover(place, now, stencil)), x, y, side, side);
-      if (cell >= DIAGONAL_CELL) outlineDiagonal(context, place, now);
-      if (cell >= NUMBER_CELL) writeNumbers(context, place, now);
-      writeWords(context, place, now);
-      writeLabel(context, place, now);
+  function drawMaps(now) {
+    const { layout, n, allowed } = now;
+    const context = sized(now.canvas, layout.height);
+    for (const size of [false, true]) {
+      const places = layout.places.filter(({ large }) => large === size);
+      if (!places.length) continue;
+      const [{ pool, side }] = places;
+      const holes = allowed && shades(allowed, n, pool, (seen) => (seen ? 0 : 255 << 24)); // where all cells of a pixel are masked
+      // One pixel a cell, or more cells a pixel, of all maps side by side: those on the page are its enlargements.
+      const [pixels, across] = [ceil(n / pool), ceil(Math.sqrt(places.length))];
+      const atlas = element("canvas", { width: across * pixels, height: across * pixels });
+      const corner = (i) => [(i % across) * pixels, floor(i / across) * pixels];
+      const put = (colours, i) => atlas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(colours.buffer), pixels), ...corner(i));
+      if (holes) put(holes, 0);
+      const cover = paintCover(places[0], now, holes && atlas, pixels);
+      places.forEach((place, i) => {
+        place.reach = 1;
+        if (ready(now) <= max(place.head, place.less ?? 0) * n) return; // none of its rows is computed
+        const map = mapOf(place, now);
+        if (get("stretch")) place.reach = largestOf(map) || 1;
+        put(painted(place, map, n, holes), i);
+      });
+      context.imageSmoothingEnabled = false;
+      places.forEach((place, i) => {
+        const { x, y, cell } = place;
+        context.drawImage(atlas, ...corner(i), pixels, pixels, x, y, side, side);
+        context.drawImage(cover, x, y, side, side);
+        if (cell >= DIAGONAL_CELL) outlineDiagonal(context, place, now);
+        if (cell >= NUMBER_CELL) writeNumbers(context, place, now);
+        writeWords(context, place, now);
+        writeLabel(context, place);
+      });
     }
     if (layout.empty) drawEmptySlot(context, layout.empty);
+  }
+
+  function pen(context, size, fillStyle, textAlign = "center", textBaseline = "alphabetic") {
+    Object.assign(context, { font: `${size} ${ink.family}`, fillStyle, textAlign, textBaseline });
   }
 
   function drawEmptySlot(context, { x, y, side }) {
@@ -283,46 +347,30 @@ function render({ model, el }) {
     context.setLineDash([6, 6]);
     context.strokeRect(x, y, side, side);
     context.setLineDash([]);
-    context.font = `14px ${ink.family}`;
-    context.fillStyle = ink.muted;
-    context.textAlign = "center";
+    pen(context, "14px", ink.muted);
     context.fillText("click another to compare", x + side / 2, y + side / 2);
   }
 
-  /** One pixel a cell, or more cells a pixel: a map on the page is an enlargement of it. */
-  function painted(place, now) {
-    const { head, less, pool } = place;
-    const reach = reachOf(place, now);
-    const paint = () => {
-      const numbers = less === undefined ? partOf(now.numbers, head, now) : mapOf(place, now);
-      const palette = new Uint32Array((less === undefined ? colours : diverging).buffer);
-      const zero = less === undefined ? 0 : 127.5;
-      const colour = (weight) => palette[Math.round(zero + (weight / reach) * (255 - zero))];
-      const table = Uint32Array.from(SQUARES, colour);
-      return pixelsOf(shades(numbers, 0, now.n, pool, numbers.BYTES_PER_ELEMENT > 1 ? colour : (byte) => table[byte]));
-    };
-    if (now.all.rows < Math.max(head, less ?? 0) * now.n + now.n) return paint(); // rows are to come
-    return (now.pictures[[head, less, pool, reach]] ??= paint());
-  }
-
-  function pixelsOf(colours) {
-    const side = Math.sqrt(colours.length);
-    const picture = element("canvas", { width: side, height: side });
-    picture.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(colours.buffer), side), 0, 0);
-    return picture;
+  /** The pixels of a place's map. */
+  function painted({ less, pool, reach }, map, n, holes) {
+    const [table, zero] = less === undefined ? [colours, 0] : [diverging, 127.5];
+    const palette = new Uint32Array(table.buffer);
+    const found = shades(map, n, pool, (weight) => palette[round(zero + (weight / reach) * (255 - zero))]);
+    holes?.forEach((hole, i) => hole && (found[i] = 0));
+    return found;
   }
 
   /** What lies over every map of one size: hatching on masked cells, thin lines between large ones. */
-  function paintCover({ side, cell }, { n }, stencil) {
+  function paintCover({ side, cell }, { n }, stencil, pixels) {
     const cover = element("canvas");
     const context = sized(cover, side, side);
     if (stencil) {
       context.imageSmoothingEnabled = false;
-      context.drawImage(stencil, 0, 0, side, side);
+      context.drawImage(stencil, 0, 0, pixels, pixels, 0, 0, side, side);
       context.globalCompositeOperation = "source-in"; // only where the stencil is
       context.strokeStyle = ink.line;
       context.lineWidth = cell >= 6 ? 1 : 0.5;
-      const step = Math.max(3, Math.min(7, cell / 2));
+      const step = max(3, min(7, cell / 2));
       context.beginPath();
       for (let d = step / 2; d < 2 * side; d += step) {
         context.moveTo(d, 0);
@@ -333,7 +381,7 @@ function render({ model, el }) {
     }
     if (cell >= 8) {
       context.fillStyle = ink.page;
-      const thin = (cell >= 20 ? 2 : 1) / devicePixelRatio;
+      const thin = (cell >= 20 ? 2 : 1) / ratio;
       for (let i = 1; i < n; i++) {
         context.fillRect(i * cell, 0, thin, side);
         context.fillRect(0, i * cell, side, thin);
@@ -354,23 +402,19 @@ function render({ model, el }) {
   }
 
   function writeNumbers(context, place, now) {
-    const { x, y, cell, less } = place;
-    const reach = reachOf(place, now);
-    context.textAlign = "center";
-    context.textBaseline = "middle";
-    context.font = `${Math.min(13, cell * 0.36)}px ${ink.family}`;
+    const { x, y, cell, less, reach } = place;
+    pen(context, `${min(13, cell * 0.36)}px`, "", "center", "middle");
     mapOf(place, now).forEach((number, index) => {
-      const size = Math.abs(number);
+      const size = abs(number);
       if ((now.allowed && !now.allowed[index]) || size < 0.005) return; // a field of 0.00 hides the others
-      context.fillStyle = less === undefined ? (number / reach < 0.5 ? "#fff" : "#000") : size / reach < 0.75 ? "#000" : "#fff";
+      context.fillStyle = (less === undefined ? number / reach < 0.5 : size / reach >= 0.75) ? "#fff" : "#000";
       const text = less === undefined ? number.toFixed(2) : signed(number);
-      context.fillText(text, x + ((index % now.n) + 0.5) * cell, y + (Math.floor(index / now.n) + 0.5) * cell);
+      context.fillText(text, x + ((index % now.n) + 0.5) * cell, y + (floor(index / now.n) + 0.5) * cell);
     });
   }
 
   function writeWords(context, place, { words }) {
-    context.fillStyle = ink.ink;
-    context.font = `${place.font}px ${ink.family}`;
+    pen(context, `${place.font}px`, ink.ink, "left", "middle");
     words.forEach((word, i) => {
       if (place.left) atWord(context, place, i, false, word);
       if (place.top) atWord(context, place, i, true, word);
@@ -386,13 +430,11 @@ function render({ model, el }) {
     context.translate(above ? x + middle : x - 5 - wide, above ? y - 5 : y + middle);
     if (above) context.rotate(-Math.PI / 3);
     if (plate) {
-      const high = Math.min(20, Math.max(font + 1, cell * 0.87)); // no higher than a word's own place
+      const high = min(20, max(font + 1, cell * 0.87)); // no higher than a word's own place
       context.fillStyle = plate;
       context.fillRect(-4, -high / 2, wide + 8, high);
       context.fillStyle = above ? "#000" : "#fff";
     }
-    context.textAlign = "left";
-    context.textBaseline = "middle";
     context.fillText(text, 0, 0);
     context.restore();
   }
@@ -404,22 +446,18 @@ function render({ model, el }) {
     return `${letters.join("")}…`;
   }
 
-  function writeLabel(context, place, now) {
+  function writeLabel(context, place) {
     if (!place.label) return;
     const { head, less, x, y, side, large } = place;
-    context.font = `${large ? "600 14px" : place.label > 14 ? "12px" : "10px"} ${ink.family}`;
-    context.fillStyle = large ? ink.ink : ink.muted;
-    context.textAlign = "center";
-    context.textBaseline = "alphabetic";
+    pen(context, large ? "600 14px" : place.label > 14 ? "12px" : "10px", large ? ink.ink : ink.muted);
     const base = y + side + place.label - 4; // below the map: the words have the place above it
     if (less !== undefined) {
-      const reach = reachOf(place, now).toFixed(get("stretch") ? 2 : 0);
+      const reach = place.reach.toFixed(get("stretch") ? 2 : 0);
       context.textAlign = "left";
       context.fillText(side < 280 ? `${head} − ${less}` : `head ${head} − head ${less}`, x, base);
-      context.textAlign = "right";
-      context.font = `12px ${ink.family}`;
+      pen(context, "12px", ink.ink, "right");
       context.fillText(reach, x + side, base);
-      const right = Math.round(x + side - context.measureText(reach).width - 6);
+      const right = round(x + side - context.measureText(reach).width - 6);
       for (let i = 0; i < 64; i++) {
         context.fillStyle = `rgb(${diverging.subarray(16 * i, 16 * i + 3)})`; // every fourth colour
         context.fillRect(right - 64 + i, base - 10, 1, 11);
@@ -427,7 +465,7 @@ function render({ model, el }) {
       context.fillStyle = ink.ink;
       return context.fillText(`−${reach}`, right - 70, base);
     }
-    const share = get("stretch") ? ` · max ${reachOf(place, now).toFixed(2)}` : "";
+    const share = get("stretch") ? ` · max ${place.reach.toFixed(2)}` : "";
     const names = [`head ${head}${share}`, `head ${head}`, String(head)];
     const text = names.find((name) => context.measureText(name).width <= side) ?? names[2];
     context.fillText(text, x + side / 2, base);
@@ -438,21 +476,22 @@ function render({ model, el }) {
     const found = hoveredCell(now);
     marks.hidden = !found && !focused && !get("pinned").length; // one picture less for the browser to put on the page
     if (marks.hidden) return;
-    const context = sized(marks, maps.clientWidth, layout.height);
-    const frameOf = ({ x, y, side }, colour, thick) => {
+    const { places, height } = now.layout;
+    const context = sized(marks, height);
+    context.lineWidth = 2;
+    const frame = ({ x, y, side }, colour) => {
       context.strokeStyle = colour;
-      context.lineWidth = thick;
-      context.strokeRect(x - thick / 2 - 1, y - thick / 2 - 1, side + thick + 2, side + thick + 2);
+      context.strokeRect(x - 2, y - 2, side + 4, side + 4);
     };
-    for (const place of layout.places) {
+    for (const place of places) {
       if (place.large) continue;
-      if (get("pinned").includes(place.head)) frameOf(place, ink.ink, 2);
-      if (focused && place.head === get("head")) frameOf(place, ink.brand, 2);
+      if (get("pinned").includes(place.head)) frame(place, ink.ink);
+      if (focused && place.head === get("head")) frame(place, ink.brand);
     }
     if (!found) return;
     const [, query, key] = found;
-    for (const place of layout.places) {
-      const cell = Math.max(place.cell, 3);
+    for (const place of places) {
+      const cell = max(place.cell, 3);
       const [x, y] = [place.x + key * place.cell, place.y + query * place.cell];
       const thick = cell >= 12 ? 2 : 1;
       context.lineWidth = thick;
@@ -460,7 +499,7 @@ function render({ model, el }) {
       context.strokeRect(x - thick, y - thick, cell + 2 * thick, cell + 2 * thick);
       context.strokeStyle = "#fff";
       context.strokeRect(x, y, cell, cell);
-      context.font = `600 ${place.font}px ${ink.family}`;
+      pen(context, `600 ${place.font}px`, "", "left", "middle");
       if (place.left) atWord(context, place, query, false, now.words[query], ink.query);
       if (place.top) atWord(context, place, key, true, now.words[key], ink.key);
     }
@@ -502,9 +541,9 @@ function render({ model, el }) {
     const sum = row.reduce((total, part) => total + part, 0);
     readout.replaceChildren(
       `head ${head}: `,
-      named("query", "bdi", now.words[query]),
+      named("query", "bdi", {}, now.words[query]),
       " → ",
-      named("key", "bdi", now.words[key]),
+      named("key", "bdi", {}, now.words[key]),
       " ",
       element("b", {}, seen ? number(weight) : "masked"),
       ...(seen ? [small(told ? weight.toFixed(4) : "(8 bits)"), ...rest] : []),
@@ -519,16 +558,15 @@ function render({ model, el }) {
         sentenceMenu.replaceChildren(...sentences.map((sentence) => element("option", { value: sentence }, sentence)));
       }
       sentenceMenu.value = get("sentence");
-      layer.show(get("layer"), `${get("layer")}`);
       if (document.activeElement !== input) input.value = get("typed");
       if (!waiting) say(get("message") || (get("can_read") ? "" : get("how_to_read")));
     } else {
-      headCount.show(counts.indexOf(now.heads), `${now.heads}`);
       causal.checked = get("causal");
       near.value = get("window") || "";
       showFacts(now);
       timings.show();
     }
+    dial.show(steps.indexOf(get(trait)), get(trait));
     stretch.checked = get("stretch");
     barEnd.textContent = stretch.checked ? "head's largest" : "1";
     maskKey.hidden = !now.allowed;
@@ -549,37 +587,39 @@ function render({ model, el }) {
       const pressed = String(hidden.includes(all.words[i]));
       if (chip.ariaPressed !== pressed) chip.ariaPressed = pressed;
     });
-    const percent = (share) => `${Math.round(share * 100)}%`;
-    const pins = get("pinned").map((head) => `${percent(held?.[head])} of head ${head}'s weight`);
-    const mean = `${percent(held?.reduce((a, b) => a + b) / heads)} of the weight, on average over ${heads} heads`;
+    if (!held) return say("", hiding);
+    if (held.length < heads) return; // what they held is not known yet
+    const percent = (share) => `${round(share * 100)}%`;
+    const pins = get("pinned").map((head) => `${percent(held[head])} of head ${head}'s weight`);
+    const mean = `${percent(held.reduce((a, b) => a + b) / heads)} of the weight, on average over ${heads} heads`;
     const names = all.words.filter((word) => hidden.includes(word));
     const they = names.length > 1 ? "they" : "it";
     const text = `${names.join(", ")} hidden: ${they} held ${pins.join(" and ") || mean}. Rows are divided by what is left, to sum to 1 again.`;
-    if (hiding.textContent !== (held ? text : "")) hiding.textContent = held ? text : "";
+    say(text, hiding);
   }
 
   function showFacts({ heads, all: { n } }) {
     const width = get("d_model");
     const bias = get("bias");
     const rows = [
-      ["heads H", grouped(heads), `d_model ${width} cut into ${heads}`],
-      ["d_head", grouped(width / heads), `${width} / ${heads}`],
-      ["parameters", grouped(parameterCount(width, bias)), bias ? "4·d² + 4·d: no H in it" : "4·d²: no H in it"],
-      ["stored scores", grouped(heads * n * n), `H·N² = ${heads} × ${n}²`],
+      [heads, `d_model ${width} cut into ${heads}`],
+      [width / heads, `${width} / ${heads}`],
+      [parameterCount(width, bias), bias ? "4·d² + 4·d: no H in it" : "4·d²: no H in it"],
+      [heads * n * n, `H·N² = ${heads} × ${n}²`],
     ];
-    facts.replaceChildren(
-      ...rows.map(([name, value, why]) =>
-        element("div", {}, element("span", {}, name), element("b", {}, value), element("small", {}, why)),
-      ),
-    );
+    rows.forEach(([value, why], i) => {
+      const [, number, small] = facts.children[i].children;
+      number.textContent = grouped(value);
+      small.textContent = why;
+    });
   }
 
   const names = `mha-${Math.random().toString(36).slice(2)}-`;
   const options = [];
 
   /** The heads for who does not see them: an option lies over each map. */
-  function listHeads({ heads }) {
-    stage.setAttribute("aria-activedescendant", names + get("head"));
+  function listHeads() {
+    const { heads, layout } = present;
     while (options.length > heads) options.pop().remove();
     while (options.length < heads) {
       const head = options.length;
@@ -618,8 +658,8 @@ function render({ model, el }) {
   // --------------------------------------------------------------------------------------------------------------- actions
   let waiting = 0;
 
-  function say(text) {
-    if (message.textContent !== text) message.textContent = text;
+  function say(text, node = message) {
+    if (node.textContent !== text) node.textContent = text;
   }
 
   function ask(event) {
@@ -642,13 +682,12 @@ function render({ model, el }) {
   function answered({ kind, id }, buffers) {
     if (kind === "answered") {
       stopWaiting();
-      schedule();
-    } else if (kind === "exact") {
+    } else {
       if (asked === String(id)) asked = "";
       exact = { id, weights: decoded(buffers[0], Float32Array) };
-      if (isExact() && !present().told) moved(); // one row of a long sentence
-      else schedule();
+      if (isExact() && present.all.n > WHOLE) return moved(); // one row of a long sentence
     }
+    schedule();
   }
 
   function stopWaiting() {
@@ -658,9 +697,8 @@ function render({ model, el }) {
 
   function point(event) {
     const box = stage.getBoundingClientRect();
-    const now = present();
-    const found = layout && placeAt(layout.places, now.n, event.clientX - box.left, event.clientY - box.top);
-    const cell = found && found.query >= 0 ? brightest(found, now) : [];
+    const found = present && placeAt(present.layout.places, present.n, event.clientX - box.left, event.clientY - box.top);
+    const cell = found && found.query >= 0 ? brightest(found, present) : [];
     stage.style.cursor = found ? "pointer" : "default";
     if (String(cell) !== String(get("hovered"))) change({ hovered: cell });
     return found;
@@ -668,7 +706,7 @@ function render({ model, el }) {
 
   /** The cell that a pixel shows: of the pool × pool cells in it, the one with the largest weight. */
   function brightest({ place: { pool }, head, query, key }, { n, numbers, seen }) {
-    const [top, left] = [query, key].map((at) => Math.floor(at / pool) * pool);
+    const [top, left] = [query, key].map((at) => floor(at / pool) * pool);
     let [best, most] = [[query, key], -1];
     for (let i = top; i < n && i < top + pool; i++) {
       for (let j = left; j < n && j < left + pool; j++) {
@@ -687,16 +725,16 @@ function render({ model, el }) {
   }
 
   function press(event) {
-    const now = present();
+    const now = present;
     const head = get("head");
     const cell = hoveredCell(now);
     const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
     const ends = { Home: -head, End: now.heads - 1 - head };
     if (event.shiftKey && step) {
-      const at = cell ? [0, 1].map((axis) => Math.max(0, Math.min(now.n - 1, cell[axis + 1] + step[axis]))) : [0, 0];
+      const at = cell ? [0, 1].map((axis) => max(0, min(now.n - 1, cell[axis + 1] + step[axis]))) : [0, 0];
       change({ hovered: [head, ...at.map((i) => now.seen[i])] });
     } else if (step || event.key in ends) {
-      const next = head + (step ? step[0] * layout.columns + step[1] : ends[event.key]);
+      const next = head + (step ? step[0] * now.layout.columns + step[1] : ends[event.key]);
       const kept = cell ? [next, ...get("hovered").slice(1)] : [];
       if (next >= 0 && next < now.heads) change({ head: next, hovered: kept });
     } else if (event.key === "Enter" || event.key === " ") {
@@ -730,10 +768,9 @@ function render({ model, el }) {
     stopWaiting();
     change({ sentence: sentenceMenu.value, message: "" });
   };
-  layer.oninput = () => change({ layer: Number(layer.value) });
-  headCount.oninput = () => change({ num_heads: counts[Number(headCount.value)] });
+  dial.oninput = () => change({ [trait]: steps[dial.value] });
   causal.onchange = () => change({ causal: causal.checked });
-  near.oninput = () => change({ window: Math.max(0, Math.min(near.max, Math.round(near.value))) });
+  near.oninput = () => change({ window: max(0, min(near.max, round(near.value))) });
   stretch.onchange = () => change({ stretch: stretch.checked });
   input.oninput = () => model.set("typed", input.value);
   form.onsubmit = ask;
@@ -749,18 +786,16 @@ function render({ model, el }) {
   stage.onblur = () => ((focused = false), schedule());
 
   // ------------------------------------------------------------------------------------------------- redraw, and clean up
-  const drawn = "sentence layer num_heads causal window hidden stretch pinned head _typed typed message";
-  const ends = [watch(model, drawn.split(" "), schedule)];
-  const moved = () => {
-    if (!layout || stage.clientWidth === 0 || schedule.pending) return; // a whole redraw is coming
-    const now = present();
-    drawMarks(now);
-    showReadout(now);
-    if (now.n > WHOLE) showTable(now);
-  };
-  ends.push(watch(model, ["hovered"], moved));
+  const drawn = "sentence layer num_heads causal window hidden stretch pinned head _added typed message";
+  const ends = [watch(model, drawn.split(" "), schedule), watch(model, ["hovered"], moved)];
+  function moved() {
+    if (!present || stage.clientWidth === 0 || schedule.pending) return; // a whole redraw is coming
+    drawMarks(present);
+    showReadout(present);
+    if (present.n > WHOLE) showTable(present);
+  }
   model.on("msg:custom", answered);
-  const resized = new ResizeObserver(() => here() === drawnAt || schedule()); // a drawing changes the height itself
+  const resized = new ResizeObserver(() => (stage.clientWidth === width && devicePixelRatio === ratio) || schedule()); // a drawing changes the height itself
   try {
     resized.observe(stage, { box: "device-pixel-content-box" }); // a finer screen changes this size alone
   } catch {
@@ -783,38 +818,40 @@ function render({ model, el }) {
   };
 }
 
-const signed = (number) => (number < 0 ? "−" : "+") + Math.abs(number).toFixed(2);
+const signed = (number) => (number < 0 ? "−" : "+") + abs(number).toFixed(2);
 
 /** compute's results for the last few keys: who goes back and forth between two states does not wait. */
 function kept(compute) {
   const results = new Map();
   return (...key) => {
     const id = JSON.stringify(key);
-    if (!results.has(id)) results.set(id, compute());
+    const result = results.get(id) ?? compute();
+    results.delete(id);
+    results.set(id, result); // now the last
     if (results.size > 6) results.delete(results.keys().next().value);
-    return results.get(id);
+    return result;
   };
 }
 
 /** A slider over 0 … count - 1 with its value in words beside it. */
 function slider(count) {
-  const node = element("input", { type: "range", min: 0, max: Math.max(0, count - 1), step: 1 });
+  const node = element("input", { type: "range", min: 0, max: max(0, count - 1), step: 1 });
   node.text = element("output");
   node.show = (value, text) => {
     node.value = value;
     node.text.textContent = text;
-    node.setAttribute("aria-valuetext", text);
+    node.ariaValueText = text;
   };
   return node;
 }
 
 /** An element of this explorer, with a class of its own. */
-function named(name, tag, ...children) {
-  return element(tag, { className: `mha-heads-${name}` }, ...children);
+function named(name, tag, properties, ...children) {
+  return element(tag, { className: `mha-heads-${name}`, ...properties }, ...children);
 }
 
-function field(label, ...parts) {
-  return element("label", {}, ...(label ? [label] : []), ...parts);
+function field(...parts) {
+  return element("label", {}, ...parts);
 }
 
 export default { initialize, render };

@@ -1,5 +1,6 @@
 """HeadExplorer: the attention maps of all heads at once, of a trained model or cut live from one projection."""
 
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from mha_lab.widgets._base import DIFFERENCE, Explorer, allowed_cells, joined, n
 from mha_lab.widgets._picture import MUTED, Page
 from mha_lab.widgets._timings import Timings
 
+DEFLATED = 64  # tokens; the weights of more are sent deflated: at 512, random ones are half as many bytes
 HOW_TO_READ = "To type your own, install the model once with `make models`, then pass on model=MiniLM.load."
 
 
@@ -50,7 +52,7 @@ class HeadExplorer(Timings, Explorer):
     loaded = traitlets.Bool(True).tag(sync=True)  # False where the first typed sentence will load the model
     how_to_read = traitlets.Unicode(HOW_TO_READ).tag(sync=True)
     _recordings = traitlets.List().tag(sync=True)  # {sentence, tokens, weights, mask}, the last two as bytes
-    _typed = traitlets.List().tag(sync=True)  # the same for sentences read later, so that the others are sent once only
+    _added = traitlets.List().tag(sync=True)  # the same for sentences read later, so that the others are sent once only
 
     tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
     d_model = traitlets.Int(1).tag(sync=True)
@@ -178,7 +180,7 @@ class HeadExplorer(Timings, Explorer):
             recording = self._model.read(sentence)
             packed = _pack(recording, (self.num_layers, self.num_heads))
             self._exact[sentence] = numbers("weights", recording.weights, "(layers, H, N, N)")
-            self._typed = [*self._typed, {**packed, "sentence": sentence}]
+            self._added = [*self._added, {**packed, "sentence": sentence}]
         self.sentence = sentence
 
     @property
@@ -226,7 +228,7 @@ class HeadExplorer(Timings, Explorer):
         return visible or list(range(len(shown)))
 
     def _all(self) -> list[dict]:
-        return [*self._recordings, *self._typed]
+        return [*self._recordings, *self._added]
 
     def _sentences(self) -> list[str]:
         return [packed["sentence"] for packed in self._all()]
@@ -257,8 +259,7 @@ class HeadExplorer(Timings, Explorer):
     def _num_heads_divides(self, proposal):
         num_heads = proposal["value"]
         if self.source == "recorded":
-            first = self._recordings[0]
-            if num_heads * self.num_layers * len(first["tokens"]) ** 2 != len(first["weights"]):
+            if num_heads != next(iter(self._exact.values())).shape[1]:
                 raise traitlets.TraitError("a trained model's head count is its own: use HeadExplorer.from_projection.")
         elif num_heads < 1 or self.d_model % num_heads:
             divisors = ", ".join(str(d) for d in range(1, self.d_model + 1) if self.d_model % d == 0)
@@ -335,7 +336,7 @@ class HeadExplorer(Timings, Explorer):
         if content.get("kind") == "exact":
             self._tell_exactly(content["id"])
         elif content.get("kind") == "read":
-            self._read_typed(str(content.get("sentence", "")))
+            self._read_asked(str(content.get("sentence", "")))
 
     def _tell_exactly(self, rows):
         """rows is [sentence, layer, first row, end]: the browser has 8 bits a weight, and here are all of them."""
@@ -343,7 +344,7 @@ class HeadExplorer(Timings, Explorer):
         weights = np.ascontiguousarray(self._exact[sentence][layer, :, first:end])
         self.send({"kind": "exact", "id": rows}, [weights.tobytes()])
 
-    def _read_typed(self, sentence):
+    def _read_asked(self, sentence):
         """A learner typed a sentence. Whatever goes wrong is told in the widget, in words."""
         try:
             self.read(sentence)
@@ -368,6 +369,7 @@ def _pack(recording, model_shape: tuple[int, int], mask=None) -> dict:
 
     So its error is at most sqrt(weight) / 255: below 0.004 for any weight, and smaller where weights are small, which
     show too when [CLS] is hidden or the colours are stretched. (With even steps, all below 0.002 would be lost.)
+    The bytes of a long sentence are deflated: by their frequencies and runs alone, as the browser waits for it.
     """
     found = _model_shape(recording)
     if found != model_shape:
@@ -395,10 +397,14 @@ def _pack(recording, model_shape: tuple[int, int], mask=None) -> dict:
         raise ValueError(
             f"a masked cell has weight {weights[..., ~allowed].max():.3g}, not 0: in the mask, True = may attend."
         )
+    sent = (np.sqrt(weights.clip(0, 1)) * 255).round().astype(np.uint8).tobytes()
+    if n > DEFLATED:
+        deflate = zlib.compressobj(1, strategy=zlib.Z_RLE)
+        sent = deflate.compress(sent) + deflate.flush()
     return {
         "sentence": str(recording.sentence),
         "tokens": tokens,
-        "weights": (np.sqrt(weights.clip(0, 1)) * 255).round().astype(np.uint8).tobytes(),
+        "weights": sent,
         "mask": b"" if allowed is None else allowed.astype(np.uint8).tobytes(),
     }
 

@@ -121,9 +121,20 @@ class KVCacheExplorer(Explorer):
             )
         return bars
 
+    _told: frozenset[str] = frozenset()  # traits in the message from the page that is being read
+
+    def set_state(self, sync_data):
+        """While Python is busy, the page makes one message of a new model and of what was moved after it."""
+        self._told = frozenset(sync_data)
+        try:
+            super().set_state(sync_data)
+        finally:
+            self._told = frozenset()
+
     def _take_the_models_own(self, _):
         own = self._model()
-        self.context, self.num_kv_heads = own.context, own.num_kv_heads
+        for name in {"context", "num_kv_heads"} - self._told:
+            setattr(self, name, getattr(own, name))
 
     @traitlets.validate("model")
     def _model_exists(self, proposal):

@@ -328,6 +328,53 @@ def test_hiding_a_word_scales_the_rows_up_and_says_what_it_held(lab):
     explorer.expect_python("hidden", [])
 
 
+LONG = (
+    SETUP
+    + """
+query, key = np.random.default_rng(0).normal(size=(2, 400, 384)).astype(np.float32)
+explorer = HeadExplorer.from_projection(query, key, [f"w{i}" for i in range(400)], num_heads=4)
+explorer
+"""
+)
+
+
+def test_without_a_word_a_long_sentence_fills_up_over_frames_too(lab):
+    explorer = Explorer(lab, LONG.replace("num_heads=4", "num_heads=4, hidden=['w3']"))
+    held = lab.python("float(explorer._all_weights()[:, [i for i in range(400) if i != 3], 3].mean())")
+    said = f"w3 hidden: it held {held:.0%} of the weight, on average over 4 heads"
+    expect(explorer.root.locator(".mha-heads-hiding")).to_contain_text(said)
+    assert int(explorer.root.get_attribute("data-drawn")) > 3
+    lab.python("explorer.set_trait('hovered', [3, 21, 31])")
+    weight = explorer.value("weights[3, 21, 31].item()")
+    expect(explorer.readout).to_contain_text(f"head 3: w21 → w31 {weight:.2f}{weight:.4f}")
+
+
+def test_idle_time_draws_what_the_next_step_of_the_slider_shows(lab):
+    lab.page.evaluate(
+        """() => {
+            [window.idled, window.idle] = [0, window.requestIdleCallback];
+            window.requestIdleCallback = (act) => window.idle((left) => {
+                act(left);
+                window.idled = performance.now();
+            });
+        }"""
+    )
+    try:
+        explorer = Explorer(lab, LONG)
+        lab.page.wait_for_function("() => window.idled && performance.now() - window.idled > 1000")
+    finally:
+        lab.page.evaluate("() => { window.requestIdleCallback = window.idle; }")
+    frames, maps = int(explorer.root.get_attribute("data-drawn")), explorer.pixels()
+    explorer.root.get_by_role("slider").press("ArrowRight")
+    explorer.expect_python("num_heads", 6)
+    explorer.changed(maps)
+    expect(explorer.root.get_by_role("option")).to_have_count(6)
+    assert int(explorer.root.get_attribute("data-drawn")) == frames + 1, "all in the first frame"
+    lab.python("explorer.set_trait('hovered', [5, 20, 30])")
+    weight = explorer.value("weights[5, 20, 30].item()")
+    expect(explorer.readout).to_contain_text(f"head 5: w20 → w30 {weight:.2f}{weight:.4f}")
+
+
 def test_two_pinned_heads_show_their_difference(lab):
     explorer = Explorer(lab, RECORDED.replace("])\nexplorer", "], pinned=[2, 0])\nexplorer"))
     two, zero = explorer.value("weights[[2, 0], 1, 4].tolist()")

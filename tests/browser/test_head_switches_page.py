@@ -113,6 +113,28 @@ def test_an_error_of_predict_is_shown_in_words_and_passes(lab, root):
     expect(good_film(root)).to_have_text(["", "0.90", "0.90", "0.00"])
 
 
+def test_after_a_restart_what_is_known_stays_and_running_the_cell_again_brings_python_back(own_lab):
+    root = own_lab.show(SHOW).locator(".mha-switch")
+    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    own_lab.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    own_lab.page.wait_for_function(
+        "() => window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'"
+    )
+    head(root, 0, 0).click()
+    expect(headline(root)).to_contain_text("Most moved: a film, good, 0.90 → 0.30.")
+    head(root, 1, 2).click()
+    expect(root.get_by_role("status")).to_have_text(
+        re.compile("its kernel is gone; then run this cell again|Only Python")
+    )
+    expect(good_film(root)).to_have_text(["", "–", "0.90", ""])
+    own_lab.run_all()
+    again = own_lab.panel.locator(".mha-switch")
+    expect(headline(again)).to_have_text("All 6 heads on.")
+    head(again, 0, 0).click()
+    head(again, 1, 2).click()
+    expect(good_film(again)).to_have_text(["", "0.20", "0.90", "−0.70"])
+
+
 QUIET = "() => { window.model.save_changes = () => {}; }"
 """A host whose kernel is slow to answer."""
 

@@ -115,9 +115,9 @@ def test_hiding_keys_is_masking_them(run):
     _, masked = attention(q, k, k, mask=mask.expand(n, n))
     answer = run(
         "_head_maths",
-        """const { maps, held } = m.renormalised(Float32Array.from(data.maps), 12, data.n, data.seen);
-        return [Array.from(maps), Array.from(held)];""",
-        maps=whole.flatten().tolist(),
+        """const parts = data.maps.map((map) => m.renormalised(Float32Array.from(map), data.n, data.seen));
+        return [parts.map(({ map }) => Array.from(map)), parts.map(({ held }) => held)];""",
+        maps=whole[0].flatten(1).tolist(),
         n=n,
         seen=seen,
     )
@@ -131,7 +131,7 @@ def test_a_pixel_shows_the_largest_of_its_cells(run, pool):
     numbers = np.random.default_rng(0).integers(-99, 100, (7, 7))
     pixels = run(
         "_head_maths",
-        "return Array.from(m.shades(Float32Array.from(data.numbers), 0, 7, data.pool, (number) => 1000 + number));",
+        "return Array.from(m.shades(Float32Array.from(data.numbers), 7, data.pool, (number) => 1000 + number));",
         numbers=numbers.flatten().tolist(),
         pool=pool,
     )

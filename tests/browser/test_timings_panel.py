@@ -100,6 +100,20 @@ def test_while_it_measures_the_maps_move_and_cancel_keeps_what_there_is(lab):
     expect(panel.sentence).not_to_contain_text("explicit not measured")
 
 
+def test_the_keyboard_stays_on_measure_and_comes_back_from_cancel(lab):
+    panel = Panel(lab, LONG)
+    panel.measure.focus()
+    panel.measure.press("Enter")
+    expect(panel.bar).to_be_visible()
+    expect(panel.measure).to_be_focused()
+    panel.measure.press("Enter")  # it is measuring already
+    lab.page.keyboard.press("Tab")
+    expect(panel.cancel).to_be_focused()
+    panel.cancel.press("Enter")
+    expect(panel.message).to_contain_text("Cancelled")
+    expect(panel.measure).to_be_focused()
+
+
 def test_an_error_is_told_in_words_and_measuring_works_again(lab):
     broken = "\nfrom mha_lab import measure as _m\n_free = _m.free_memory\n_m.free_memory = lambda device: 1000\n"
     panel = Panel(lab, SMALL.replace("\nexplorer\n", "\n").removesuffix("explorer") + broken + "explorer")

@@ -74,6 +74,16 @@ def test_the_bandwidth_bound_is_bytes_over_bytes():
     assert explorer.tokens_per_second == pytest.approx(50e9 / (4 * 2**30))
 
 
+def test_what_was_moved_after_the_model_stays_where_both_come_in_one_message():
+    explorer = KVCacheExplorer("Llama-3-8B")
+    explorer.set_state({"model": "GPT-2 small", "context": 256})
+    assert (explorer.model, explorer.context, explorer.num_kv_heads) == ("GPT-2 small", 256, 12)
+    explorer.set_state({"num_kv_heads": 2, "model": "Llama-3-8B", "context": 4096})
+    assert (explorer.model, explorer.context, explorer.num_kv_heads) == ("Llama-3-8B", 4096, 2)
+    explorer.model = "GPT-2 small"
+    assert (explorer.context, explorer.num_kv_heads) == (1024, 12)
+
+
 def test_a_new_model_brings_its_own_context_and_heads():
     explorer = KVCacheExplorer("Llama-3-8B", context=512, num_kv_heads=1)
     assert (explorer.context, explorer.num_kv_heads) == (512, 1)

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from traitlets import TraitError
 
 from mha_lab import attention, causal_mask, split_heads, widgets, window_mask
 from mha_lab.pretrained import PROJECTION_LAYER, recorded, recorded_projection
-from mha_lab.widgets import AttentionStepper, HeadExplorer, _base
+from mha_lab.widgets import AttentionStepper, HeadExplorer, _base, _picture
 from mha_lab.widgets._base import DIFFERENCE, joined
 from mha_lab.widgets._picture import colour_table
 
@@ -75,7 +76,20 @@ def test_weights_are_sent_once_with_one_byte_each_finest_where_they_are_small():
         assert len(packed["weights"]) == exact.size
         told = (np.frombuffer(packed["weights"], np.uint8).reshape(exact.shape) / 255.0) ** 2
         assert (np.abs(told - exact) <= np.sqrt(exact) / 255 + 1e-5).all()
-    assert explorer._typed == []
+    assert explorer._added == []
+
+
+def test_the_weights_of_a_long_sentence_are_deflated():
+    long = " ".join(f"w{i}" for i in range(100))
+    short, deflated = recording(), recording(long)
+    told, explorer = HeadExplorer([short]), HeadExplorer([deflated])
+    sent, exact = explorer._recordings[0]["weights"], deflated.weights.numpy()
+    assert len(sent) < 0.75 * exact.size
+    bytes_ = np.frombuffer(zlib.decompress(sent), np.uint8).reshape(exact.shape)
+    assert (np.abs((bytes_ / 255.0) ** 2 - exact) <= np.sqrt(exact) / 255 + 1e-5).all()
+    assert len(told._recordings[0]["weights"]) == short.weights.numel(), (
+        "a short one is there at once, without inflating"
+    )
 
 
 def test_python_has_the_exact_weights_and_tells_them_row_by_row():
@@ -108,10 +122,10 @@ def test_a_typed_sentence_is_read_by_the_model_added_to_the_menu_and_shown():
     answers = type_into(explorer, "  a new sentence ")
     assert answers == [{"kind": "answered"}]
     assert (explorer.sentence, explorer.message, explorer.layer) == ("a new sentence", "", 1)
-    assert [packed["tokens"] for packed in explorer._typed] == [["a", "new", "sentence"]]
+    assert [packed["tokens"] for packed in explorer._added] == [["a", "new", "sentence"]]
     np.testing.assert_allclose(explorer.weights, Model().read("a new sentence").weights[1], atol=1e-5)
     type_into(explorer, "a new sentence")
-    assert len(explorer._typed) == 1, "a known sentence is shown, not read again"
+    assert len(explorer._added) == 1, "a known sentence is shown, not read again"
 
 
 @pytest.mark.parametrize(
@@ -423,6 +437,19 @@ def test_a_picture_of_many_words_fits_on_a_page_in_few_bytes():
     assert image.convert("RGB").getpixel((0, image.height - 1)) == (255, 255, 255)
 
 
+@pytest.mark.parametrize("installed", [True, False])
+def test_chinese_words_have_letters_in_the_picture_where_a_font_for_them_is_installed(installed, monkeypatch):
+    if not installed:
+        monkeypatch.setattr(_picture, "_wide_font", lambda: None)
+    elif not _picture._wide_font():
+        pytest.skip("no font with Chinese letters is installed")
+    _picture._font.cache_clear()
+    one, other = (_picture.font(12, text=word).getmask(word) for word in "我爱")
+    assert (bytes(one) != bytes(other)) == installed, "boxes are all alike"
+    assert _picture.font(12, text="cat").getname()[0] == "DejaVu Sans"
+    _picture._font.cache_clear()
+
+
 def test_the_colours_are_matplotlibs_cividis():
     cividis = colormaps["cividis"](np.arange(256))[:, :3] * 255
     assert np.abs(colour_table() - cividis).max() <= 2
@@ -461,11 +488,12 @@ def test_each_module_is_small_import_free_and_calls_nobody(name):
 
 
 @pytest.mark.parametrize("source", sorted(Path(_base.__file__).parent.glob("*.js")), ids=lambda path: path.stem)
-def test_words_in_backquotes_arrive_as_they_were_written(source):
+def test_words_in_quotes_arrive_as_they_were_written(source):
     code = source.read_text(encoding="utf-8")
     assert not re.search(r"\$\{[^}]*`", code), "rjsmin takes backquotes within ${} for the end: it would close up words"
-    words = re.findall(r"`[^`]*`", re.sub(r"^\s*(//|/?\*).*$|(?<=[;,{]) // .*$", "", code, flags=re.MULTILINE))
-    assert all(text in joined(source.name) for text in words)
+    code = re.sub(r"^(import .*|\s*(//|/?\*).*)$|(?<=[;,{]) // .*$", "", code, flags=re.MULTILINE)
+    words = re.findall(r'`[^`]*`|"[^"\n]*"', code)
+    assert [text for text in words if text not in joined(source.name)] == []
 
 
 def test_a_module_holds_what_it_imports_once_and_no_comments():
