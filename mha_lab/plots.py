@@ -140,11 +140,13 @@ def curves(
     title: str = "",
     log: str = "",
     colors: Mapping[str, str] | None = None,
+    label_at: Mapping[str, int] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Named lines over a shared x, told apart by marker and by a label at their end.
 
-    log   "x" (base 2), "y" or "xy": the axes that are logarithmic."""
+    log       "x" (base 2), "y" or "xy": the axes that are logarithmic.
+    label_at  for lines that end at one place: the index of the point beside which the label stands instead."""
     if ax is None:
         _, ax = plt.subplots(figsize=(6.4, 3.6))
     x = _array(x)
@@ -152,7 +154,8 @@ def curves(
         color = (colors or {}).get(name, INK)
         y = _array(y)
         ax.plot(x, y, marker=marker, markersize=5, color=color, linewidth=1.8)
-        ax.annotate(name, (x[-1], y[-1]), xytext=(8, 0), textcoords="offset points", va="center", color=color)
+        end = (label_at or {}).get(name, -1)
+        ax.annotate(name, (x[end], y[end]), xytext=(8, 0), textcoords="offset points", va="center", color=color)
     if "x" in log:
         ax.set_xscale("log", base=2)
     if "y" in log:
@@ -267,12 +270,12 @@ def image_maps(
     rows = -(-len(images) // columns)
     height, width = images.shape[1:]
     patch = height / weights.shape[1]
-    figure = plt.figure(figsize=(9.6, rows * (9.6 / columns * height / width + 0.35) + 0.7), layout="constrained")
+    figure = plt.figure(figsize=(9.6, rows * (9.6 / columns * height / width + 0.3) + 0.45), layout="constrained")
     for index, ax in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         ax.set_axis_off()
         if index >= len(images):
             continue
-        ax.imshow(images[index], cmap="Greys", vmin=0, vmax=1.5, extent=(0, width, height, 0))
+        ax.imshow(images[index], cmap="Greys", vmin=0, vmax=1.25, extent=(0, width, height, 0))
         for (row, column), weight in np.ndenumerate(weights[index]):
             side = patch * min(weight / full, 1.0) ** 0.5
             corner = (column + 0.5) * patch - side / 2, (row + 0.5) * patch - side / 2
@@ -293,7 +296,7 @@ def document_maps(weights, *, labels: Sequence[str], title: str = "") -> Figure:
     """Maps of long texts side by side, weights (M, N, S), with token numbers instead of words."""
     weights = _array(weights)
     width = min(4.2 * len(weights), 9.6)
-    figure = plt.figure(figsize=(width + 0.9, width / len(weights) + 0.9), layout="constrained")
+    figure = plt.figure(figsize=(width + 0.9, width / len(weights) + 0.5), layout="constrained")
     axes = figure.subplots(1, len(weights), sharey=True, squeeze=False)[0]
     for ax, each, label in zip(axes, weights, labels, strict=True):
         image = ax.imshow(each, cmap=WEIGHTS, vmin=0, vmax=1, interpolation="nearest")

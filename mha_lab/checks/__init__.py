@@ -12,9 +12,12 @@ from mha_lab.checks.lesson04 import count_flops, count_parameters, peak_scores
 from mha_lab.checks.lesson05 import cache_bytes, decode_step, grouped_attention
 from mha_lab.checks.lesson06 import error_bars, most_heads, served
 from mha_lab.checks.lesson08 import cross_attention, uniform_share
+from mha_lab.checks.lesson08_regions import asked_half, within_reach
 from mha_lab.checks.lesson09 import distance_bias, gated_fusion, rms_norm
 
 __all__ = [
+    "asked_half",
+    "within_reach",
     "cache_bytes",
     "causal_mask",
     "count_flops",

@@ -13,11 +13,16 @@ from mha_lab.tasks.documents import document, facts, far_distance
 from mha_lab.tasks.finance_intents import INTENTS, IntentBatch, Intents, intents
 from mha_lab.tasks.head_counts import HeadCounts, recorded_head_counts
 from mha_lab.tasks.lookups import induction, lookup, previous_and_match
+from mha_lab.tasks.regions import DigitReaders, Windows, recorded_digit_readers, recorded_windows
 from mha_lab.tasks.text import characters
 from mha_lab.tasks.tokens import Encoded, Lexicon, tokenise
 from mha_lab.tasks.translation import translation
 
 __all__ = [
+    "DigitReaders",
+    "Windows",
+    "recorded_digit_readers",
+    "recorded_windows",
     "DATE_FIELDS",
     "END",
     "IGNORE",

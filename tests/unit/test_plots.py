@@ -100,3 +100,27 @@ def test_seeds_draws_every_seed_and_the_mean():
     assert line.get_ydata().tolist() == [0.5, 2.5, 4.5]
     assert [seed.get_ydata().tolist() for seed in dots] == [[0, 2, 4], [1, 3, 5]]
     assert [text.get_text() for text in ax.texts] == ["ours"]
+
+
+def test_a_weight_is_the_share_of_its_patch_that_is_covered_and_the_frame_encloses_what_is_marked():
+    weights, marked = np.zeros((1, 4, 8)), np.zeros((1, 4, 8), bool)
+    weights[0, 1, 2], weights[0, 3, 7], marked[0, :, 4:] = 0.0625, 0.9, True
+    figure = plots.image_maps(np.zeros((1, 8, 16)), weights, marked, labels=["left"], full=0.25)
+    *squares, page, frame = figure.axes[0].patches
+    areas = {tuple(square.get_center()): square.get_width() * square.get_height() for square in squares}
+    assert areas[5.0, 3.0] == 1.0 and areas[15.0, 7.0] == 4.0 and sum(areas.values()) == 5.0  # of patches of 2 × 2
+    assert (*frame.get_xy(), frame.get_width(), frame.get_height()) == (8, 0, 8, 8)
+    assert (page.get_width(), page.get_height()) == (16, 8)
+
+
+def test_long_maps_share_one_scale_from_0_to_1():
+    figure = plots.document_maps(np.random.default_rng(0).random((2, 64, 64)), labels=["head 0", "head 1"], title="far")
+    left, right, _ = figure.axes
+    assert [ax.images[0].get_clim() for ax in (left, right)] == [(0, 1)] * 2
+    assert left.get_ylabel() and left.get_xlabel() and right.get_xlabel()
+
+
+def test_a_label_stands_at_the_end_of_its_line_or_where_it_is_wanted():
+    lines = {"near": [1.0, 1.0, 1.0], "far": [1.0, 0.5, 1.0]}
+    ax = plots.curves([1, 2, 3], lines, xlabel="x", ylabel="y", label_at={"far": 1})
+    assert {text.get_text(): text.xy for text in ax.texts} == {"near": (3, 1.0), "far": (2, 0.5)}

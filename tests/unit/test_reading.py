@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from mha_lab import heads, models, tasks
+from mha_lab.tasks import regions
 
 PARTS = "training", "validation", "test"
 
@@ -199,3 +200,56 @@ def test_a_window_as_wide_as_the_text_changes_nothing():
         answers.append(model(inputs))
     for full, windowed in zip(*answers):
         torch.testing.assert_close(full, windowed, atol=1e-5, rtol=1e-4)
+
+
+# what was recorded ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def readers():
+    return tasks.recorded_digit_readers()
+
+
+def test_the_recorded_words_look_at_their_own_half_and_answer_right(readers):
+    accuracy, mass = readers.accuracy["apart"], readers.mass["apart"].mean(dim=1)
+    assert accuracy.shape == mass.shape == (5,)
+    assert accuracy.min() > 0.93 and mass.mean() > 0.95 and mass.min() > 0.9
+
+
+def test_mixing_raises_the_accuracy_and_tokens_hear_of_more_than_their_place(readers):
+    assert readers.accuracy["mixed"].mean() > readers.accuracy["apart"].mean()
+    apart, mixed = (readers.few[name][:, readers.few_tokens.index(2)] for name in ("apart", "mixed"))
+    assert (mixed > apart).all() and mixed.mean() > apart.mean() + 0.1
+
+
+def test_mixed_patches_are_answered_right_from_the_wrong_half(readers):
+    assert readers.accuracy["forced"].min() > 0.85
+
+
+@pytest.mark.parametrize("name, mixing", [("apart", 0), ("mixed", 1), ("forced", 1)])
+def test_the_recorded_weights_are_those_of_the_recorded_accuracy(readers, name, mixing):
+    model = models.digit_reader(mixing)
+    model.load_state_dict(readers.weights[name])
+    batch = tasks.two_digits("test").draw(1000, generator(10_000))
+    if name == "forced":
+        batch = batch._replace(allowed=~batch.right)
+    assert model.right(batch).float().mean().item() == pytest.approx(readers.accuracy[name][0].item(), abs=0.005)
+
+
+def test_the_recorded_windows_keep_near_and_lose_what_lies_beyond_them():
+    found = tasks.recorded_windows()
+    near, far = found.accuracy.unbind(dim=-1)
+    assert found.windows == [8, 32, 64, 128] and near.shape == (4, 3) and found.by_distance.shape == (4, 3, 127)
+    assert near.min() > 0.95 and far[-1].min() > 0.95
+    for window, by_distance in zip(found.windows[:-1], found.by_distance):
+        assert by_distance[:, window:].mean() < 0.13
+
+
+def test_altered_recordings_are_refused_in_words(monkeypatch, tmp_path):
+    for name, recorded in ("DIGIT_READERS", tasks.recorded_digit_readers), ("WINDOWS", tasks.recorded_windows):
+        whole = getattr(regions, name)
+        altered = tmp_path / whole.name
+        altered.write_bytes(whole.read_bytes()[:-1])
+        monkeypatch.setattr(regions, name, altered)
+        with pytest.raises(ValueError, match=f"{whole.name} was altered or cut short"):
+            recorded()

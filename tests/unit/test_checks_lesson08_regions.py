@@ -1,0 +1,91 @@
+"""Exercises of lesson 08 on images and long documents: our solutions pass, and each wrong answer that we know gets its
+own question. The wrong answers are written here once more and share no code with mha_lab.checks.
+"""
+
+import numpy as np
+import pytest
+import torch
+
+from mha_lab import checks, tasks, window_mask
+
+EXERCISES = {name: getattr(checks, name) for name in ("asked_half", "within_reach")}
+
+
+def half(words, in_right):
+    """in_right: for each patch, whether it is in the right half."""
+    in_right = torch.as_tensor(in_right)
+    return torch.stack([in_right if word else ~in_right for word in words])
+
+
+def visible(right, reach):
+    """How many answers stand fewer than `reach` places back."""
+    return sum(int(i - j) < reach for i, j in right.nonzero())
+
+
+WRONG = {
+    ("asked_half", "exchanged"): lambda words, rows, columns: half(
+        1 - words, [c >= columns / 2 for _ in range(rows) for c in range(columns)]
+    ),
+    ("asked_half", "upper_and_lower"): lambda words, rows, columns: half(
+        words, [2 * p >= rows * columns for p in range(rows * columns)]
+    ),
+    ("asked_half", "rows_for_columns"): lambda words, rows, columns: half(
+        words, [p % rows >= columns // 2 for p in range(rows * columns)]
+    ),
+    ("asked_half", "every_second"): lambda words, rows, columns: half(
+        words, [bool(p % 2) for p in range(rows * columns)]
+    ),
+    ("within_reach", "one_too_wide"): lambda right, width: visible(right, width + 1) / int(right.sum()),
+    ("within_reach", "one_too_narrow"): lambda right, width: visible(right, width - 1) / int(right.sum()),
+    ("within_reach", "over_all_queries"): lambda right, width: visible(right, width) / right.shape[0],
+    ("within_reach", "a_count"): lambda right, width: visible(right, width),
+    ("within_reach", "what_is_lost"): lambda right, width: 1 - visible(right, width) / int(right.sum()),
+    ("within_reach", "over_all_cells"): lambda right, width: visible(right, width) / right.numel(),
+}  # fmt: skip
+
+
+def messages(exercise):
+    """The message of each known mistake, by the name of the function that computes it."""
+    return {function.__name__: message for function, message in EXERCISES[exercise].mistakes}
+
+
+@pytest.mark.parametrize("exercise, mistake", WRONG)
+def test_a_wrong_answer_gets_the_question_that_leads_on(exercise, mistake):
+    result = EXERCISES[exercise](WRONG[exercise, mistake])
+    assert not result.passed and result.state == "wrong"
+    assert result.lines[0] == messages(exercise)[mistake]
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_every_known_mistake_has_its_own_message_and_a_learner_who_makes_it(exercise):
+    named = messages(exercise)
+    assert len(set(named.values())) == len(named)
+    assert all("?" in message for message in named.values())
+    assert set(named) == {mistake for name, mistake in WRONG if name == exercise}
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_the_solution_passes_as_it_is_shown(exercise):
+    task = EXERCISES[exercise]
+    shown = {"torch": torch}
+    exec(task.source, shown)  # what a reader copies out of the card, and nothing else
+    for solution in task.solution, shown[exercise]:
+        assert task(solution).passed
+
+
+@pytest.mark.parametrize(
+    "exercise, way",
+    [
+        ("asked_half", lambda words, rows, columns: half(
+            words, [p % columns * 2 >= columns for p in range(rows * columns)])),
+        ("asked_half", lambda words, rows, columns: half(words, np.tile(np.arange(columns) >= columns // 2, rows))),
+        ("within_reach", lambda right, width: (right & window_mask(len(right), width)).sum() / right.any(-1).sum()),
+        ("within_reach", lambda right, width: right.float().triu(1 - width).sum() / right.float().sum()),
+    ],
+)  # fmt: skip
+def test_another_right_way_passes_too(exercise, way):
+    assert EXERCISES[exercise](way).passed
+
+
+def test_the_halves_of_the_task_are_those_of_the_exercise():
+    assert torch.equal(checks.asked_half.solution(torch.tensor([0, 1]), 4, 8), tasks.halves())
