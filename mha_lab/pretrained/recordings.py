@@ -14,6 +14,8 @@ RECORDINGS = _data.FOLDER / "minilm_attention.npz"
 RECORDINGS_SHA256 = "fa98c807a3b2e62cd6e73173c2a84536bb0f84842956d94d19c57d37e2b05ed7"
 SPEECH = _data.FOLDER / "speech.wav"
 SPEECH_SHA256 = "46e2b29a518d3761ff0800c988ddadbc40ba52e3745c6f89887c2aef37bb787a"
+HEARD = _data.FOLDER / "whisper.npz"
+HEARD_SHA256 = "d879e9e745ed4c7647b970b779611512fa2ed7e448f19bd88b93fd15e73ac04f"
 PROJECTION_LAYER = 1  # the layer whose queries and keys are recorded: head 1.3 joins pronouns to nouns, 1.8 looks ahead
 
 
@@ -24,6 +26,17 @@ class Recording:
     sentence: str
     tokens: list[str] = field(repr=False)  # N of them, with the model's own [CLS] and [SEP]
     weights: Tensor = field(repr=False)  # (layers, H, N, N) float32; each row sums to 1
+
+
+@dataclass(frozen=True, eq=False)
+class Transcript:
+    """What was said, and where in the sound each token was heard."""
+
+    text: str
+    tokens: list[str] = field(repr=False)  # N pieces of the text
+    weights: Tensor = field(repr=False)  # (layers, H, N, frames): cross-attention of the step that wrote the token
+    seconds: float  # the length of the sound; a frame is 0.02 of them
+    alignment_heads: list[tuple[int, int]] = field(repr=False)  # those that follow the sound, by Whisper's authors
 
 
 def recorded() -> list[Recording]:
@@ -55,6 +68,19 @@ def recorded_speech() -> Tensor:
     with wave.open(io.BytesIO(_data.read(SPEECH, SPEECH_SHA256))) as file:
         samples = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2")
     return torch.from_numpy(samples.astype(np.float32) / 32768)
+
+
+def recorded_transcript() -> Transcript:
+    """What Whisper wrote down of `recorded_speech`, and what its cross-attention heads listened to: the frames of the
+    clip, 16 bits a weight. What the rows lack to 1 lay on the silence after it."""
+    with np.load(io.BytesIO(_data.read(HEARD, HEARD_SHA256)), allow_pickle=False) as file:
+        return Transcript(
+            text=str(file["text"]),
+            tokens=file["tokens"].tolist(),
+            weights=torch.from_numpy(file["weights"].astype(np.float32) / 65535),
+            seconds=float(file["seconds"]),
+            alignment_heads=[tuple(pair) for pair in file["alignment_heads"].tolist()],
+        )
 
 
 def _open_recordings():

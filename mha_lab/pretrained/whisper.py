@@ -1,7 +1,5 @@
 """Whisper (Radford 2022, arXiv:2212.04356) around our own attention: its decoder looks at the sound while it writes."""
 
-from dataclasses import dataclass, field
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,18 +9,9 @@ from mha_lab.kv_cache import KVCache
 from mha_lab.pretrained._ctranslate2 import read_ctranslate2
 from mha_lab.pretrained._files import fill, installed, read_json, read_tokenizer, renamed, verified
 from mha_lab.pretrained._log_mel import RATE, SECONDS, log_mel
+from mha_lab.pretrained.recordings import Transcript
 
 FRAME = 0.02  # seconds of sound behind each token of the encoder
-
-
-@dataclass(frozen=True, eq=False)
-class Transcript:
-    """What was said, and where in the sound each token was heard."""
-
-    text: str
-    tokens: list[str] = field(repr=False)  # N pieces of the text
-    weights: Tensor = field(repr=False)  # (layers, H, N, frames): cross-attention of the step that wrote the token
-    seconds: float  # the length of the sound; frames beyond it are the silence that was added
 
 
 class Whisper(nn.Module):
@@ -122,6 +111,7 @@ class Whisper(nn.Module):
             tokens=[self.tokenizer.decode([i]) for i in written],
             weights=torch.stack(maps, dim=2) if maps else torch.empty(len(self.blocks), 0, 0, 1500),
             seconds=len(samples) / RATE,
+            alignment_heads=self.alignment_heads,
         )
 
 

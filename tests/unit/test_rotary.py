@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mha_lab import KVCache, MultiHeadAttention, window_mask
-from mha_lab.rotary import rotate
+from mha_lab.rotary import Rotary, rotate
 
 D_MODEL = 24
 
@@ -40,6 +40,23 @@ def test_decoding_with_rotary_positions_is_recomputation_with_a_window_too():
         cache = KVCache(window=window)
         outputs = [layer(token, causal=True, cache=cache) for token in x.split(1, dim=1)]
         close(torch.cat(outputs, dim=1), layer(x, causal=True, mask=mask))
+
+
+@pytest.mark.parametrize("adjacent", [False, True])
+def test_remembered_angles_are_the_angles_of_the_call(adjacent):
+    """Whatever the call before was: another place, length, width or precision."""
+    turn = Rotary(base=500.0, adjacent=adjacent)
+    for shape, start in ((2, 5, 8), 0), ((3, 5, 8), 0), ((2, 5, 8), 7), ((2, 1, 8), 7), ((2, 1, 6), 7), ((2, 5, 8), 0):
+        for x in seeded(*shape), seeded(*shape).float():
+            assert torch.equal(turn(x, start), rotate(x, start, base=500.0, adjacent=adjacent))
+
+
+def test_angles_made_without_gradients_serve_a_backward_pass():
+    turn, x = Rotary(), seeded(2, 5, 8).requires_grad_()
+    with torch.inference_mode():
+        turn(x)
+    turn(x).square().sum().backward()
+    close(x.grad.norm(), 2 * x.detach().norm())
 
 
 def test_an_odd_width_cannot_be_rotated():

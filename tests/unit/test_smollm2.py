@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mha_lab import MultiHeadAttention, heads
-from mha_lab.pretrained import Llama, ModelMissing, SmolLM2, regrouped
+from mha_lab.pretrained import Llama, ModelMissing, SmolLM2, circuits, regrouped
 from mha_lab.rotary import rotate
 
 PROMPT = "The capital of France is"
@@ -82,13 +82,10 @@ def test_the_model_is_loaded_without_importing_its_package_or_drawing_random_num
 @torch.no_grad()
 def test_one_head_of_the_previous_token_holds_the_copying_circuit(model):
     """Random tokens, twice: the second time they can be copied (Olsson 2022). Without head 16.0 they cannot."""
-    generator = torch.Generator().manual_seed(0)
-    half = torch.randint(100, 49_000, (2, 40), generator=generator)
-    ids = half.repeat(1, 2)
+    ids = circuits.repeated_tokens(2, 40)
 
     def second_copy():
-        logits = model(ids)[:, 40:-1]
-        return torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 41:].flatten()).item()
+        return circuits.token_losses(model, ids)[:, 40:].mean().item()
 
     whole = second_copy()
     with heads.ablated(model, [(16, 0)]):
@@ -152,6 +149,28 @@ def test_fewer_key_value_heads_are_the_mean_of_those_they_replace():
         torch.testing.assert_close(new.bias[:2], (old.bias[:2] + old.bias[2:4] + old.bias[4:6]) / 3)
     torch.testing.assert_close(regrouped(regrouped(layer, 12), 6).k_proj.weight, layer.k_proj.weight)
     assert pooled.q_proj is layer.q_proj
+
+
+def test_the_scan_over_heads_is_switching_each_off():
+    model, ids = small(), torch.randint(50, (2, 9))
+    scan = {(layer, head): losses for layer, head, losses in circuits.without_each_head(model, ids)}
+    assert list(scan) == [(layer, head) for layer in range(3) for head in range(6)]
+    for pair, losses in scan.items():
+        with heads.ablated(model, [pair]):
+            torch.testing.assert_close(losses, circuits.token_losses(model, ids))
+    assert scan[0, 0].shape == (2, 8) and not torch.equal(scan[0, 0], scan[1, 1])
+
+
+def test_copying_scores_read_the_two_diagonals():
+    ids = circuits.repeated_tokens(2, 7, vocabulary=200)
+    assert ids.shape == (2, 14) and torch.equal(ids[:, :7], ids[:, 7:]) and ids.min() >= 100
+    assert not torch.equal(ids, circuits.repeated_tokens(2, 7, vocabulary=200, seed=1))
+    model = small(vocabulary=200)
+    previous, induction = circuits.copying_scores(model, ids)
+    _, weights = model(ids, need_weights=True)
+    rows = range(7, 14)
+    assert previous[1, 2].item() == pytest.approx(sum(weights[:, 1, 2, i, i - 1].mean().item() for i in rows) / 7)
+    assert induction[1, 2].item() == pytest.approx(sum(weights[:, 1, 2, i, i - 6].mean().item() for i in rows) / 7)
 
 
 def test_head_counts_that_do_not_fit_are_refused_with_both_numbers():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mha_lab import MultiHeadAttention
-from mha_lab.pretrained import ModelMissing, Whisper, recorded_speech, recordings
+from mha_lab.pretrained import ModelMissing, Whisper, recorded_speech, recorded_transcript, recordings
 from mha_lab.pretrained._log_mel import log_mel, mel_bands
 from mha_lab.pretrained.whisper import look_across
 
@@ -57,6 +57,15 @@ def test_words_decoded_one_by_one_are_words_read_at_once(model, transcript):
     torch.testing.assert_close(weights[0, :, :, 1:-1], transcript.weights, rtol=0, atol=1e-5)
 
 
+def test_the_recorded_transcript_is_what_the_model_writes_and_hears(transcript):
+    kept = recorded_transcript()
+    assert (kept.text, kept.tokens, kept.seconds) == (transcript.text, transcript.tokens, transcript.seconds)
+    assert kept.alignment_heads == transcript.alignment_heads == [(1, 0), (2, 0), (2, 5), *((3, h) for h in range(5))]
+    frames = kept.weights.shape[-1]
+    assert frames == 211
+    torch.testing.assert_close(kept.weights, transcript.weights[..., :frames], rtol=0, atol=2e-5)
+
+
 def test_silence_is_not_an_error(model):
     assert isinstance(model.transcribe(torch.zeros(16_000)).text, str)
 
@@ -90,12 +99,19 @@ def test_the_clip_is_four_seconds_of_sound():
     assert 0.1 < samples.abs().max() <= 1
 
 
-def test_a_damaged_clip_is_refused_in_words(tmp_path, monkeypatch):
-    copy = tmp_path / "speech.wav"
-    copy.write_bytes(recordings.SPEECH.read_bytes()[:-2])
-    monkeypatch.setattr(recordings, "SPEECH", copy)
-    with pytest.raises(ValueError, match="speech.wav was altered or cut short"):
-        recorded_speech()
+@pytest.mark.parametrize("name, read", [("SPEECH", recorded_speech), ("HEARD", recorded_transcript)])
+def test_a_damaged_record_is_refused_in_words(name, read, tmp_path, monkeypatch):
+    copy = tmp_path / getattr(recordings, name).name
+    copy.write_bytes(getattr(recordings, name).read_bytes()[:-2])
+    monkeypatch.setattr(recordings, name, copy)
+    with pytest.raises(ValueError, match=f"{copy.name} was altered or cut short"):
+        read()
+
+
+def test_the_readme_of_data_knows_both_files():
+    readme = (recordings.SPEECH.parent / "README.md").read_text(encoding="utf-8")
+    for path, sha256 in (recordings.SPEECH, recordings.SPEECH_SHA256), (recordings.HEARD, recordings.HEARD_SHA256):
+        assert f"`{sha256}`" in readme and f"{path.stat().st_size:,} bytes" in readme
 
 
 @pytest.mark.parametrize("hertz", [250, 440, 1000, 3000, 7000])
