@@ -68,7 +68,7 @@ class Reader(nn.Module):
         return (self.answer(x), weights) if need_weights else self.answer(x)
 
     def losses(self, batch) -> Tensor:
-        """(B,) mean cross-entropy of each example in nats, for a `tasks.Reading`."""
+        """(B,) mean cross-entropy of each example in nats, for a `tasks.ReadingBatch`."""
         logits = self(batch.question, batch.context, allowed=batch.allowed)
         return F.cross_entropy(logits.mT, batch.targets, reduction="none").mean(dim=-1)
 

@@ -6,7 +6,7 @@ R questions asked at a token.
 
 from mha_lab.tasks._base import IGNORE, Batch, Task
 from mha_lab.tasks._pairs import END, PAD, START, Corpus, Pairs, Vocabulary, shortened
-from mha_lab.tasks._reading import Reading, ReadingTask
+from mha_lab.tasks._reading import ReadingBatch, ReadingTask
 from mha_lab.tasks.dates import DATE_FIELDS, dates
 from mha_lab.tasks.digits import halves, images_of, patches, two_digits
 from mha_lab.tasks.documents import document, facts, far_distance
@@ -38,7 +38,7 @@ __all__ = [
     "Intents",
     "Lexicon",
     "Pairs",
-    "Reading",
+    "ReadingBatch",
     "ReadingTask",
     "Task",
     "Vocabulary",

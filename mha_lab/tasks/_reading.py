@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Generator, Tensor
 
 
-class Reading(NamedTuple):
+class ReadingBatch(NamedTuple):
     """A question of N words about a context of S tokens, and where in the context its answers stand.
 
     question  (B, N) whole numbers
@@ -32,5 +32,5 @@ class ReadingTask:
     words: tuple[str, ...]
     num_tokens: int
     answers: int
-    draw: Callable[[int, Generator | None], Reading]
+    draw: Callable[[int, Generator | None], ReadingBatch]
     """draw(B, generator): B examples."""

@@ -5,7 +5,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from mha_lab.tasks._reading import Reading, ReadingTask
+from mha_lab.tasks._reading import ReadingBatch, ReadingTask
 
 WORDS = "left", "right"
 SHADES = 16  # a pixel of scikit-learn's digits is a whole number from 0 to 16
@@ -30,7 +30,7 @@ def two_digits(part: str = "training", *, noise: float = 0.0) -> ReadingTask:
         context = patches(torch.cat(images[chosen].unbind(dim=1), dim=-1))
         if noise:
             context = context + noise * torch.randn(context.shape, generator=generator)
-        return Reading(question, context, digits[chosen].gather(1, question), halves()[question])
+        return ReadingBatch(question, context, digits[chosen].gather(1, question), halves()[question])
 
     return ReadingTask(f"two digits, {part}", WORDS, ROWS * COLUMNS, 10, draw)
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from mha_lab.tasks._base import Batch, Task, permutations, read
-from mha_lab.tasks._reading import Reading, ReadingTask
+from mha_lab.tasks._reading import ReadingBatch, ReadingTask
 
 VALUES = 10
 
@@ -53,7 +53,7 @@ def facts(num_tokens: int = 128, num_names: int = 8, num_questions: int = 4) -> 
         question = permutations(B, num_names, generator=generator)[:, :num_questions]
         right = defined[:, None, :] == question[:, :, None] + 1
         context = torch.stack([number, defined], dim=-1)
-        return Reading(question, context, number.gather(1, place.gather(1, question)), right)
+        return ReadingBatch(question, context, number.gather(1, place.gather(1, question)), right)
 
     words = tuple(f"name {i}" for i in range(num_names))
     return ReadingTask("facts", words, num_tokens, VALUES, draw)
