@@ -11,7 +11,9 @@ bytes         all that comes over the kernel's websocket for that cell, an explo
 nodes         DOM elements in the cell's output, shadow trees included
 new pixels    from an input event sent to the control (slider, menu, pointer) to the end of the frame that shows the
               change. The event comes at any time within a frame of 16.7 ms: the wait for the next frame is in it.
-              From 128 tokens on a projection's maps at a new head count fill up over several frames: the first counts
+              HeadExplorer draws the slider's next steps in idle time. Where it had too little (the changes follow each
+              other within 20 to 40 ms), a projection's maps of 128 tokens and more fill up over several frames: the
+              first counts
 main thread   the same without that wait: the event's handler, and the frames that follow, from their first callback to
               the end of style, layout and paint. This has to be done within a frame: the limit is held against it. Not
               told of interact, where the kernel draws
@@ -99,7 +101,7 @@ TOOLS = (
         "HeadExplorer([recording])",
         MAPS,
         {"hover": HOVER, "layer": SLIDE},
-        data=lambda heads, n: LAYERS * heads * n * n,
+        data=lambda heads, n: LAYERS * min(heads * n * n, 3_200_000 - MODULE // LAYERS),
     ),
     Tool(
         "interact + matplotlib",

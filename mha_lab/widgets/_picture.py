@@ -36,6 +36,11 @@ def colour_table(anchors=CIVIDIS) -> np.ndarray:
 
 
 @cache
+def _colours(difference: bool) -> np.ndarray:
+    return colour_table(DIFFERENCE if difference else CIVIDIS)
+
+
+@cache
 def _wide_font() -> tuple[str, int] | None:
     """(file, face in it) of an installed font with Chinese, Japanese and Korean letters."""
     from matplotlib.font_manager import fontManager  # slow, and needed for such letters alone
@@ -133,9 +138,10 @@ class Page:
         n, size = len(weights), round(side * FINE)
         shade = weights / (np.abs(weights).max() or 1.0) if stretch else weights
         shade = (shade + 1) / 2 if difference else shade
-        pixels = colour_table(DIFFERENCE if difference else CIVIDIS)[np.clip(shade * 255, 0, 255).round().astype(int)]
+        levels = Image.fromarray(np.clip(shade * 255, 0, 255).round().astype(np.uint8))
         how = Image.Resampling.NEAREST if size >= n else Image.Resampling.BOX  # which leaves no cell out
-        picture = Image.fromarray(pixels).resize((size, size), how)
+        levels = np.asarray(levels.resize((size, size), how))
+        picture = Image.fromarray(_colours(difference)[levels])
         if allowed is not None:
             masked = Image.fromarray(~allowed).resize((size, size), Image.Resampling.NEAREST)
             picture.paste(_stripes(size, size), mask=masked)

@@ -158,7 +158,7 @@ export function timingsPanel({ model, change }) {
     if (!node.open) return;
     const running = canAsk && model.get("measuring") && !stalled;
     const busy = running || (asked && !stalled);
-    choices.forEach((choice) => Object.assign(choice, { checked: Number(choice.value) === n, disabled: busy }));
+    choices.forEach((choice) => Object.assign(choice, { checked: +choice.value === n, disabled: busy }));
     start.ariaDisabled = String(busy || !canAsk); // it keeps the keyboard's focus, as disabled would not
     if (!running && document.activeElement === stop) start.focus();
     bar.hidden = left.hidden = stop.hidden = !running;
@@ -182,7 +182,7 @@ export function timingsPanel({ model, change }) {
   form.onsubmit = (event) => event.preventDefault(); // a form, because it keeps the radio buttons of two panels apart
   start.onclick = () => start.ariaDisabled === "true" || ask("measure");
   stop.onclick = () => ask("cancel");
-  choices.forEach((choice) => (choice.onchange = () => change({ timing_tokens: Number(choice.value) })));
+  choices.forEach((choice) => (choice.onchange = () => change({ timing_tokens: +choice.value })));
   node.ontoggle = () => node.open !== model.get("timings_open") && change({ timings_open: node.open });
   const ends = [
     watch(model, ["timings", "measuring", "progress", "seconds_left", "timing_message"], heard),

@@ -14,7 +14,7 @@ const LOADING = "The first sentence loads the model: seconds …";
 const ANSWER_WITHIN = 5000; // ms
 const STAGE =
   "Heads: arrow keys choose one, Enter enlarges it, Shift and arrows read cells, Escape clears.";
-const SLICE = 8; // ms of a frame, in which a projection's maps are computed; a larger one fills up over several
+const SLICE = 6; // ms of a frame, in which a projection's maps are computed; a larger one fills up over several
 const TALL = 560; // CSS pixels: as high as most drawings get. To enlarge a canvas costs as much as to draw all maps
 const WHOLE = 64; // tokens; with more, a recording comes deflated, and exact weights are asked for row by row
 
@@ -197,8 +197,9 @@ function render({ model, el }) {
   /** The weights of a place's map, or the difference that it shows. */
   function mapOf({ head, less }, now) {
     const map = partOf(now, head);
-    const other = less === undefined ? null : partOf(now, less);
-    return other ? map.map((weight, i) => weight - other[i]) : map;
+    if (less === undefined) return map;
+    const other = partOf(now, less);
+    return map.map((weight, i) => weight - other[i]);
   }
 
   /** A row of weights on show, and whether these are the exact ones. */
@@ -307,28 +308,35 @@ function render({ model, el }) {
     const context = sized(now.canvas, layout.height);
     for (const size of [false, true]) {
       const places = layout.places.filter(({ large }) => large === size);
-      if (!places.length) continue;
-      const [{ pool, side }] = places;
-      const holes = allowed && shades(allowed, n, pool, (seen) => (seen ? 0 : 255 << 24)); // where all cells of a pixel are masked
+      const [first] = places; // it keeps what all maps of this size share
+      if (!first) continue;
       // One pixel a cell, or more cells a pixel, of all maps side by side: those on the page are its enlargements.
-      const [pixels, across] = [ceil(n / pool), ceil(Math.sqrt(places.length))];
-      const atlas = element("canvas", { width: across * pixels, height: across * pixels });
-      const corner = (i) => [(i % across) * pixels, floor(i / across) * pixels];
-      const put = (colours, i) => atlas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(colours.buffer), pixels), ...corner(i));
-      if (holes) put(holes, 0);
-      const cover = paintCover(places[0], now, holes && atlas, pixels);
+      const { pool, side } = first;
+      const [pixels, last] = [ceil(n / pool), places.length];
+      const across = ceil(Math.sqrt(last + 1));
+      const part = (i) => [first.atlas, (i % across) * pixels, floor(i / across) * pixels, pixels, pixels];
+      const put = (colours, i) =>
+        first.atlas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(colours.buffer), pixels), ...part(i).slice(1, 3));
+      if (!first.atlas) {
+        first.atlas = element("canvas", { width: across * pixels, height: across * pixels });
+        first.holes = allowed && shades(allowed, n, pool, (seen) => (seen ? 0 : 255 << 24)); // where all cells of a pixel are masked
+        if (allowed) put(first.holes, last);
+        first.cover = paintCover(first, now, allowed && part(last));
+      }
       places.forEach((place, i) => {
-        place.reach = 1;
-        if (ready(now) <= max(place.head, place.less ?? 0) * n) return; // none of its rows is computed
+        const rows = ready(now) - max(place.head, place.less ?? 0) * n;
+        place.reach ??= 1;
+        if (place.done || rows <= 0) return;
         const map = mapOf(place, now);
         if (get("stretch")) place.reach = largestOf(map) || 1;
-        put(painted(place, map, n, holes), i);
+        put(painted(place, map, n, first.holes), i);
+        place.done = rows >= n;
       });
       context.imageSmoothingEnabled = false;
       places.forEach((place, i) => {
         const { x, y, cell } = place;
-        context.drawImage(atlas, ...corner(i), pixels, pixels, x, y, side, side);
-        context.drawImage(cover, x, y, side, side);
+        context.drawImage(...part(i), x, y, side, side);
+        context.drawImage(first.cover, x, y, side, side);
         if (cell >= DIAGONAL_CELL) outlineDiagonal(context, place, now);
         if (cell >= NUMBER_CELL) writeNumbers(context, place, now);
         writeWords(context, place, now);
@@ -361,12 +369,13 @@ function render({ model, el }) {
   }
 
   /** What lies over every map of one size: hatching on masked cells, thin lines between large ones. */
-  function paintCover({ side, cell }, { n }, stencil, pixels) {
+  function paintCover({ side, cell }, { n }, stencil) {
     const cover = element("canvas");
     const context = sized(cover, side, side);
     if (stencil) {
+      context.save();
       context.imageSmoothingEnabled = false;
-      context.drawImage(stencil, 0, 0, pixels, pixels, 0, 0, side, side);
+      context.drawImage(...stencil, 0, 0, side, side);
       context.globalCompositeOperation = "source-in"; // only where the stencil is
       context.strokeStyle = ink.line;
       context.lineWidth = cell >= 6 ? 1 : 0.5;
@@ -377,7 +386,7 @@ function render({ model, el }) {
         context.lineTo(0, d);
       }
       context.stroke();
-      context.globalCompositeOperation = "source-over";
+      context.restore();
     }
     if (cell >= 8) {
       context.fillStyle = ink.page;
@@ -394,11 +403,12 @@ function render({ model, el }) {
   function outlineDiagonal(context, { x, y, cell }, { n }) {
     context.beginPath();
     for (let i = 0; i < n; i++) context.rect(x + i * cell + 1.5, y + i * cell + 1.5, cell - 2, cell - 2);
+    context.save();
     context.globalCompositeOperation = "difference";
     context.lineWidth = 1;
     context.strokeStyle = "#777";
     context.stroke();
-    context.globalCompositeOperation = "source-over";
+    context.restore();
   }
 
   function writeNumbers(context, place, now) {
@@ -593,7 +603,7 @@ function render({ model, el }) {
     const pins = get("pinned").map((head) => `${percent(held[head])} of head ${head}'s weight`);
     const mean = `${percent(held.reduce((a, b) => a + b) / heads)} of the weight, on average over ${heads} heads`;
     const names = all.words.filter((word) => hidden.includes(word));
-    const they = names.length > 1 ? "they" : "it";
+    const they = names[1] ? "they" : "it";
     const text = `${names.join(", ")} hidden: ${they} held ${pins.join(" and ") || mean}. Rows are divided by what is left, to sum to 1 again.`;
     say(text, hiding);
   }
@@ -737,7 +747,7 @@ function render({ model, el }) {
       const next = head + (step ? step[0] * now.layout.columns + step[1] : ends[event.key]);
       const kept = cell ? [next, ...get("hovered").slice(1)] : [];
       if (next >= 0 && next < now.heads) change({ head: next, hovered: kept });
-    } else if (event.key === "Enter" || event.key === " ") {
+    } else if (["Enter", " "].includes(event.key)) {
       change({ pinned: togglePin(get("pinned"), head) });
     } else if (event.key === "Escape") {
       change({ pinned: [], hovered: [] });
@@ -835,7 +845,7 @@ function kept(compute) {
 
 /** A slider over 0 … count - 1 with its value in words beside it. */
 function slider(count) {
-  const node = element("input", { type: "range", min: 0, max: max(0, count - 1), step: 1 });
+  const node = element("input", { type: "range", max: count - 1 });
   node.text = element("output");
   node.show = (value, text) => {
     node.value = value;

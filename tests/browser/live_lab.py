@@ -185,7 +185,8 @@ class Lab:
                 const future = kernel.requestExecute({ code, store_history: false });
                 let text = '';
                 future.onIOPub = (message) => {
-                    if (message.header.msg_type === 'stream') text += message.content.text;
+                    const { name, text: said } = message.content; // a warning of the kernel's own goes to stderr
+                    if (message.header.msg_type === 'stream' && name === 'stdout') text += said;
                     if (message.header.msg_type === 'error') text = message.content.traceback.join('\\n');
                 };
                 await future.done;
