@@ -6,6 +6,15 @@ Letters: B batch, N tokens, F features of a token, R questions asked at a token,
 from mha_lab.models.biases import ALiBi, RelativeBias
 from mha_lab.models.encoder import Block, Encoder
 from mha_lab.models.encoder_decoder import EncoderDecoder
+from mha_lab.models.intents import (
+    INTENT_MODELS,
+    all_right,
+    intent_checkpoint,
+    intent_model,
+    latency_paths,
+    of_like_length,
+    trained_intent_model,
+)
 from mha_lab.models.parts import GatedFusion, HeadGate, Learned, Sinusoidal
 from mha_lab.models.reader import Features, Reader, digit_reader
 from mha_lab.models.sentence_reader import Reading, SentenceReader
@@ -13,6 +22,7 @@ from mha_lab.models.sentences import AttentionClassifier, BiLSTM, num_parameters
 from mha_lab.models.translators import Translators, recorded_translators, translator
 
 __all__ = [
+    "INTENT_MODELS",
     "ALiBi",
     "AttentionClassifier",
     "BiLSTM",
@@ -29,8 +39,14 @@ __all__ = [
     "SentenceReader",
     "Sinusoidal",
     "Translators",
+    "all_right",
     "digit_reader",
+    "intent_checkpoint",
+    "intent_model",
+    "latency_paths",
     "num_parameters",
+    "of_like_length",
     "recorded_translators",
+    "trained_intent_model",
     "translator",
 ]

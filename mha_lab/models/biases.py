@@ -25,25 +25,37 @@ class ALiBi(nn.Module):
 
 
 class RelativeBias(nn.Module):
-    """A learned number for each head and distance j − i from −reach to reach, which begins as ALiBi's.
+    """A learned number for each head and each distance j − i from −reach to reach.
 
-    Beyond the reach it falls along ALiBi's slope from the last learned number, so that no distance is unknown. The
-    other learned tables of relative biases: Shaw 2018 (arXiv:1803.02155), Raffel 2020 (T5, arXiv:1910.10683)."""
+    It begins as an ALiBi with two sides: heads in pairs, of which the first looks back and the second ahead. On the
+    side where it looks, a step costs the first pair 1/2, the next 1/4 …; on the other side four times as much. A single
+    head begins with 1/2 on both sides. Beyond the reach the cost goes on at that rate, so that no distance is unknown.
+    learned=False leaves the table as it begins.
 
-    def __init__(self, num_heads: int, reach: int = 16):
+    Tables of learned biases: Shaw 2018 (arXiv:1803.02155), Raffel 2020 (T5, arXiv:1910.10683)."""
+
+    def __init__(self, num_heads: int, reach: int = 16, *, learned: bool = True):
         super().__init__()
         self.reach = reach
-        self.register_buffer("slopes", alibi_slopes(num_heads), persistent=False)
-        steps = torch.arange(-reach, reach + 1)
-        self.table = nn.Parameter(-self.slopes[:, None] * steps.abs())  # (H, 2·reach + 1)
+        head = torch.arange(num_heads)
+        rate = 2.0 ** -(1 + head // 2)
+        other = rate if num_heads == 1 else 4 * rate
+        back, ahead = rate.where(head % 2 == 0, other), rate.where(head % 2 == 1, other)
+        self.register_buffer("rates", torch.stack([back, ahead]), persistent=False)  # (2, H)
+        beginning = self._cost(torch.arange(-reach, reach + 1))  # (H, 2·reach + 1)
+        self.table = nn.Parameter(beginning, requires_grad=learned)
 
     def forward(self, num_tokens: int) -> Tensor:
         """(H, N, N), rows for queries, columns for keys."""
         N = num_tokens
         step = torch.arange(1 - N, N, device=self.table.device)
         near = step.clamp(-self.reach, self.reach)
-        by_step = self.table[:, near + self.reach] - self.slopes[:, None] * (step - near).abs()  # (H, 2N − 1)
-        return by_step[:, offsets(N, self.table.device) + N - 1]
+        by_step = self.table[:, near + self.reach] + self._cost(step - near)  # (H, 2N − 1)
+        return by_step.unfold(-1, N, 1).flip(-2)  # each row one place further left: copied in rows, not gathered
+
+    def _cost(self, step):
+        back, ahead = self.rates[:, :, None]
+        return -back * (-step).clamp(min=0) - ahead * step.clamp(min=0)
 
 
 def offsets(num_tokens: int, device: torch.device | str | None = None) -> Tensor:

@@ -106,7 +106,7 @@ class AttentionClassifier(Sentences):
     def mixed(self, x, lengths, need_weights):
         x, N = self.positions(x), x.shape[1]
         mask = None if lengths is None else padding_mask(lengths, N)
-        bias = None if self.bias is None else self.bias(N)
+        bias = None if self.bias is None else self.bias(N)[None]  # the fused kernel takes 4 dimensions, or falls back
         maps = []
         for block in self.blocks:
             x, weights = block(x, mask=mask, score_bias=bias, need_weights=need_weights)
@@ -145,4 +145,4 @@ class BiLSTM(Sentences):
 
 def num_parameters(model: nn.Module) -> int:
     """How many numbers are learned."""
-    return sum(parameter.numel() for parameter in model.parameters())
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -12,6 +12,7 @@ from mha_lab.tasks.digits import halves, images_of, patches, two_digits
 from mha_lab.tasks.documents import document, facts, far_distance
 from mha_lab.tasks.finance_intents import INTENTS, IntentBatch, Intents, intents
 from mha_lab.tasks.head_counts import HeadCounts, recorded_head_counts
+from mha_lab.tasks.intent_results import IntentResults, IntentTraining, recorded_intents
 from mha_lab.tasks.lookups import induction, lookup, previous_and_match
 from mha_lab.tasks.regions import DigitReaders, Windows, recorded_digit_readers, recorded_windows
 from mha_lab.tasks.text import characters
@@ -35,12 +36,14 @@ __all__ = [
     "Encoded",
     "HeadCounts",
     "IntentBatch",
+    "IntentResults",
     "Intents",
     "Lexicon",
     "Pairs",
     "ReadingBatch",
     "ReadingTask",
     "Task",
+    "IntentTraining",
     "Vocabulary",
     "characters",
     "dates",
@@ -56,6 +59,7 @@ __all__ = [
     "previous_and_match",
     "recorded_head_counts",
     "recorded_heads",
+    "recorded_intents",
     "shortened",
     "tokenise",
     "translation",

@@ -82,23 +82,25 @@ def test_alibi_costs_the_paper_s_slopes_for_every_step_on_both_sides():
         assert bias[head, 4, 1].item() == bias[head, 1, 4].item() == pytest.approx(-3 / 2 ** (head + 1))
 
 
-def test_a_relative_bias_begins_as_alibi_and_knows_every_distance():
-    n = 40  # beyond the reach of 16
-    torch.testing.assert_close(models.RelativeBias(4)(n), models.ALiBi(4)(n))
+def test_a_relative_bias_begins_with_heads_that_look_back_and_ahead_and_knows_every_distance():
     bias = models.RelativeBias(4)
+    beginning = bias(40)  # beyond the reach of 16
+    for head, (back, ahead) in enumerate([(1 / 2, 2), (2, 1 / 2), (1 / 4, 1), (1, 1 / 4)]):
+        for distance in 1, 5, 16, 17, 30:
+            assert beginning[head, 35, 35 - distance].item() == pytest.approx(-back * distance)
+            assert beginning[head, 2, 2 + distance].item() == pytest.approx(-ahead * distance)
     with torch.no_grad():
         bias.table[2, 16 - 1] = 9.0  # the token before, for head 2
-    changed = (bias(n) - models.ALiBi(4)(n)) != 0
-    assert torch.equal(changed[2], heads.offset(n, -1)) and not changed[[0, 1, 3]].any()
+    changed = bias(40) != beginning
+    assert torch.equal(changed[2], heads.offset(40, -1)) and not changed[[0, 1, 3]].any()
+    one = models.RelativeBias(1)(5)
+    assert torch.equal(one, one.mT)
 
 
 def test_a_symmetric_bias_reads_a_sentence_and_its_mirror_image_alike_and_a_learned_one_need_not():
     inputs = batch().inputs
     for name, same in ("ALiBi", True), ("relative", False):
         model = made(name)
-        if name == "relative":
-            with torch.no_grad():
-                model.bias.table[:, 16 - 1] += 5.0
         assert torch.allclose(model(inputs), model(inputs.flip(1)), atol=1e-5) == same
 
 
