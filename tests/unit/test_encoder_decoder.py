@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from mha_lab import models, tasks, train
-from mha_lab.tasks import END, PAD
+from mha_lab import KVCache, models, tasks, train
+from mha_lab.tasks import END, PAD, START
 
 SOURCE = torch.tensor([[5, 6, 7, 8], [9, 4, PAD, PAD]])
 TARGET = torch.tensor([[4, 5, 6, 7, END], [8, 9, END, PAD, PAD]])
@@ -65,6 +65,17 @@ def test_writing_token_by_token_with_a_cache_is_what_one_pass_would_write():
     for row, guess in zip(written, guesses):
         length = row.tolist().index(END) + 1 if END in row else len(row)
         assert torch.equal(row[:length], guess[:length]) and (row[length:] == PAD).all()
+
+
+def test_a_cached_step_gives_the_logits_of_one_pass():
+    net = model(num_layers=2)
+    memory, mask = net.encode(SOURCE)
+    before = torch.cat([torch.full((2, 1), START), TARGET[:, :-1]], dim=1)
+    whole, _ = net.decode(before, memory, mask)
+    caches = [KVCache(), KVCache()]
+    for n in range(1, 6):
+        step, _ = net.decode(before[:, :n], memory, mask, caches=caches)
+        assert step.shape == (2, 1, 10) and close(step[:, 0], whole[:, n - 1])
 
 
 def test_exact_asks_for_every_token_and_the_end():
