@@ -164,9 +164,9 @@ def _head_importance_cases():
     parts={"importance": ("head",)},
 )
 def head_importance(concat, gradient, num_heads):
-    """concat (B, N, D), the heads side by side as W^O reads them, and the gradient (B, N, D) of each
-    example's loss by them → (H,): mean over examples of |∂loss/∂factor|, for a factor (now 1)
-    in front of the head."""
+    """concat (B, N, D), the heads side by side as W^O reads them, and the gradient (B, N, D)
+    of each example's loss by them → (H,): mean over examples of |∂loss/∂factor|, for a
+    factor (now 1) in front of the head."""
     slopes = (concat * gradient).unflatten(-1, (num_heads, -1)).sum(dim=(1, 3))  # (B, H)
     return slopes.abs().mean(dim=0)
 

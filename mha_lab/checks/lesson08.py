@@ -7,7 +7,8 @@ from mha_lab.checks.engine import exercise, seeded
 
 def _cross_cases():
     cases = []
-    for seed, (B, N, S, D, K) in enumerate([(2, 3, 6, 4, 2), (1, 5, 4, 3, 4), (3, 4, 4, 6, 3), (2, 2, 5, 4, 1)]):
+    sizes = [(2, 3, 6, 4, 2), (1, 5, 4, 3, 4), (3, 4, 4, 6, 3), (2, 2, 5, 4, 1), (2, 6, 6, 5, 5)]
+    for seed, (B, N, S, D, K) in enumerate(sizes):
         x, context, *projections = seeded(seed, (B, N, D), (B, S, D), (D, K), (D, K), (D, K))
         lengths = torch.arange(B) % 2 + S - 3  # at least one padded place everywhere
         cases.append((x, context, lengths, *projections))
@@ -120,7 +121,7 @@ def softmax_over_queries(x, context, lengths, w_q, w_k, w_v):
 
 def _share_cases():
     cases = []
-    for seed, (B, N, S) in enumerate([(3, 5, 7), (2, 4, 4), (1, 6, 5), (4, 3, 9)]):
+    for seed, (B, N, S) in enumerate([(3, 5, 7), (2, 4, 4), (1, 6, 5), (4, 3, 9), (2, 7, 7)]):
         (dice,) = seeded(seed, (B, N, S))
         lengths = torch.arange(B) % 2 + S - 2  # at least one padded place everywhere
         right = (dice > 0.4) & (torch.arange(S) < lengths[:, None, None])
@@ -141,10 +142,10 @@ def _share_cases():
     parts={"share": ("sentence",)},
 )
 def uniform_share(right, lengths):
-    """right (B, N, S) boolean marks the source words that each target token stands for, lengths (B,)
-    says how many source words there are (the rest of S is padding). The share of its weight (B,)
-    that a head would lay on right words if it looked at all words alike: the mean over those
-    target tokens for which any word is right."""
+    """right (B, N, S) boolean marks the source words that each target token stands for,
+    lengths (B,) says how many source words there are (the rest of S is padding). The share of
+    its weight (B,) that a head would lay on right words if it looked at all words alike: the
+    mean over those target tokens for which any word is right."""
     share = right.sum(dim=-1) / lengths[:, None]  # (B, N)
     return share.sum(dim=-1) / right.any(dim=-1).sum(dim=-1)
 

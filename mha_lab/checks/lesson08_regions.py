@@ -21,7 +21,7 @@ def asked_half(words, rows, columns):
     return (column >= columns // 2) == (words[:, None] == 1)
 
 
-_HALVES = [([0, 1], 4, 8), ([1], 2, 4), ([0, 0, 1], 3, 6), ([1, 0], 6, 4)]
+_HALVES = [([0, 1], 4, 8), ([1], 2, 4), ([0, 0, 1], 3, 6), ([1, 0], 6, 4), ([0, 1, 1, 0], 5, 2)]
 
 
 @asked_half.mistake("Your halves are exchanged. Which word is 0, and which columns are on the left?")
