@@ -10,7 +10,7 @@ from torch import Tensor
 from mha_lab import _data
 
 INTENT_RESULTS = _data.FOLDER / "intents.npz"
-INTENT_RESULTS_SHA256 = "2bfa7dcd76e6e94d4cf134a327ca6744b1916a2706d8e120fafbe94995865150"
+INTENT_RESULTS_SHA256 = "50545ef53ffb2c27b9a5e2b0471204bb6efba8e6a73c053605d0b7b0a49b3e5f"
 
 
 @dataclass(frozen=True)
