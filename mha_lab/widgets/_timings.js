@@ -127,7 +127,7 @@ export function timingsPanel({ model, change }) {
 
   // The kernel may be busy or gone: `asked` until it answers, `stalled` when it has not told of progress for long.
   let [asked, stalled, timer] = [false, false, 0];
-  const canAsk = typeof model.send === "function";
+  const canAsk = Boolean(model.send);
   const wait = () => {
     clearTimeout(timer);
     const longest = Math.max(0, ...(present()?.rows ?? []).map((row) => row.predicted));

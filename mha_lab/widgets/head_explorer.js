@@ -15,8 +15,8 @@ const ANSWER_WITHIN = 5000; // ms
 const STAGE =
   "Heads: arrow keys choose one, Enter enlarges it, Shift and arrows read cells, Escape clears.";
 const SLICE = 6; // ms of a frame, in which a projection's maps are computed; a larger one fills up over several
-const TALL = 560; // CSS pixels: as high as most drawings get. To enlarge a canvas costs as much as to draw all maps
-const WHOLE = 64; // tokens; with more, a recording comes deflated, and exact weights are asked for row by row
+const WHOLE = 64; // tokens; the exact weights of a layer of more are asked for row by row
+const DEFLATED = 256; // tokens; a recording of more comes deflated
 
 /** Rules between traits that hold for every view, with or without a kernel: what the new state does not have is dropped. */
 function initialize({ model }) {
@@ -113,14 +113,22 @@ function render({ model, el }) {
 
   const inflated = new Map(); // the bytes of each long recording that was on show; null while they are inflated
 
-  async function inflate(deflated) {
-    inflated.set(deflated, null);
+  /** Whether what is to be shown is still being inflated; begins with it. */
+  function inflating() {
+    const { tokens, weights } = chosen();
+    const waits = recorded && tokens.length > DEFLATED && !inflated.get(weights);
+    if (waits && !inflated.has(weights)) inflate(weights);
+    return waits;
+  }
+
+  async function inflate(view) {
+    inflated.set(view, null);
     try {
-      const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate"));
-      inflated.set(deflated, new Uint8Array(await new Response(stream).arrayBuffer()));
-      schedule();
+      const stream = new Response(view).body.pipeThrough(new DecompressionStream("deflate"));
+      inflated.set(view, new Uint8Array(await new Response(stream).arrayBuffer()));
+      draw();
     } catch (problem) {
-      say(String(problem));
+      say(`${problem}`);
     }
   }
 
@@ -141,8 +149,8 @@ function render({ model, el }) {
     const width = get("d_model");
     let numbers = recorded ? exact.weights : new Float32Array(size);
     const rest = recorded ? null : headRows(numbers, query, key, n, width, heads, allowed);
-    const sent = () => inflated.get(source.weights) ?? decoded(source.weights, Uint8Array);
-    if (!told) numbers = sent().subarray(get("layer") * size).subarray(0, size);
+    const from = get("layer") * size;
+    if (!told) numbers = (inflated.get(source.weights) ?? decoded(source.weights, Uint8Array)).subarray(from, from + size);
     return { heads, words: shownWords(source.tokens), n, allowed, numbers, told, rest, rows: rest ? 0 : Infinity };
   });
 
@@ -244,14 +252,12 @@ function render({ model, el }) {
 
   function draw() {
     [width, ratio] = [stage.clientWidth, devicePixelRatio];
-    if (!width) return; // scrolled away: the observers call again
-    const { tokens, weights } = chosen();
-    if (recorded && tokens.length > WHOLE && !inflated.get(weights)) return inflated.has(weights) || inflate(weights);
+    if (!width || inflating()) return; // scrolled away: the observers call again
     ink = inks();
     const now = (present = drawing(SLICE));
     const { places, height } = now.layout;
     if (recorded && now.all.n <= WHOLE && (get("pinned").length || now.held || table.open)) askExact(now);
-    const context = sized(maps, max(height, TALL));
+    const context = sized(maps, max(height, 560)); // as high as most: to enlarge a canvas costs as much as to draw all maps
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.drawImage(now.canvas, 0, 0);
     showControls(now);
@@ -265,7 +271,7 @@ function render({ model, el }) {
     showTable(now);
     countDrawing(root);
     if (growing(now)) schedule();
-    else idle(prepare, { timeout: ANSWER_WITHIN });
+    else idle(prepare);
   }
 
   /** What can wait until the change is on the screen: the list of heads, and to draw what a slider's next step leads to. */
@@ -274,7 +280,7 @@ function render({ model, el }) {
     listHeads();
     const at = steps.indexOf(get(trait));
     for (const next of [steps[at - 1], steps[at + 1]]) {
-      if (next === undefined) continue;
+      if (!(next >= 0)) continue; // beyond the ends
       ahead = { [trait]: next, pinned: get("pinned").filter((head) => recorded || head < next) };
       const now = drawing(SLICE / 2);
       ahead = {};
@@ -815,6 +821,7 @@ function render({ model, el }) {
   scrolled.observe(stage);
   const themed = new MutationObserver(schedule);
   themed.observe(document.body, { attributeFilter: ["data-jp-theme-name", "data-jp-theme-light"] });
+  inflating(); // at once, as far as there is something to inflate
   schedule();
 
   return () => {

@@ -12,7 +12,7 @@ from mha_lab.widgets._base import DIFFERENCE, Explorer, allowed_cells, joined, n
 from mha_lab.widgets._picture import MUTED, Page
 from mha_lab.widgets._timings import Timings
 
-DEFLATED = 64  # tokens; the weights of more are sent deflated: at 512, random ones are half as many bytes
+DEFLATED = 256  # tokens; the weights of more are sent deflated: at 512, random ones are half as many bytes
 HOW_TO_READ = "To type your own, install the model once with `make models`, then pass on model=MiniLM.load."
 
 

@@ -199,6 +199,19 @@ def test_a_long_sentence_gets_its_exact_weights_row_by_row(lab):
         expect(explorer.readout).to_contain_text(f"head 1: w{row + 1} → w21 {weight:.2f}{weight:.4f}")
 
 
+def test_a_sentence_that_comes_deflated_is_shown_like_any_other(lab):
+    words = [" ".join(f"{letter}{i}" for i in range(260)) for letter in "vw"]
+    explorer = Explorer(lab, SETUP + f"explorer = HeadExplorer([recording(s, ord(s[0])) for s in {words}])\nexplorer")
+    maps = explorer.pixels()
+    explorer.root.get_by_role("combobox").select_option(words[1])
+    maps = explorer.changed(maps)
+    explorer.root.get_by_role("slider").press("ArrowRight")
+    explorer.changed(maps)
+    lab.python("explorer.set_trait('hovered', [1, 200, 7])")
+    weight = explorer.value("weights[1, 200, 7].item()")
+    expect(explorer.readout).to_contain_text(f"head 1: w200 → w7 {weight:.2f}{weight:.4f}")
+
+
 def test_without_a_model_the_box_says_how_to_get_one(lab):
     explorer = Explorer(lab, RECORDED)
     message, box = explorer.root.locator(".mha-heads-message"), explorer.root.get_by_role("textbox")
