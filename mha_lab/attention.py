@@ -74,11 +74,12 @@ def fused_attention(
         return attention(query, key, value, mask=mask, score_bias=score_bias, dropout=dropout)[0]
     if score_bias is not None:
         mask = score_bias if mask is None else score_bias.where(mask, -torch.inf)
+    if mask is not None:
+        mask = mask.expand(*(1,) * (4 - mask.dim()), *mask.shape)  # with three dimensions the kernel takes a slow path
     options = {"dropout_p": dropout, "is_causal": is_causal}
     if H == G or is_causal:
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, enable_gqa=H != G, **options)
     if mask is not None:
-        mask = mask.expand(*(1,) * (4 - mask.dim()), *mask.shape)  # every dimension in its place
         masks, rows = (G, H // G) if mask.shape[1] > 1 else (1, H // G)
         mask = mask.expand(-1, masks * rows, N, -1).reshape(mask.shape[0], masks, rows * N, -1)
     folded = query.reshape(B, G, H // G * N, K)
