@@ -129,8 +129,9 @@ class IntentExplorer(Explorer):
         return next(each for each in self._all() if each["sentence"] == self.sentence)
 
     def _packed(self, reading, names: list[str]) -> dict:
-        """A reading as it is sent; weights as in HeadExplorer, the square of byte / 255."""
-        packed = _pack(reading, self._shape)
+        """A reading as it is sent; a weight is the square of byte / 255, as in HeadExplorer, and never deflated."""
+        packed = _pack(reading, self._shape)  # its checks, and how tokens are sent
+        weights = numbers("weights", reading.weights, "(layers, H, N, N)")
         N, A = len(packed["tokens"]), len(names)
         shares = numbers("shares", reading.shares, "(N)")
         probabilities = numbers("probabilities", reading.probabilities, "(A)")
@@ -145,7 +146,7 @@ class IntentExplorer(Explorer):
         return {
             "sentence": packed["sentence"],
             "tokens": packed["tokens"],
-            "weights": packed["weights"],
+            "weights": (np.sqrt(weights.clip(0, 1)) * 255).round().astype(np.uint8).tobytes(),
             "shares": shares.tobytes(),
             "probabilities": [round(float(p), 5) for p in probabilities],
             "note": str(reading.message),
