@@ -15,9 +15,11 @@ from mha_lab.checks.lesson07 import head_importance, name_heads, without_head
 from mha_lab.checks.lesson08 import cross_attention, uniform_share
 from mha_lab.checks.lesson08_regions import asked_half, within_reach
 from mha_lab.checks.lesson09 import distance_bias, gated_fusion, rms_norm
+from mha_lab.checks.lesson10 import add_block, slide, window_scores
 from mha_lab.checks.lesson11 import induction_score, pool_heads, to_halves
 
 __all__ = [
+    "add_block",
     "asked_half",
     "within_reach",
     "cache_bytes",
@@ -48,10 +50,12 @@ __all__ = [
     "repaired_mask",
     "rms_norm",
     "served",
+    "slide",
     "split_heads",
     "temperature",
     "to_halves",
     "uniform_share",
     "where_it_looks",
     "without_head",
+    "window_scores",
 ]

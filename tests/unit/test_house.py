@@ -24,7 +24,7 @@ FLOORS = {
             ("cost", "kv_cache", "_data"),
             ("attention", "rotary"),
             ("plots", "variants", "measure", "tasks"),
-            ("models", "train", "heads"),
+            ("models", "train", "heads", "long_sequences"),
             ("pretrained", "checks"),
             ("widgets",),
         )

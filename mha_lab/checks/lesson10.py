@@ -1,0 +1,209 @@
+"""Exercises of lesson 10: one more block of an online softmax, the scores in a window, a cache that slides."""
+
+import torch
+
+from mha_lab.checks.engine import exercise, seeded
+
+
+def _block_cases():
+    cases = []
+    for seed, (N, C, K) in enumerate([(3, 4, 2), (1, 1, 3), (4, 2, 5), (2, 6, 1), (5, 3, 4)]):
+        before, scores, values, summed = seeded(seed, (N, 3), (N, C), (C, K), (N, K))
+        before, scores = 2 * before, 2 * scores
+        largest = before.amax(dim=-1)
+        total = (before - largest[:, None]).exp().sum(dim=-1)
+        cases.append((largest, total, summed, scores, values))
+    return cases
+
+
+@exercise(
+    stars=2,
+    minutes=15,
+    hint="First the new largest score of each row: `torch.maximum(largest, scores.amax(dim=-1))`. What was summed "
+    "before counted from the old one: multiply it by exp(old − new). The block's own weights are exp(scores − new). "
+    "Give numbers of one row an axis for keys or features, `[:, None]`, where they meet a matrix.",
+    then="Call it once for each block and divide at the end: that is FlashAttention's arithmetic, and your function "
+    "holds no more than one block of scores.",
+    cases=_block_cases,
+    parts={"largest": ("row",), "total": ("row",), "summed": ("row", "feature")},
+)
+def add_block(largest, total, summed, scores, values):
+    """largest and total (N,), summed (N, K): what each row has found so far;
+    scores (N, C) and values (C, K): a new block → the three of them with the block added."""
+    new = torch.maximum(largest, scores.amax(dim=-1))
+    shrink, weights = (largest - new).exp(), (scores - new[:, None]).exp()
+    return new, total * shrink + weights.sum(dim=-1), summed * shrink[:, None] + weights @ values
+
+
+def _parts(largest, scores):
+    new = torch.maximum(largest, scores.amax(dim=-1))
+    return new, (largest - new).exp(), (scores - new[:, None]).exp()
+
+
+@add_block.mistake(
+    "You added the block to sums that still count from the old largest score. By what must they be multiplied when the "
+    "largest score grows?"
+)
+def nothing_shrunk(largest, total, summed, scores, values):
+    new, _, weights = _parts(largest, scores)
+    return new, total + weights.sum(dim=-1), summed + weights @ values
+
+
+@add_block.mistake(
+    "Your total is right, and summed still counts from the old largest score. Do both not stand for the same weights?"
+)
+def only_total_shrunk(largest, total, summed, scores, values):
+    new, shrink, weights = _parts(largest, scores)
+    return new, total * shrink + weights.sum(dim=-1), summed + weights @ values
+
+
+@add_block.mistake(
+    "You multiplied by exp(new − old), which is 1 or more. When a larger score turns up, should the old weights grow "
+    "or shrink?"
+)
+def grown_for_shrunk(largest, total, summed, scores, values):
+    new, shrink, weights = _parts(largest, scores)
+    return new, total / shrink + weights.sum(dim=-1), summed / shrink[:, None] + weights @ values
+
+
+@add_block.mistake(
+    "You count from the block's largest score. Your sums stand in the right proportion, but where the block's scores "
+    "are all small, exp(old − new) can overflow. Which of the two largest scores is safe?"
+)
+def from_the_blocks_largest(largest, total, summed, scores, values):
+    new = scores.amax(dim=-1)
+    shrink, weights = (largest - new).exp(), (scores - new[:, None]).exp()
+    return new, total * shrink + weights.sum(dim=-1), summed * shrink[:, None] + weights @ values
+
+
+@add_block.mistake(
+    "You divided by the total already. The next block will want to add to summed: is it still a sum then?"
+)
+def divided_already(largest, total, summed, scores, values):
+    new, shrink, weights = _parts(largest, scores)
+    total = total * shrink + weights.sum(dim=-1)
+    return new, total, (summed * shrink[:, None] + weights @ values) / total[:, None]
+
+
+@add_block.mistake(
+    "You gave the block a softmax of its own, so that its weights sum to 1 whatever its scores are. How would a block "
+    "with higher scores get more of the weight?"
+)
+def softmax_of_the_block(largest, total, summed, scores, values):
+    new, shrink, _ = _parts(largest, scores)
+    weights = scores.softmax(dim=-1)
+    return new, total * shrink + weights.sum(dim=-1), summed * shrink[:, None] + weights @ values
+
+
+# ------------------------------------------------------------------------------------------------------ window scores
+
+
+@exercise(
+    stars=1,
+    minutes=5,
+    hint="Token 0 sees 1 token, token 1 sees 2, and so on until a token has a whole window before it. "
+    "`sum(min(i + 1, width) for i in range(n))` counts it; can you do without the loop?",
+    then="Twice the text is twice the scores, once the text is longer than the window.",
+    cases=lambda: [(8, 3), (5, 1), (4, 9), (100, 10), (7, 7)],
+    parts={"scores": ()},
+)
+def window_scores(n, width):
+    """How many scores a causal window allows: n tokens, each sees itself and
+    the width − 1 before it, where there are as many."""
+    width = min(n, width)
+    return n * width - width * (width - 1) // 2
+
+
+@window_scores.mistake("Your tokens all see a whole window. How many tokens does the very first one see?")
+def a_whole_window_for_all(n, width):
+    return n * width
+
+
+@window_scores.mistake("That is causal attention without a window. What may token 99 see through a window of 10?")
+def no_window(n, width):
+    return n * (n + 1) // 2
+
+
+@window_scores.mistake("Your window lies on both sides. In a causal one, what does a token see of the future?")
+def on_both_sides(n, width):
+    return sum(min(i + width, n) - max(0, i - width + 1) for i in range(n))
+
+
+@window_scores.mistake(
+    "You count a token's past and not the token. How many tokens does it see through a window of width 1?"
+)
+def without_itself(n, width):
+    return sum(min(i, width) for i in range(n))
+
+
+@window_scores.mistake(
+    "You count one token too many for each: itself and width before it. What is left for width 1, by that count?"
+)
+def itself_and_width_more(n, width):
+    return sum(min(i + 1, width + 1) for i in range(n))
+
+
+# -------------------------------------------------------------------------------------------------------------- slide
+
+
+def _slide_cases():
+    sizes = [(2, 3, 6, 4, 2, 3), (1, 2, 5, 1, 3, 4), (1, 1, 2, 1, 2, 8), (2, 2, 4, 3, 1, 1), (1, 2, 7, 2, 4, 5)]
+    return [
+        (*seeded(seed, (B, G, S, K), (B, G, N, K)), width) for seed, (B, G, S, N, K, width) in enumerate(sizes)
+    ]  # fmt: skip
+
+
+@exercise(
+    stars=2,
+    minutes=10,
+    hint="How many old keys does the *first* of the new tokens need? It is one of the `width` tokens that it sees. Cut "
+    "from the front: `keys[..., first:, :]` with `first = max(0, S - (width - 1))`, then join along the tokens.",
+    then="Keys and values of a window, whatever the length of the text: this is what Mistral's cache keeps.",
+    cases=_slide_cases,
+    parts={"keys": ("batch", "head", "token", "feature")},
+)
+def slide(keys, new, width):
+    """keys (B, G, S, K) of the old tokens, new (B, G, N, K) → the keys that the new tokens need:
+    each of them sees itself and the width − 1 before it; nothing that none of them sees stays."""
+    first = max(0, keys.shape[-2] - (width - 1))
+    return torch.cat([keys[..., first:, :], new], dim=-2)
+
+
+def _old(keys, count):
+    return keys[..., max(0, keys.shape[-2] - count) :, :]
+
+
+@slide.mistake(
+    "You kept the last `width` keys of all. That is right where one token is new. When several arrive at once, what "
+    "does the *first* of them see?"
+)
+def last_width_of_all(keys, new, width):
+    return _old(torch.cat([keys, new], dim=-2), width)
+
+
+@slide.mistake("You kept `width` old keys: one too many. A new token sees `width` tokens; is it one of them?")
+def one_old_key_too_many(keys, new, width):
+    return torch.cat([_old(keys, width), new], dim=-2)
+
+
+@slide.mistake("Nothing was forgotten. Which old keys does none of the new tokens see?")
+def nothing_forgotten(keys, new, width):
+    return torch.cat([keys, new], dim=-2)
+
+
+@slide.mistake("You kept the oldest keys. Which of them stand next to the new token?")
+def the_oldest_kept(keys, new, width):
+    return torch.cat([keys[..., : width - 1, :], new], dim=-2)
+
+
+@slide.mistake(
+    "Right, but for width 1. There you keep every old key, because `keys[..., -0:, :]` is all of them. How can you cut "
+    "from the front instead?"
+)
+def minus_zero(keys, new, width):
+    return torch.cat([keys[..., -(width - 1) :, :], new], dim=-2)
+
+
+@slide.mistake("You put the new keys in front. In which order do the tokens stand in the text?")
+def new_in_front(keys, new, width):
+    return torch.cat([new, _old(keys, width - 1)], dim=-2)

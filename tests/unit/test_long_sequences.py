@@ -1,0 +1,94 @@
+"""Memory and time of long texts: what is predicted, what is refused, and what was recorded for lesson 10."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from mha_lab import attention, long_sequences, measure, window_mask
+from mha_lab.long_sequences import HEADS, PATHS, WINDOW, Decoding, predicted_bytes, predicted_seconds
+
+
+@pytest.mark.parametrize("n", [300, 1024])
+@pytest.mark.parametrize("path", PATHS)
+def test_the_memory_that_a_guard_predicts_is_what_it_takes(path, n):
+    with torch.no_grad(), measure.single_thread():
+        peak = measure.peak_memory(long_sequences.ways(*long_sequences.text(n))[path])
+    exact = path in ("full", "SDPA")
+    assert peak == pytest.approx(predicted_bytes(path, n), rel=0 if exact else 0.1)
+
+
+def test_the_four_ways_are_two_functions():
+    inputs = long_sequences.text(300)
+    found = {path: way() for path, way in long_sequences.ways(*inputs).items()}
+    for path in "full", "chunked", "SDPA":
+        torch.testing.assert_close(found[path], attention(*inputs)[0], atol=1e-5, rtol=1e-5)
+    near = attention(*inputs, mask=window_mask(300, WINDOW))[0]
+    torch.testing.assert_close(found["window"], near, atol=1e-5, rtol=1e-5)
+
+
+def test_what_would_not_fit_is_not_run():
+    measured = list(long_sequences.measure_ways((256, 512), budget=predicted_bytes("full", 256), seconds=0))
+    assert [n for n, _ in measured] == [256, 512]
+    _, found = measured[-1]
+    assert ("full", 256) in found.peak and ("full", 512) not in found.peak
+    assert set(found.peak) == set(found.seconds) and ("SDPA", 512) in found.seconds
+    assert all(size <= predicted_bytes("full", 256) for size in found.peak.values())
+
+
+def test_a_step_can_be_taken_again_and_again_after_the_same_text():
+    layer = measure.constant_layers(512, [HEADS])[HEADS]
+    x = torch.randn(1, 200, 512, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        again = long_sequences.step(layer, x)
+        first = again()
+        assert torch.equal(first, again())
+        everything = layer(torch.cat([x, x[:, -1:]], dim=1), causal=True)[:, -1:]
+    torch.testing.assert_close(first, everything, atol=1e-4, rtol=1e-4)
+
+
+def test_decoding_is_measured_context_by_context():
+    *_, (n, found) = long_sequences.measure_decoding((16, 32), seconds=0)
+    assert n == 32 and found.prefill.keys() == found.step.keys() == found.window.keys() == {16, 32}
+    *_, (_, found) = long_sequences.measure_decoding((16,), seconds=0, prefill=False)
+    assert not found.prefill and found.step[16] > 0
+
+
+# the record ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_record_holds_every_way_that_fits_and_none_that_does_not():
+    found, decoding = long_sequences.recorded()
+    lengths = long_sequences.LENGTHS
+    fits = {(p, n) for p in PATHS for n in lengths if predicted_bytes(p, n) <= long_sequences.BUDGET}
+    assert set(found.seconds) == set(found.peak) == fits
+    assert {(p, n) for p in PATHS for n in lengths} - fits == {("full", 8192), ("full", 16384)}
+    assert max(found.peak.values()) <= long_sequences.BUDGET
+    for table in decoding.prefill, decoding.step, decoding.window:
+        assert tuple(table) == long_sequences.CONTEXTS
+
+
+def test_the_recorded_times_are_near_their_predictions():
+    found, _ = long_sequences.recorded()
+    for key, seconds in found.seconds.items():
+        assert 1 / 3 < seconds / predicted_seconds(found.machine, *key) < 3, key
+
+
+def test_a_record_comes_back_as_it_was_saved(monkeypatch, tmp_path):
+    found, _ = long_sequences.recorded()
+    decoding = Decoding(prefill={4: 1.0}, step={4: 0.5}, window={4: 0.25})
+    saved = tmp_path / "saved.npz"
+    long_sequences.save(found, decoding, saved)
+    monkeypatch.setattr(long_sequences._data, "read", lambda path, sha256: path.read_bytes())
+    monkeypatch.setattr(long_sequences, "RECORDED", saved)
+    again, steps = long_sequences.recorded()
+    assert again == dataclasses.replace(found, machine=again.machine) and steps == decoding
+    assert predicted_seconds(again.machine, "chunked", 999) == predicted_seconds(found.machine, "chunked", 999)
+
+
+def test_an_altered_record_is_refused_in_words(monkeypatch, tmp_path):
+    altered = tmp_path / "long_sequences.npz"
+    altered.write_bytes(long_sequences.RECORDED.read_bytes()[:-1])
+    monkeypatch.setattr(long_sequences, "RECORDED", altered)
+    with pytest.raises(ValueError, match="long_sequences.npz was altered or cut short"):
+        long_sequences.recorded()
