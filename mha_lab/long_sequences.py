@@ -98,7 +98,8 @@ def predicted_seconds(machine: Machine, path: str, n: int) -> float:
     """Seconds by `cost.predict_steps`, which knows nothing of tiles and windows: they are many small layers to it.
 
     chunked  (n / TILE)² layers of TILE queries on TILE keys, each with the calls of a layer
-    window   a batch of n / WINDOW texts, with WINDOW queries on 3·WINDOW keys"""
+    window   a batch of n / WINDOW texts, with WINDOW queries on 3·WINDOW keys; and all that it allocates, mostly
+             copies of neighbours, written once and read once more"""
     d_model = HEADS * D_HEAD
 
     def attending(B, N, S, path="explicit"):
@@ -109,7 +110,8 @@ def predicted_seconds(machine: Machine, path: str, n: int) -> float:
         tile = min(n, TILE)
         return math.ceil(n / tile) ** 2 * (attending(1, tile, tile) + machine.call_seconds["explicit"])
     if path == "window":
-        return attending(math.ceil(n / WINDOW), WINDOW, 3 * WINDOW)
+        copied = 2 * predicted_bytes("window", n) / machine.bytes_per_second
+        return attending(math.ceil(n / WINDOW), WINDOW, 3 * WINDOW) + copied
     return attending(1, n, n, "fused" if path == "SDPA" else "explicit")
 
 
