@@ -22,6 +22,7 @@ from mha_lab.pretrained.recordings import (
     recorded_speech,
     recorded_transcript,
 )
+from mha_lab.pretrained.smollm2_records import SmolLM2Record, recorded_smollm2
 from mha_lab.pretrained.whisper import Whisper
 
 __all__ = [
@@ -35,12 +36,14 @@ __all__ = [
     "ModelMissing",
     "Recording",
     "SmolLM2",
+    "SmolLM2Record",
     "Transcript",
     "Whisper",
     "circuits",
     "recorded",
     "recorded_ablations",
     "recorded_projection",
+    "recorded_smollm2",
     "recorded_speech",
     "recorded_transcript",
     "regrouped",
