@@ -80,7 +80,7 @@ def test_chunks_hold_a_tile_of_scores_and_not_all():
     with torch.no_grad():
         whole = measure.peak_memory(lambda: attention(*inputs))
         chunked = measure.peak_memory(lambda: chunked_attention(*inputs))
-    assert whole >= 2 * 2 * 4 * 2048**2 * 4 and chunked < whole / 20
+    assert whole >= 2 * 4 * 2048**2 * 4 > 10 * chunked
 
 
 def test_chunks_refuse_what_attention_refuses():
