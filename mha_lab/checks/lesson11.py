@@ -32,7 +32,7 @@ def induction_score(weights):
     the share of its weight that a token of the second copy lays on the token that
     came *after* its double in the first copy, mean over the second copy."""
     length = weights.shape[-1] // 2
-    on_following = weights.diagonal(1 - length, dim1=1, dim2=2)  # queries length - 1 … 2 · length - 1
+    on_following = weights.diagonal(1 - length, dim1=1, dim2=2)  # of queries length − 1 …
     return on_following[:, 1:].mean(dim=1)
 
 
@@ -148,6 +148,11 @@ def rows_for_heads(weight, old_heads, num_kv_heads):
 # ----------------------------------------------------------------------------------------------------------- to halves
 
 
+def _rotary_cases():
+    sizes = [(2, 6, 4), (3, 8, 5), (1, 6, 6), (4, 10, 3), (2, 4, 8)]
+    return [(seeded(seed, (H * K, D))[0], H) for seed, (H, K, D) in enumerate(sizes)]
+
+
 @exercise(
     stars=3,
     minutes=20,
@@ -155,9 +160,7 @@ def rows_for_heads(weight, old_heads, num_kv_heads):
     "which two axes must change places so that all the firsts come before all the seconds?",
     then="One line, and without it the model talks nonsense in perfect shapes. Checkpoints of Llama travel with one "
     "layout or the other: know which.",
-    cases=lambda: [
-        (seeded(seed, (H * K, D))[0], H) for seed, (H, K, D) in enumerate([(2, 6, 4), (3, 8, 5), (1, 6, 6), (4, 10, 3)])
-    ],
+    cases=_rotary_cases,
     parts={"weight": ("row", "column")},
 )
 def to_halves(weight, num_heads):
