@@ -79,10 +79,10 @@ def test_a_window_is_as_much_as_a_layer_sees_and_alike_models_are_told_apart(lab
 
 
 def test_the_charts_can_be_read_as_a_table(root):
-    expect(root.get_by_role("img", name="Memory against tokens; at 1,024: explicit peak 70 MiB")).to_be_visible()
+    expect(root.get_by_role("img", name="Memory against tokens; at 1,024: explicit peak 44 MiB")).to_be_visible()
     root.get_by_text("the charts in numbers").press("Enter")
     row = root.get_by_role("row", name="1,024")
-    expect(row.get_by_role("cell")).to_contain_text(["2.15 GFLOP", "2.15 GFLOP", "70 MiB", "32 MiB", "4 MiB"])
+    expect(row.get_by_role("cell")).to_contain_text(["2.15 GFLOP", "2.15 GFLOP", "44 MiB", "32 MiB", "4 MiB"])
     expect(row.get_by_role("cell", name="60 ms")).to_be_visible()  # measured
     slider(root, "heads").press("ArrowRight")
     expect(row).to_contain_text("64 MiB")
