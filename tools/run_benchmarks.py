@@ -34,9 +34,9 @@ def main():
                 print(line, end="", flush=True)
                 lines.append(line.rstrip())
         if run.returncode:
-            sys.exit(f"{SCRIPTS[name].name} ended with {run.returncode}: {results.name} stays as it was.")
+            sys.exit(f"{SCRIPTS[name].name} ended with {run.returncode}: {results.name} has what came before it.")
         lines.append("")
-    results.write_text("\n".join(lines), encoding="utf-8")
+        results.write_text("\n".join(lines), encoding="utf-8")
     print(f"Written to {results}.")
 
 
