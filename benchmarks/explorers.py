@@ -277,7 +277,8 @@ PROBE = """(() => {
 def missing(tool, peers):
     """Why a tool cannot be asked, in words, or None."""
     if tool.package and not PathFinder.find_spec(tool.package, [*sys.path, str(peers)]):
-        return f"is not installed: pip install --no-deps --target {peers} -r benchmarks/requirements.txt"
+        folder = peers.relative_to(ROOT) if peers.is_relative_to(ROOT) else peers
+        return f"is not installed: pip install --no-deps --target {folder} -r benchmarks/requirements.txt"
     if tool.package == "bertviz" and not all(path.exists() for path in scripts(peers).values()):
         return f"is blank without its CDN: npm install --prefix {peers} requirejs@2.3.6 d3@5.7.0 jquery@2.1.0"
     return None

@@ -11,6 +11,8 @@ from hypothesis import settings
 settings.register_profile("lab", derandomize=True, deadline=None, database=None)
 settings.load_profile("lab")
 
+pytest.register_assert_rewrite("exercise_promises")
+
 BROWSER_TESTS = Path(__file__).parent / "browser"
 CHROMIUMS = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "msedge"
 MACOS = (

@@ -6,8 +6,8 @@ The wrong answers are written here once more, as a learner would write them, and
 import math
 
 import numpy as np
-import pytest
 import torch
+from exercise_promises import promises
 from torch.nn import functional as F
 
 from mha_lab import MultiHeadAttention, checks, cost
@@ -242,36 +242,6 @@ def _(query, key, value, cached_key, cached_value):
 # ----------------------------------------------------------------------------------------------------- the promises
 
 
-def messages(exercise):
-    """The message of each known mistake, by the name of the function that computes it."""
-    return {function.__name__: message for function, message in EXERCISES[exercise].mistakes}
-
-
-@pytest.mark.parametrize("exercise, mistake", WRONG)
-def test_a_wrong_answer_gets_the_question_that_leads_on(exercise, mistake):
-    for learners in WRONG[exercise, mistake]:
-        result = EXERCISES[exercise](learners)
-        assert not result.passed and result.state == "wrong"
-        assert result.lines[0] == messages(exercise)[mistake]
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_every_known_mistake_has_its_own_message_and_a_learner_who_makes_it(exercise):
-    named = messages(exercise)
-    assert len(set(named.values())) == len(named)
-    assert all("?" in message for message in named.values())
-    assert set(named) == {mistake for name, mistake in WRONG if name == exercise}
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_the_solution_passes_as_it_is_shown(exercise):
-    task = EXERCISES[exercise]
-    shown = {"torch": torch}
-    exec(task.source, shown)  # what a reader copies out of the card, and nothing else
-    for solution in task.solution, shown[exercise]:
-        assert task(solution).verdict == "passes on 5 shapes"
-
-
 def with_the_labs_cache(query, key, value, cached_key, cached_value):
     cache = KVCache()
     cache.append(cached_key, cached_value)
@@ -285,29 +255,26 @@ def in_numpy(query, key, value, cached_key, cached_value):
     return powers / powers.sum(-1, keepdims=True) @ values, keys, values
 
 
-@pytest.mark.parametrize(
-    "exercise, way",
-    [
-        ("grouped_attention", lambda query, key, value: sdpa(query, key, value, enable_gqa=True)),
-        (
-            "grouped_attention",
-            lambda query, key, value: torch.stack(
-                [sdpa(query[:, h], key[:, h // times(query, key)], value[:, h // times(query, key)])
-                 for h in range(query.shape[1])], 1
-            ),
+RIGHT = [
+    ("grouped_attention", lambda query, key, value: sdpa(query, key, value, enable_gqa=True)),
+    (
+        "grouped_attention",
+        lambda query, key, value: torch.stack(
+            [sdpa(query[:, h], key[:, h // times(query, key)], value[:, h // times(query, key)])
+             for h in range(query.shape[1])], 1
         ),
-        (
-            "cache_bytes",
-            lambda batch, tokens, layers, num_heads, num_kv_heads, d_head, bytes_per_number: cost.kv_cache_bytes(
-                batch, tokens, num_kv_heads, d_head, layers=layers, bytes_per_number=bytes_per_number
-            ),
+    ),
+    (
+        "cache_bytes",
+        lambda batch, tokens, layers, num_heads, num_kv_heads, d_head, bytes_per_number: cost.kv_cache_bytes(
+            batch, tokens, num_kv_heads, d_head, layers=layers, bytes_per_number=bytes_per_number
         ),
-        ("decode_step", with_the_labs_cache),
-        ("decode_step", in_numpy),
-    ],
-)  # fmt: skip
-def test_another_right_way_passes_too(exercise, way):
-    assert EXERCISES[exercise](way).passed
+    ),
+    ("decode_step", with_the_labs_cache),
+    ("decode_step", in_numpy),
+]  # fmt: skip
+
+TestExercises = promises(EXERCISES, WRONG, RIGHT)
 
 
 def test_a_number_of_bytes_that_is_off_by_one_is_wrong_and_shown_whole():

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from exercise_promises import promises
 
 from mha_lab import checks, heads, tasks
 from mha_lab.tasks import head_counts
@@ -59,47 +60,15 @@ WRONG = {
 }
 
 
-def messages(exercise):
-    """The message of each known mistake, by the name of the function that computes it."""
-    return {function.__name__: message for function, message in EXERCISES[exercise].mistakes}
+RIGHT = [
+    ("error_bars", lambda quality: (quality.mean(1), (quality.var(1) / quality.shape[1]).sqrt())),
+    ("error_bars", lambda quality: (np.mean(quality, 1), np.std(quality, 1, ddof=1) / len(quality[0]) ** 0.5)),
+    ("served", lambda weights, right: heads.mass(weights[:, None], right[:, :, None]).mean(0)),
+    ("served", lambda weights, right: shares(weights, right).mean((0, 3))),
+    ("most_heads", fitting),
+]  # fmt: skip
 
-
-@pytest.mark.parametrize("exercise, mistake", WRONG)
-def test_a_wrong_answer_gets_the_question_that_leads_on(exercise, mistake):
-    result = EXERCISES[exercise](WRONG[exercise, mistake])
-    assert not result.passed and result.state == "wrong"
-    assert result.lines[0] == messages(exercise)[mistake]
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_every_known_mistake_has_its_own_message_and_a_learner_who_makes_it(exercise):
-    named = messages(exercise)
-    assert len(set(named.values())) == len(named)
-    assert all("?" in message for message in named.values())
-    assert set(named) == {mistake for name, mistake in WRONG if name == exercise}
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_the_solution_passes_as_it_is_shown(exercise):
-    task = EXERCISES[exercise]
-    shown = {"torch": torch}
-    exec(task.source, shown)  # what a reader copies out of the card, and nothing else
-    for solution in task.solution, shown[exercise]:
-        assert task(solution).passed
-
-
-@pytest.mark.parametrize(
-    "exercise, way",
-    [
-        ("error_bars", lambda quality: (quality.mean(1), (quality.var(1) / quality.shape[1]).sqrt())),
-        ("error_bars", lambda quality: (np.mean(quality, 1), np.std(quality, 1, ddof=1) / len(quality[0]) ** 0.5)),
-        ("served", lambda weights, right: heads.mass(weights[:, None], right[:, :, None]).mean(0)),
-        ("served", lambda weights, right: shares(weights, right).mean((0, 3))),
-        ("most_heads", fitting),
-    ],
-)  # fmt: skip
-def test_another_right_way_passes_too(exercise, way):
-    assert EXERCISES[exercise](way).passed
+TestExercises = promises(EXERCISES, WRONG, RIGHT)
 
 
 # the recorded sweep --------------------------------------------------------------------------------------------------

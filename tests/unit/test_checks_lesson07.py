@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from exercise_promises import promises
 
 from mha_lab import checks, heads, models, pretrained, tasks
 from mha_lab.pretrained import ablations
@@ -79,46 +80,14 @@ WRONG = {
 }
 
 
-def messages(exercise):
-    """The message of each known mistake, by the name of the function that computes it."""
-    return {function.__name__: message for function, message in EXERCISES[exercise].mistakes}
+RIGHT = [
+    ("name_heads", lambda shares, least: [int(s.argmax()) if s.max() >= least else -1 for s in shares.T]),
+    ("name_heads", lambda shares, least: np.where(np.max(shares, 0) < least, -1, np.argmax(shares, 0))),
+    ("without_head", lambda weight, head, num_heads: weight * ~columns(weight, head, num_heads)),
+    ("head_importance", lambda concat, gradient, num_heads: slopes(concat, gradient, num_heads).abs().mean(0)),
+]  # fmt: skip
 
-
-@pytest.mark.parametrize("exercise, mistake", WRONG)
-def test_a_wrong_answer_gets_the_question_that_leads_on(exercise, mistake):
-    result = EXERCISES[exercise](WRONG[exercise, mistake])
-    assert not result.passed and result.state == "wrong"
-    assert result.lines[0] == messages(exercise)[mistake]
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_every_known_mistake_has_its_own_message_and_a_learner_who_makes_it(exercise):
-    named = messages(exercise)
-    assert len(set(named.values())) == len(named)
-    assert all("?" in message for message in named.values())
-    assert set(named) == {mistake for name, mistake in WRONG if name == exercise}
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_the_solution_passes_as_it_is_shown(exercise):
-    task = EXERCISES[exercise]
-    shown = {"torch": torch}
-    exec(task.source, shown)  # what a reader copies out of the card, and nothing else
-    for solution in task.solution, shown[exercise]:
-        assert task(solution).passed
-
-
-@pytest.mark.parametrize(
-    "exercise, way",
-    [
-        ("name_heads", lambda shares, least: [int(s.argmax()) if s.max() >= least else -1 for s in shares.T]),
-        ("name_heads", lambda shares, least: np.where(np.max(shares, 0) < least, -1, np.argmax(shares, 0))),
-        ("without_head", lambda weight, head, num_heads: weight * ~columns(weight, head, num_heads)),
-        ("head_importance", lambda concat, gradient, num_heads: slopes(concat, gradient, num_heads).abs().mean(0)),
-    ],
-)  # fmt: skip
-def test_another_right_way_passes_too(exercise, way):
-    assert EXERCISES[exercise](way).passed
+TestExercises = promises(EXERCISES, WRONG, RIGHT)
 
 
 def test_a_weight_that_is_emptied_in_place_is_noticed():

@@ -5,8 +5,8 @@ The wrong answers are written here once more, as a learner would write them, and
 
 import math
 
-import pytest
 import torch
+from exercise_promises import promises
 from torch.nn import functional as F
 
 from mha_lab import MultiHeadAttention, attention, checks, padding_mask
@@ -73,47 +73,15 @@ WRONG = {
 }
 
 
-def messages(exercise):
-    """The message of each known mistake, by the name of the function that computes it."""
-    return {function.__name__: message for function, message in EXERCISES[exercise].mistakes}
+RIGHT = [
+    ("cross_attention", looked),
+    ("cross_attention", lambda x, context, lengths, w_q, w_k, w_v: attention(
+        x @ w_q, context @ w_k, context @ w_v, mask=padding_mask(lengths, context.shape[1]))),
+    ("uniform_share", lambda right, lengths: torch.stack(
+        [right[b, right[b].any(-1), :n].float().mean() for b, n in enumerate(lengths)])),
+]  # fmt: skip
 
-
-@pytest.mark.parametrize("exercise, mistake", WRONG)
-def test_a_wrong_answer_gets_the_question_that_leads_on(exercise, mistake):
-    result = EXERCISES[exercise](WRONG[exercise, mistake])
-    assert not result.passed and result.state == "wrong"
-    assert result.lines[0] == messages(exercise)[mistake]
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_every_known_mistake_has_its_own_message_and_a_learner_who_makes_it(exercise):
-    named = messages(exercise)
-    assert len(set(named.values())) == len(named)
-    assert all("?" in message for message in named.values())
-    assert set(named) == {mistake for name, mistake in WRONG if name == exercise}
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_the_solution_passes_as_it_is_shown(exercise):
-    task = EXERCISES[exercise]
-    shown = {"torch": torch}
-    exec(task.source, shown)  # what a reader copies out of the card, and nothing else
-    for solution in task.solution, shown[exercise]:
-        assert task(solution).passed
-
-
-@pytest.mark.parametrize(
-    "exercise, way",
-    [
-        ("cross_attention", looked),
-        ("cross_attention", lambda x, context, lengths, w_q, w_k, w_v: attention(
-            x @ w_q, context @ w_k, context @ w_v, mask=padding_mask(lengths, context.shape[1]))),
-        ("uniform_share", lambda right, lengths: torch.stack(
-            [right[b, right[b].any(-1), :n].float().mean() for b, n in enumerate(lengths)])),
-    ],
-)  # fmt: skip
-def test_another_right_way_passes_too(exercise, way):
-    assert EXERCISES[exercise](way).passed
+TestExercises = promises(EXERCISES, WRONG, RIGHT)
 
 
 def test_the_exercise_is_what_the_layer_does():

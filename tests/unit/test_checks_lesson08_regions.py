@@ -3,8 +3,8 @@ own question. The wrong answers are written here once more and share no code wit
 """
 
 import numpy as np
-import pytest
 import torch
+from exercise_promises import promises
 
 from mha_lab import checks, tasks, window_mask
 
@@ -44,47 +44,15 @@ WRONG = {
 }  # fmt: skip
 
 
-def messages(exercise):
-    """The message of each known mistake, by the name of the function that computes it."""
-    return {function.__name__: message for function, message in EXERCISES[exercise].mistakes}
+RIGHT = [
+    ("asked_half", lambda words, rows, columns: half(
+        words, [p % columns * 2 >= columns for p in range(rows * columns)])),
+    ("asked_half", lambda words, rows, columns: half(words, np.tile(np.arange(columns) >= columns // 2, rows))),
+    ("within_reach", lambda right, width: (right & window_mask(len(right), width)).sum() / right.any(-1).sum()),
+    ("within_reach", lambda right, width: right.float().triu(1 - width).sum() / right.float().sum()),
+]  # fmt: skip
 
-
-@pytest.mark.parametrize("exercise, mistake", WRONG)
-def test_a_wrong_answer_gets_the_question_that_leads_on(exercise, mistake):
-    result = EXERCISES[exercise](WRONG[exercise, mistake])
-    assert not result.passed and result.state == "wrong"
-    assert result.lines[0] == messages(exercise)[mistake]
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_every_known_mistake_has_its_own_message_and_a_learner_who_makes_it(exercise):
-    named = messages(exercise)
-    assert len(set(named.values())) == len(named)
-    assert all("?" in message for message in named.values())
-    assert set(named) == {mistake for name, mistake in WRONG if name == exercise}
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_the_solution_passes_as_it_is_shown(exercise):
-    task = EXERCISES[exercise]
-    shown = {"torch": torch}
-    exec(task.source, shown)  # what a reader copies out of the card, and nothing else
-    for solution in task.solution, shown[exercise]:
-        assert task(solution).passed
-
-
-@pytest.mark.parametrize(
-    "exercise, way",
-    [
-        ("asked_half", lambda words, rows, columns: half(
-            words, [p % columns * 2 >= columns for p in range(rows * columns)])),
-        ("asked_half", lambda words, rows, columns: half(words, np.tile(np.arange(columns) >= columns // 2, rows))),
-        ("within_reach", lambda right, width: (right & window_mask(len(right), width)).sum() / right.any(-1).sum()),
-        ("within_reach", lambda right, width: right.float().triu(1 - width).sum() / right.float().sum()),
-    ],
-)  # fmt: skip
-def test_another_right_way_passes_too(exercise, way):
-    assert EXERCISES[exercise](way).passed
+TestExercises = promises(EXERCISES, WRONG, RIGHT)
 
 
 def test_the_halves_of_the_task_are_those_of_the_exercise():

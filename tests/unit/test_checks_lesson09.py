@@ -6,8 +6,8 @@ The wrong answers are written here once more, as a learner would write them, and
 import math
 
 import numpy as np
-import pytest
 import torch
+from exercise_promises import promises
 from torch import nn
 from torch.nn import functional as F
 
@@ -89,57 +89,23 @@ WRONG = {
 }  # fmt: skip
 
 
-def messages(exercise):
-    """The message of each known mistake, by the name of the function that computes it."""
-    return {function.__name__: message for function, message in EXERCISES[exercise].mistakes}
-
-
-@pytest.mark.parametrize("exercise, mistake", WRONG)
-def test_a_wrong_answer_gets_the_question_that_leads_on(exercise, mistake):
-    result = EXERCISES[exercise](WRONG[exercise, mistake])
-    assert not result.passed and result.state == "wrong"
-    assert result.lines[0] == messages(exercise)[mistake]
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_every_known_mistake_has_its_own_message_and_a_learner_who_makes_it(exercise):
-    named = messages(exercise)
-    assert len(set(named.values())) == len(named)
-    assert all("?" in message for message in named.values())
-    assert set(named) == {mistake for name, mistake in WRONG if name == exercise}
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_the_solution_passes_as_it_is_shown(exercise):
-    task = EXERCISES[exercise]
-    shown = {"torch": torch}
-    exec(task.source, shown)  # what a reader copies out of the card, and nothing else
-    for solution in task.solution, shown[exercise]:
-        assert task(solution).passed
-
-
-@pytest.mark.parametrize(
-    "exercise, way",
-    [
-        ("distance_bias", lambda num_heads, num_tokens: models.ALiBi(num_heads)(num_tokens)),
-        (
-            "distance_bias",
-            lambda num_heads, num_tokens: by_pair(
-                num_heads, num_tokens, lambda h, i, j: -slope(h, num_heads) * abs(i - j)
-            ),
+RIGHT = [
+    ("distance_bias", lambda num_heads, num_tokens: models.ALiBi(num_heads)(num_tokens)),
+    (
+        "distance_bias",
+        lambda num_heads, num_tokens: by_pair(num_heads, num_tokens, lambda h, i, j: -slope(h, num_heads) * abs(i - j)),
+    ),
+    ("rms_norm", lambda x, gain, eps: F.rms_norm(x, gain.shape, gain, eps)),
+    ("rms_norm", lambda x, gain, eps: x * (np.mean(x**2, axis=2, keepdims=True) + eps) ** -0.5 * gain),
+    (
+        "gated_fusion",
+        lambda concat, output_weight, gate_weight: F.glu(
+            F.linear(concat, torch.cat([output_weight, gate_weight])), dim=-1
         ),
-        ("rms_norm", lambda x, gain, eps: F.rms_norm(x, gain.shape, gain, eps)),
-        ("rms_norm", lambda x, gain, eps: x * (np.mean(x**2, axis=2, keepdims=True) + eps) ** -0.5 * gain),
-        (
-            "gated_fusion",
-            lambda concat, output_weight, gate_weight: F.glu(
-                F.linear(concat, torch.cat([output_weight, gate_weight])), dim=-1
-            ),
-        ),
-    ],
-)
-def test_another_right_way_passes_too(exercise, way):
-    assert EXERCISES[exercise](way).passed
+    ),
+]
+
+TestExercises = promises(EXERCISES, WRONG, RIGHT)
 
 
 def test_the_solutions_are_what_the_models_of_the_lesson_compute():

@@ -4,8 +4,8 @@ The wrong answers are written here once more, as a learner would write them, and
 """
 
 import numpy as np
-import pytest
 import torch
+from exercise_promises import promises
 
 from mha_lab import KVCache, checks
 from mha_lab.attention import causal_mask, window_mask
@@ -76,35 +76,6 @@ WRONG = {
 }
 
 
-def messages(exercise):
-    """The message of each known mistake, by the name of the function that computes it."""
-    return {function.__name__: message for function, message in EXERCISES[exercise].mistakes}
-
-
-@pytest.mark.parametrize("exercise, mistake", WRONG)
-def test_a_wrong_answer_gets_the_question_that_leads_on(exercise, mistake):
-    result = EXERCISES[exercise](WRONG[exercise, mistake])
-    assert not result.passed and result.state == "wrong"
-    assert result.lines[0] == messages(exercise)[mistake]
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_every_known_mistake_has_its_own_message_and_a_learner_who_makes_it(exercise):
-    named = messages(exercise)
-    assert len(set(named.values())) == len(named)
-    assert all("?" in message for message in named.values())
-    assert set(named) == {mistake for name, mistake in WRONG if name == exercise}
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_the_solution_passes_as_it_is_shown(exercise):
-    task = EXERCISES[exercise]
-    shown = {"torch": torch}
-    exec(task.source, shown)  # what a reader copies out of the card, and nothing else
-    for solution in task.solution, shown[exercise]:
-        assert task(solution).passed
-
-
 def one_score_after_the_other(largest, total, summed, scores, values):
     rows = []
     for m, t, s, row in zip(largest, total, summed, scores):
@@ -122,18 +93,15 @@ def as_the_cache_slides(keys, new, width):
     return cache.append(new, new)[0]
 
 
-@pytest.mark.parametrize(
-    "exercise, way",
-    [
-        ("add_block", one_score_after_the_other),
-        ("add_block", block()),
-        ("window_scores", lambda n, width: seen(n, causal_mask(n) & window_mask(n, width))),
-        ("window_scores", lambda n, width: int(np.minimum(np.arange(n) + 1, width).sum())),
-        ("slide", as_the_cache_slides),
-    ],
-)  # fmt: skip
-def test_another_right_way_passes_too(exercise, way):
-    assert EXERCISES[exercise](way).passed
+RIGHT = [
+    ("add_block", one_score_after_the_other),
+    ("add_block", block()),
+    ("window_scores", lambda n, width: seen(n, causal_mask(n) & window_mask(n, width))),
+    ("window_scores", lambda n, width: int(np.minimum(np.arange(n) + 1, width).sum())),
+    ("slide", as_the_cache_slides),
+]  # fmt: skip
+
+TestExercises = promises(EXERCISES, WRONG, RIGHT)
 
 
 def test_blocks_added_one_after_another_are_softmax():

@@ -4,8 +4,8 @@ The wrong answers are written here once more, as a learner would write them, and
 """
 
 import numpy as np
-import pytest
 import torch
+from exercise_promises import promises
 
 from mha_lab import MultiHeadAttention, checks, heads
 from mha_lab.pretrained import regrouped
@@ -79,54 +79,22 @@ WRONG = {
 }
 
 
-def messages(exercise):
-    """The message of each known mistake, by the name of the function that computes it."""
-    return {function.__name__: message for function, message in EXERCISES[exercise].mistakes}
-
-
-@pytest.mark.parametrize("exercise, mistake", WRONG)
-def test_a_wrong_answer_gets_the_question_that_leads_on(exercise, mistake):
-    result = EXERCISES[exercise](WRONG[exercise, mistake])
-    assert not result.passed and result.state == "wrong"
-    assert result.lines[0] == messages(exercise)[mistake]
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_every_known_mistake_has_its_own_message_and_a_learner_who_makes_it(exercise):
-    named = messages(exercise)
-    assert len(set(named.values())) == len(named)
-    assert all("?" in message for message in named.values())
-    assert set(named) == {mistake for name, mistake in WRONG if name == exercise}
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_the_solution_passes_as_it_is_shown(exercise):
-    task = EXERCISES[exercise]
-    shown = {"torch": torch}
-    exec(task.source, shown)  # what a reader copies out of the card, and nothing else
-    for solution in task.solution, shown[exercise]:
-        assert task(solution).passed
-
-
-@pytest.mark.parametrize(
-    "exercise, way",
-    [
-        ("induction_score", lambda weights: second_copy(weights, lambda i, L: i - L + 1)),
-        (
-            "induction_score",
-            lambda weights: [np.mean([w[i, i - len(w) // 2 + 1] for i in range(len(w) // 2, len(w))]) for w in weights],
+RIGHT = [
+    ("induction_score", lambda weights: second_copy(weights, lambda i, L: i - L + 1)),
+    (
+        "induction_score",
+        lambda weights: [np.mean([w[i, i - len(w) // 2 + 1] for i in range(len(w) // 2, len(w))]) for w in weights],
+    ),
+    (
+        "pool_heads",
+        lambda weight, old_heads, num_kv_heads: by_groups(
+            weight, old_heads, num_kv_heads, lambda group: torch.stack(group).mean(0)
         ),
-        (
-            "pool_heads",
-            lambda weight, old_heads, num_kv_heads: by_groups(
-                weight, old_heads, num_kv_heads, lambda group: torch.stack(group).mean(0)
-            ),
-        ),
-        ("to_halves", lambda weight, num_heads: reordered(weight, num_heads, evens_then_odds)),
-    ],
-)
-def test_another_right_way_passes_too(exercise, way):
-    assert EXERCISES[exercise](way).passed
+    ),
+    ("to_halves", lambda weight, num_heads: reordered(weight, num_heads, evens_then_odds)),
+]
+
+TestExercises = promises(EXERCISES, WRONG, RIGHT)
 
 
 def test_pooling_is_what_the_package_does():
