@@ -20,6 +20,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 LESSONS = Path(__file__).resolve().parent.parent / "notebooks"
 MEASUREMENT = "nbval-ignore-output"
 WIDGET = "application/vnd.jupyter.widget-view+json"
+CONTROLS = "(Controls, for a page with a kernel: run this cell.)"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 CELL_TIMEOUT = 120  # seconds, as in the tests
 
@@ -33,7 +34,10 @@ def tidy(notebook):
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = cell.execution_count  # a kept measurement may have had another
-            if set(output.get("data", {})) - {WIDGET}:  # a widget view is dead without its kernel: its picture stays
+            shown = set(output.get("data", {}))
+            if shown == {WIDGET, "text/plain"}:  # controls without a picture: their repr tells nobody anything
+                output.data["text/plain"] = CONTROLS
+            if shown - {WIDGET}:  # a widget view is dead without its kernel: its picture stays
                 output.data.pop(WIDGET, None)
     return notebook
 

@@ -104,8 +104,11 @@ def test_tidy_keeps_the_picture_and_drops_the_widget_view():
         return nbformat.v4.new_output("display_data", {run_notebooks.WIDGET: {"model_id": "1"}, **data})
 
     drawn = {"image/png": "iVBO", "text/plain": "HeadExplorer"}
-    tidy = run_notebooks.tidy(notebook(code_cell("drawn", shown(**drawn)), code_cell("bare", shown())))
+    controls = shown(**{"text/plain": "VBox(children=(Button(), Output()))"})
+    cells = code_cell("drawn", shown(**drawn)), code_cell("bare", shown()), code_cell("controls", controls)
+    tidy = run_notebooks.tidy(notebook(*cells))
     assert tidy.cells[0].outputs[0].data == drawn
+    assert tidy.cells[2].outputs[0].data == {"text/plain": run_notebooks.CONTROLS}
     assert set(tidy.cells[1].outputs[0].data) == {run_notebooks.WIDGET}  # nothing else would be left to see
 
 
