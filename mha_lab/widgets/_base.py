@@ -34,9 +34,13 @@ DIFFERENCE = [[0, "#542788"], [64, "#998ec3"], [128, "#f7f7f7"], [191, "#f1a340"
 """ColorBrewer's PuOr the other way round: below 0 purple, above it orange, as in every diverging map here."""
 
 IMPORT = re.compile(r'^(?:import \{.*\} from|@import) "\./(.*)";$', re.MULTILINE)
-SPARE = re.compile(r";(?=})|,(?=[)\]}])|(?<=})\n")
-"""What rjsmin leaves in JavaScript that ends every statement with a semicolon: the last one of a block, a list's last
-comma, the line's end after a block."""
+SHORTER = (
+    (re.compile(r";(?=})|,(?=[)\]}])|(?<=})\n"), ""),
+    (re.compile(r"\bconst(?=[ \[{])"), "let"),
+    (re.compile(r"(?<![\w$])\((\w+)\)(?==>)"), r"\1"),
+)
+"""What rjsmin leaves in JavaScript that ends every statement with a semicolon, and what is sent instead: nothing for a
+block's last semicolon, a list's last comma and the line's end after a block; let for const; x => … for (x) => …"""
 
 MOST_TOKENS = 512  # a map then has half a pixel a cell
 
@@ -51,7 +55,12 @@ def joined(name: str) -> str:
         found = (Path(__file__).parent / name).read_text(encoding="utf-8")
         return IMPORT.sub(lambda match: "" if match[1] in known else text(match[1]).replace("\nexport ", "\n"), found)
 
-    return SPARE.sub("", rjsmin.jsmin(text(name))) if name.endswith(".js") else text(name)
+    code = text(name)
+    if name.endswith(".js"):
+        code = rjsmin.jsmin(code)
+        for pattern, shorter in SHORTER:
+            code = pattern.sub(shorter, code)
+    return code
 
 
 class Explorer(anywidget.AnyWidget):
@@ -88,13 +97,13 @@ def numbers(name: str, data, shape: str, dtype=np.float32) -> np.ndarray:
     return np.ascontiguousarray(array)
 
 
-def words(tokens: Sequence[str], n: int, what: str) -> list[str]:
-    """`tokens` as a list of n strings."""
+def words(tokens: Sequence[str], n: int, what: str, *, name: str = "tokens", part: str = "row") -> list[str]:
+    """`tokens` as a list of n strings, each of which names a `part` of `what`."""
     if isinstance(tokens, str):
-        raise ValueError(f"tokens is one string; it must be a list of {n}: try {tokens.split()[:3]} …")
+        raise ValueError(f"{name} is one string; it must be a list of {n}: try {tokens.split()[:3]} …")
     tokens = list(tokens)
     if len(tokens) != n:
-        raise ValueError(f"there are {len(tokens)} tokens and {what} for {n}: each token needs its row.")
+        raise ValueError(f"there are {len(tokens)} {name} and {what} for {n}: each token needs its {part}.")
     if not 1 <= n <= MOST_TOKENS:
         raise ValueError(f"there are {n} tokens: an explorer shows 1 to {MOST_TOKENS}.")
     for token in tokens:
@@ -103,15 +112,15 @@ def words(tokens: Sequence[str], n: int, what: str) -> list[str]:
     return tokens
 
 
-def allowed_cells(mask, n: int) -> np.ndarray | None:
-    """`mask` as a boolean (n, n) array, True = may attend; None stays None."""
+def allowed_cells(mask, shape: tuple[int, int]) -> np.ndarray | None:
+    """`mask` as a boolean array of this shape (N, S), True = may attend; None stays None."""
     if mask is None:
         return None
     mask = np.asarray(mask.detach().cpu() if hasattr(mask, "detach") else mask)
     if mask.dtype != bool:
         raise TypeError(f"mask has dtype {mask.dtype}; it must be boolean, True = may attend.")
-    if mask.shape != (n, n):
-        raise ValueError(f"mask has shape {mask.shape} and the maps {(n, n)}: they must be equal.")
+    if mask.shape != shape:
+        raise ValueError(f"mask has shape {mask.shape} and the maps {shape}: they must be equal.")
     return mask
 
 

@@ -7,13 +7,13 @@ export const NUMBER_CELL = 26; // the smallest cell that can carry its number
 export const DIAGONAL_CELL = 5; // the smallest cell whose outline leaves something to see
 
 /**
- * Where every map stands, in CSS pixels: { places, columns, height }. A place is { head, x, y, side, cell, pool, large, font,
- * label, left, top }: a pixel of the screen shows pool × pool cells, label is the height kept for "head 3", left and top say
- * which words it carries. Without pins the heads fill the width; with pins they become a strip of thumbnails, and the pinned
+ * Where every map of n rows and s columns stands, in CSS pixels: { places, columns, height }. A place is { head, x, y, wide,
+ * high, cell, pool, large, font, label, left, top }: a pixel of the screen shows pool × pool cells, label is the height kept
+ * for "head 3", left and top say which words it carries. Without pins the heads fill the width; with pins they become a strip of thumbnails, and the pinned
  * heads stand large below it, two of them beside their difference. unit is one device pixel.
  */
-export function arrange({ heads, n, width, pinned = [], wordRoom = 60, unit = 1 }) {
-  const given = { n, width, wordRoom, unit };
+export function arrange({ heads, n, s, width, pinned = [], wordRoom = 60, unit = 1 }) {
+  const given = { n, s, width, wordRoom, unit };
   const strip = pinned.length > 0;
   const grid = fit({ ...given, heads, limit: strip ? 150 : 560, largest: strip ? 76 : 440, withWords: !strip });
   if (!strip) return grid;
@@ -32,31 +32,31 @@ export function arrange({ heads, n, width, pinned = [], wordRoom = 60, unit = 1 
 }
 
 /** The largest maps of whole device pixels a cell, or cells a pixel, with which `heads` maps fit; a bit smaller for fewer rows. */
-function fit({ heads, n, width, wordRoom, unit, limit, largest, withWords }) {
+function fit({ heads, n, s, width, wordRoom, unit, limit, largest, withWords }) {
   let best = null;
   const snap = (value) => round(value / unit) * unit;
-  const whole = max(1, floor(largest / n / unit));
+  const whole = max(1, floor(largest / Math.sqrt(n * s) / unit)); // a long map is as large as a square one of its area
   for (const step of [...Array.from({ length: whole }, (_, i) => whole - i), 1 / 2, 1 / 3, 1 / 4, 1 / 6, 1 / 8]) {
     const pool = max(1, round(1 / step));
     const cell = step * unit;
-    const side = (step < 1 ? ceil(n / pool) : n * step) * unit;
+    const [high, wide] = [n, s].map((cells) => (step < 1 ? ceil(cells / pool) : cells * step) * unit);
     const words = withWords && cell >= WORD_CELL;
     const font = min(13, max(8, cell * 0.86));
     const room = words ? (wordRoom * font) / 12 + 8 : 0;
-    const gap = side >= 100 ? 14 : side >= 48 ? 8 : 4;
-    const label = side >= 60 ? 18 : side >= 40 ? 13 : 0;
-    const most = floor((width - room * 1.5 + gap) / (side + gap));
+    const gap = wide >= 100 ? 14 : wide >= 48 ? 8 : 4;
+    const label = wide >= 60 ? 18 : wide >= 40 ? 13 : 0;
+    const most = floor((width - room * 1.5 + gap) / (wide + gap));
     const rows = ceil(heads / max(1, most));
-    const height = ceil(room * 0.86 + rows * (side + gap + label));
+    const height = ceil(room * 0.86 + rows * (high + gap + label));
     const fits = most >= 1 && height <= limit;
     if (best && (!fits || step < 0.85 * best.step)) break;
-    if (!fits && side > 40 && step > 1 / 8) continue;
+    if (!fits && max(wide, high) > 40 && step > 1 / 8) continue;
     if (best && rows >= best.rows) continue;
     const columns = ceil(heads / rows);
     const places = Array.from({ length: heads }, (_, head) => {
       const [row, column] = [floor(head / columns), head % columns];
-      const [x, y] = [snap(room + column * (side + gap)), snap(room * 0.86 + row * (side + gap + label))];
-      return { head, x, y, side, cell, pool, font, label, large: false, left: words && !column, top: words && !row };
+      const [x, y] = [snap(room + column * (wide + gap)), snap(room * 0.86 + row * (high + gap + label))];
+      return { head, x, y, wide, high, cell, pool, font, label, large: false, left: words && !column, top: words && !row };
     });
     best = { step, rows, height, columns, places };
   }
@@ -64,10 +64,10 @@ function fit({ heads, n, width, wordRoom, unit, limit, largest, withWords }) {
 }
 
 /** What lies under a point: { place, head, query, key }; query and key are -1 on a label. null between the maps. */
-export function placeAt(places, n, x, y) {
+export function placeAt(places, n, s, x, y) {
   for (const place of places) {
     const [column, row] = [floor((x - place.x) / place.cell), floor((y - place.y) / place.cell)];
-    if (column < 0 || column >= n || row < 0 || y >= place.y + place.side + place.label) continue;
+    if (column < 0 || column >= s || row < 0 || y >= place.y + place.high + place.label) continue;
     const onMap = row < n;
     return { place, head: place.head, query: onMap ? row : -1, key: onMap ? column : -1 };
   }

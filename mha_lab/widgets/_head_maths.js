@@ -53,18 +53,18 @@ export function weightsOf(bytes) {
   return weights;
 }
 
-/** The cells (N, N) that may be seen, as 0 and 1: the given mask, joined with the causal one and with a window. null when all may. */
+/** The cells that may be seen, as 0 and 1: the given mask (any rows of n), joined with the causal one and with a window. null when all may. */
 export function allowedCells(n, mask, causal, width = 0) {
   if (!mask && !causal && !width) return null;
-  return new Uint8Array(n * n).map((_, cell) => {
+  return new Uint8Array(mask?.length ?? n * n).map((_, cell) => {
     const back = floor(cell / n) - (cell % n);
     return (!mask || mask[cell]) && (!causal || back >= 0) && (!width || abs(back) < width) ? 1 : 0;
   });
 }
 
 /**
- * The `rows` of a map (R, N) with only the `seen` keys in them, each divided by what is left of it: { map, held }, held being
- * the share of the weight that was taken away, in the mean of the rows. For scores, the same as a mask over the keys that hide.
+ * The `rows` of a map (rows of n keys) with only the `seen` keys in them, each divided by what is left of it: { map, held }, held
+ * being the share of the weight that was taken away, in the mean of the rows. For scores, the same as a mask over the keys that hide.
  */
 export function renormalised(numbers, n, seen, rows = seen) {
   const map = new Float32Array(rows.length * seen.length);
@@ -81,15 +81,16 @@ export function renormalised(numbers, n, seen, rows = seen) {
 }
 
 /**
- * A picture of the map (n, n), one colour a pixel; with pool > 1 a pixel shows the largest (in size) of
+ * A picture of the map (rows of n cells), one colour a pixel; with pool > 1 a pixel shows the largest (in size) of
  * pool × pool numbers.
  */
 export function shades(numbers, n, pool, colour) {
-  const side = ceil(n / pool);
-  const pixels = new Uint32Array(side * side);
-  for (let y = 0, pixel = 0; y < side; y++) {
-    const bottom = min(n, (y + 1) * pool);
-    for (let x = 0; x < side; x++, pixel++) {
+  const rows = numbers.length / n;
+  const [high, wide] = [rows, n].map((cells) => ceil(cells / pool));
+  const pixels = new Uint32Array(high * wide);
+  for (let y = 0, pixel = 0; y < high; y++) {
+    const bottom = min(rows, (y + 1) * pool);
+    for (let x = 0; x < wide; x++, pixel++) {
       const right = min(n, (x + 1) * pool);
       let high = 0; // two comparisons without a jump: three million cells take a third less than with one of sizes
       let low = 0;

@@ -132,29 +132,30 @@ class Page:
         """Masked: light grey with stripes."""
         self.image.paste(_stripes(max(1, round(width * FINE)), max(1, round(height * FINE))), _corner(x, y))
 
-    def map(self, x, y, side, weights, allowed=None, *, numbers=False, stretch=False, difference=False):
-        """Attention weights (N, N) as a square of the given side, 0 to 1 (or to the largest with stretch); or the
-        difference of two such maps, -1 to 1."""
-        n, size = len(weights), round(side * FINE)
+    def map(self, x, y, cell, weights, allowed=None, *, numbers=False, stretch=False, difference=False):
+        """Attention weights (N, S) as cells of this size, 0 to 1 (or to the largest with stretch); or the difference of
+        two such maps, -1 to 1."""
+        n, s = weights.shape
+        size = max(1, round(s * cell * FINE)), max(1, round(n * cell * FINE))
         shade = weights / (np.abs(weights).max() or 1.0) if stretch else weights
         shade = (shade + 1) / 2 if difference else shade
         levels = Image.fromarray(np.clip(shade * 255, 0, 255).round().astype(np.uint8))
-        how = Image.Resampling.NEAREST if size >= n else Image.Resampling.BOX  # which leaves no cell out
-        levels = np.asarray(levels.resize((size, size), how))
+        how = Image.Resampling.NEAREST if size[0] >= s else Image.Resampling.BOX  # which leaves no cell out
+        levels = np.asarray(levels.resize(size, how))
         picture = Image.fromarray(_colours(difference)[levels])
         if allowed is not None:
-            masked = Image.fromarray(~allowed).resize((size, size), Image.Resampling.NEAREST)
-            picture.paste(_stripes(size, size), mask=masked)
+            masked = Image.fromarray(~allowed).resize(size, Image.Resampling.NEAREST)
+            picture.paste(_stripes(*size), mask=masked)
         self.image.paste(picture, _corner(x, y))
-        cell = side / n
+        for j in range(1, s) if cell >= 8 else ():
+            self.box(x + j * cell, y, 1 / FINE, n * cell, PAGE)
         for i in range(1, n) if cell >= 8 else ():
-            self.box(x + i * cell, y, 1 / FINE, side, PAGE)
-            self.box(x, y + i * cell, side, 1 / FINE, PAGE)
+            self.box(x, y + i * cell, s * cell, 1 / FINE, PAGE)
         for row, column in np.argwhere(np.abs(weights) >= 0.005) if numbers else ():  # a field of 0.00 hides the others
             level, number = shade[row, column], weights[row, column]
             colour = "white" if (abs(level - 0.5) > 0.375 if difference else level < 0.5) else "black"
             place = x + (column + 0.5) * cell, y + (row + 0.5) * cell
-            text = f"{number:+.2f}".replace("-", "−") if difference else f"{number:.2f}"
+            text = f"{number:+.2f}".replace("-", "−").replace("0.", ".") if difference else f"{number:.2f}"
             self.text(*place, text, min(12, cell * 0.34), anchor="mm", colour=colour)
 
     def diagonal(self, x, y, cell, n):

@@ -87,7 +87,7 @@ class AttentionStepper(Explorer):
                 f"keys of width {width} and values of width {d_value}: the stepper shows 1 to {MOST_WIDE}."
             )
         tokens = words(tokens, n, "rows of query, key and value")
-        mask = allowed_cells(mask, n)
+        mask = allowed_cells(mask, (n, n))
         w_o, features = _mixing(w_o, features, H, d_value)
         super().__init__(
             tokens=tokens,

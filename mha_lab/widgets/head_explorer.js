@@ -15,8 +15,8 @@ const ANSWER_WITHIN = 5000; // ms
 const STAGE =
   "Heads: arrow keys choose one, Enter enlarges it, Shift and arrows read cells, Escape clears.";
 const SLICE = 6; // ms of a frame, in which a projection's maps are computed; a larger one fills up over several
-const WHOLE = 64; // tokens; the exact weights of a layer of more are asked for row by row
-const DEFLATED = 256; // tokens; a recording of more comes deflated
+const WHOLE = 64 ** 2; // cells of a map; the exact weights of a layer of larger ones are asked for row by row
+const DEFLATED = 256 ** 2; // cells; a recording of larger maps comes deflated
 
 /** Rules between traits that hold for every view, with or without a kernel: what the new state does not have is dropped. */
 function initialize({ model }) {
@@ -105,7 +105,7 @@ function render({ model, el }) {
 
   // --------------------------------------------------------------------------------------------------------------- state
   const recordings = () => [...get("_recordings"), ...get("_added")];
-  /** What is to be shown: the present recording, or the projection's tokens and mask. */
+  /** What is to be shown: the present recording, or the projection's tokens and mask. Without a context, its tokens look at themselves. */
   function chosen() {
     if (!recorded) return { tokens: get("tokens"), mask: get("_mask") };
     return recordings().find((r) => r.sentence === get("sentence")) ?? recordings()[0];
@@ -115,8 +115,8 @@ function render({ model, el }) {
 
   /** Whether what is to be shown is still being inflated; begins with it. */
   function inflating() {
-    const { tokens, weights } = chosen();
-    const waits = recorded && tokens.length > DEFLATED && !inflated.get(weights);
+    const { tokens, context, weights } = chosen();
+    const waits = recorded && tokens.length * (context ?? tokens).length > DEFLATED && !inflated.get(weights);
     if (waits && !inflated.has(weights)) inflate(weights);
     return waits;
   }
@@ -136,51 +136,57 @@ function render({ model, el }) {
   let exact = { id: [] };
   let asked = "";
 
-  /** The maps of all tokens, computed when a trait that moves them has changed. */
+  /** The maps of all tokens, computed when a trait that moves them has changed: n words look at s keys. */
   const whole = kept(() => {
     const heads = get("num_heads");
     const source = chosen();
-    const n = source.tokens.length;
+    const words = shownWords(source.tokens);
+    const keys = source.context ? shownWords(source.context) : words;
+    const [n, s] = [words.length, keys.length];
+    const whole = n * s <= WHOLE;
     const mask = decoded(source.mask, Uint8Array);
-    const allowed = allowedCells(n, mask, get("causal"), get("window"));
+    const allowed = allowedCells(s, mask, get("causal"), get("window"));
     const [query, key] = ["_query", "_key"].map((name) => decoded(get(name), Float32Array));
-    const told = !recorded || (isExact() && n <= WHOLE);
-    const size = heads * n * n;
+    const told = !recorded || (isExact() && whole);
+    const size = heads * n * s;
     const width = get("d_model");
     let numbers = recorded ? exact.weights : new Float32Array(size);
     const rest = recorded ? null : headRows(numbers, query, key, n, width, heads, allowed);
     const from = get("layer") * size;
     if (!told) numbers = (inflated.get(source.weights) ?? decoded(source.weights, Uint8Array)).subarray(from, from + size);
-    return { heads, words: shownWords(source.tokens), n, allowed, numbers, told, rest, rows: rest ? 0 : Infinity };
+    return { heads, words, keys, n, s, own: words === keys, whole, allowed, numbers, told, rest, rows: rest ? 0 : Infinity };
   });
 
-  /** A drawing: the maps of the tokens that are not hidden, whose places in the sentence are `seen`; their layout and canvas. */
+  /** A drawing: the maps without the tokens that are hidden; its rows and columns stand at the places `asking` and `seen`. */
   const sheet = kept(() => {
     const all = whole(...moving());
     const hidden = get("hidden");
-    const every = [...all.words.keys()];
-    const seen = every.filter((i) => !hidden.includes(all.words[i]));
-    const now = { ...all, all, seen: every, canvas: element("canvas") };
-    const n = seen.length;
-    if (n && n < all.n) {
-      const allowed = all.allowed && Uint8Array.from(seen.flatMap((i) => seen.map((j) => all.allowed[i * all.n + j])));
-      const numbers = new Float32Array(all.heads * n * n);
-      Object.assign(now, { seen, n, words: seen.map((i) => all.words[i]), allowed, numbers, held: [] });
+    const [rows, columns] = [all.words, all.keys].map((words) => [...words.keys()]);
+    const seen = columns.filter((j) => !hidden.includes(all.keys[j]));
+    const now = { ...all, all, asking: rows, seen: columns, canvas: element("canvas") };
+    const s = seen.length;
+    if (s && s < all.s) {
+      const asking = all.own ? seen : rows;
+      const n = asking.length;
+      const allowed = all.allowed && Uint8Array.from(asking.flatMap((i) => seen.map((j) => all.allowed[i * all.s + j])));
+      const numbers = new Float32Array(all.heads * n * s);
+      const [words, keys] = [asking.map((i) => all.words[i]), seen.map((j) => all.keys[j])];
+      Object.assign(now, { asking, seen, n, s, words, keys, allowed, numbers, held: [] });
     }
     const context = now.canvas.getContext("2d");
     pen(context, "12px");
-    const wordRoom = min(84, max(...now.words.map((word) => context.measureText(word).width)));
-    now.layout = arrange({ heads: now.heads, n: now.n, width, pinned: get("pinned"), wordRoom, unit: 1 / ratio });
+    const wordRoom = min(84, max(...[...now.words, ...now.keys].map((word) => context.measureText(word).width)));
+    now.layout = arrange({ ...now, width, pinned: get("pinned"), wordRoom, unit: 1 / ratio });
     return now;
   });
 
   /** Computes for so many milliseconds: rows of a projection's maps; and where words are hidden, the heads without them. */
-  function advance({ all, seen, n, numbers, held }, ms) {
+  function advance({ all, asking, seen, n, s, numbers, held }, ms) {
     const end = performance.now() + ms;
     for (; all.rest && performance.now() < end; all.rows++) if (all.rest.next().done) all.rest = null;
     while (held?.length < min(all.heads, floor(all.rows / all.n)) && performance.now() < end) {
-      const left = renormalised(partOf(all, held.length), all.n, seen);
-      numbers.set(left.map, held.length * n * n);
+      const left = renormalised(partOf(all, held.length), all.s, seen, asking);
+      numbers.set(left.map, held.length * n * s);
       held.push(left.held);
     }
   }
@@ -200,7 +206,7 @@ function render({ model, el }) {
     const part = numbers.subarray(from, from + count);
     return part.BYTES_PER_ELEMENT > 1 ? part : weightsOf(part);
   }
-  const partOf = (now, head) => weights(now, head * now.n ** 2, now.n ** 2);
+  const partOf = (now, head) => weights(now, head * now.n * now.s, now.n * now.s);
 
   /** The weights of a place's map, or the difference that it shows. */
   function mapOf({ head, less }, now) {
@@ -212,17 +218,17 @@ function render({ model, el }) {
 
   /** A row of weights on show, and whether these are the exact ones. */
   function rowOf(now, head, query) {
-    const { n, told, all, seen } = now;
-    if (recorded && !told && isExact() && exact.id[2] === seen[query]) {
-      const row = exact.weights.subarray(head * all.n, (head + 1) * all.n);
-      return [n === all.n ? row : renormalised(row, all.n, seen, [0]).map, true];
+    const { n, s, told, all, asking, seen } = now;
+    if (recorded && !told && isExact() && exact.id[2] === asking[query]) {
+      const row = exact.weights.subarray(head * all.s, (head + 1) * all.s);
+      return [s === all.s ? row : renormalised(row, all.s, seen, [0]).map, true];
     }
-    return [weights(now, (head * n + query) * n, n), told];
+    return [weights(now, (head * n + query) * s, s), told];
   }
 
   /** Asks the kernel, if there is one, for the exact weights of a small layer or of one row. One question at a time. */
-  function askExact({ all, seen, told }, query) {
-    const rows = all.n > WHOLE ? [seen[query], seen[query] + 1] : [0, all.n];
+  function askExact({ all, asking, told }, query) {
+    const rows = all.whole ? [0, all.n] : [asking[query], asking[query] + 1];
     const id = [get("sentence"), get("layer"), ...rows];
     if (told || asked || String(id) === String(exact.id)) return;
     try {
@@ -256,7 +262,7 @@ function render({ model, el }) {
     ink = inks();
     const now = (present = drawing(SLICE));
     const { places, height } = now.layout;
-    if (recorded && now.all.n <= WHOLE && (get("pinned").length || now.held || table.open)) askExact(now);
+    if (recorded && now.all.whole && (get("pinned").length || now.held || table.open)) askExact(now);
     const context = sized(maps, max(height, 560)); // as high as most: to enlarge a canvas costs as much as to draw all maps
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.drawImage(now.canvas, 0, 0);
@@ -278,6 +284,7 @@ function render({ model, el }) {
   function prepare() {
     if (stage.clientWidth !== width || schedule.pending) return; // nobody sees it, or a drawing is to come
     listHeads();
+    if (marks.hidden) sized(marks, present.layout.height); // the first pointer does not wait for a canvas to be made
     const at = steps.indexOf(get(trait));
     for (const next of [steps[at - 1], steps[at + 1]]) {
       if (!(next >= 0)) continue; // beyond the ends
@@ -310,22 +317,23 @@ function render({ model, el }) {
   }
 
   function drawMaps(now) {
-    const { layout, n, allowed } = now;
+    const { layout, n, s, allowed } = now;
     const context = sized(now.canvas, layout.height);
     for (const size of [false, true]) {
       const places = layout.places.filter(({ large }) => large === size);
       const [first] = places; // it keeps what all maps of this size share
       if (!first) continue;
       // One pixel a cell, or more cells a pixel, of all maps side by side: those on the page are its enlargements.
-      const { pool, side } = first;
-      const [pixels, last] = [ceil(n / pool), places.length];
+      const { pool, wide, high } = first;
+      const [rows, columns] = [n, s].map((cells) => ceil(cells / pool));
+      const last = places.length;
       const across = ceil(Math.sqrt(last + 1));
-      const part = (i) => [first.atlas, (i % across) * pixels, floor(i / across) * pixels, pixels, pixels];
+      const part = (i) => [first.atlas, (i % across) * columns, floor(i / across) * rows, columns, rows];
       const put = (colours, i) =>
-        first.atlas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(colours.buffer), pixels), ...part(i).slice(1, 3));
+        first.atlas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(colours.buffer), columns), ...part(i).slice(1, 3));
       if (!first.atlas) {
-        first.atlas = element("canvas", { width: across * pixels, height: across * pixels });
-        first.holes = allowed && shades(allowed, n, pool, (seen) => (seen ? 0 : 255 << 24)); // where all cells of a pixel are masked
+        first.atlas = element("canvas", { width: across * columns, height: across * rows });
+        first.holes = allowed && shades(allowed, s, pool, (seen) => (seen ? 0 : 255 << 24)); // where all cells of a pixel are masked
         if (allowed) put(first.holes, last);
         first.cover = paintCover(first, now, allowed && part(last));
       }
@@ -335,15 +343,15 @@ function render({ model, el }) {
         if (place.done || rows <= 0) return;
         const map = mapOf(place, now);
         if (get("stretch")) place.reach = largestOf(map) || 1;
-        put(painted(place, map, n, first.holes), i);
+        put(painted(place, map, s, first.holes), i);
         place.done = rows >= n;
       });
       context.imageSmoothingEnabled = false;
       places.forEach((place, i) => {
         const { x, y, cell } = place;
-        context.drawImage(...part(i), x, y, side, side);
-        context.drawImage(first.cover, x, y, side, side);
-        if (cell >= DIAGONAL_CELL) outlineDiagonal(context, place, now);
+        context.drawImage(...part(i), x, y, wide, high);
+        context.drawImage(first.cover, x, y, wide, high);
+        if (cell >= DIAGONAL_CELL && now.own) outlineDiagonal(context, place, now);
         if (cell >= NUMBER_CELL) writeNumbers(context, place, now);
         writeWords(context, place, now);
         writeLabel(context, place);
@@ -356,38 +364,38 @@ function render({ model, el }) {
     Object.assign(context, { font: `${size} ${ink.family}`, fillStyle, textAlign, textBaseline });
   }
 
-  function drawEmptySlot(context, { x, y, side }) {
+  function drawEmptySlot(context, { x, y, wide, high }) {
     context.strokeStyle = ink.line;
     context.setLineDash([6, 6]);
-    context.strokeRect(x, y, side, side);
+    context.strokeRect(x, y, wide, high);
     context.setLineDash([]);
     pen(context, "14px", ink.muted);
-    context.fillText("click another to compare", x + side / 2, y + side / 2);
+    context.fillText("click another to compare", x + wide / 2, y + high / 2);
   }
 
   /** The pixels of a place's map. */
-  function painted({ less, pool, reach }, map, n, holes) {
+  function painted({ less, pool, reach }, map, s, holes) {
     const [table, zero] = less === undefined ? [colours, 0] : [diverging, 127.5];
     const palette = new Uint32Array(table.buffer);
-    const found = shades(map, n, pool, (weight) => palette[round(zero + (weight / reach) * (255 - zero))]);
+    const found = shades(map, s, pool, (weight) => palette[round(zero + (weight / reach) * (255 - zero))]);
     holes?.forEach((hole, i) => hole && (found[i] = 0));
     return found;
   }
 
   /** What lies over every map of one size: hatching on masked cells, thin lines between large ones. */
-  function paintCover({ side, cell }, { n }, stencil) {
+  function paintCover({ wide, high, cell }, { n, s }, stencil) {
     const cover = element("canvas");
-    const context = sized(cover, side, side);
+    const context = sized(cover, high, wide);
     if (stencil) {
       context.save();
       context.imageSmoothingEnabled = false;
-      context.drawImage(...stencil, 0, 0, side, side);
+      context.drawImage(...stencil, 0, 0, wide, high);
       context.globalCompositeOperation = "source-in"; // only where the stencil is
       context.strokeStyle = ink.line;
       context.lineWidth = cell >= 6 ? 1 : 0.5;
       const step = max(3, min(7, cell / 2));
       context.beginPath();
-      for (let d = step / 2; d < 2 * side; d += step) {
+      for (let d = step / 2; d < wide + high; d += step) {
         context.moveTo(d, 0);
         context.lineTo(0, d);
       }
@@ -397,10 +405,8 @@ function render({ model, el }) {
     if (cell >= 8) {
       context.fillStyle = ink.page;
       const thin = (cell >= 20 ? 2 : 1) / ratio;
-      for (let i = 1; i < n; i++) {
-        context.fillRect(i * cell, 0, thin, side);
-        context.fillRect(0, i * cell, side, thin);
-      }
+      for (let i = 1; i < n; i++) context.fillRect(0, i * cell, wide, thin);
+      for (let j = 1; j < s; j++) context.fillRect(j * cell, 0, thin, high);
     }
     return cover;
   }
@@ -424,17 +430,15 @@ function render({ model, el }) {
       const size = abs(number);
       if ((now.allowed && !now.allowed[index]) || size < 0.005) return; // a field of 0.00 hides the others
       context.fillStyle = (less === undefined ? number / reach < 0.5 : size / reach >= 0.75) ? "#fff" : "#000";
-      const text = less === undefined ? number.toFixed(2) : signed(number);
-      context.fillText(text, x + ((index % now.n) + 0.5) * cell, y + (floor(index / now.n) + 0.5) * cell);
+      const text = less === undefined ? number.toFixed(2) : signed(number).replace("0.", "."); // a cell has room for four
+      context.fillText(text, x + ((index % now.s) + 0.5) * cell, y + (floor(index / now.s) + 0.5) * cell);
     });
   }
 
-  function writeWords(context, place, { words }) {
+  function writeWords(context, place, { words, keys }) {
     pen(context, `${place.font}px`, ink.ink, "left", "middle");
-    words.forEach((word, i) => {
-      if (place.left) atWord(context, place, i, false, word);
-      if (place.top) atWord(context, place, i, true, word);
-    });
+    if (place.left) words.forEach((word, i) => atWord(context, place, i, false, word));
+    if (place.top) keys.forEach((word, j) => atWord(context, place, j, true, word));
   }
 
   /** Writes the word of a row (left of the map) or of a column (above it, slanted); on a plate of this colour if there is one. */
@@ -464,16 +468,16 @@ function render({ model, el }) {
 
   function writeLabel(context, place) {
     if (!place.label) return;
-    const { head, less, x, y, side, large } = place;
+    const { head, less, x, y, wide, large } = place;
     pen(context, large ? "600 14px" : place.label > 14 ? "12px" : "10px", large ? ink.ink : ink.muted);
-    const base = y + side + place.label - 4; // below the map: the words have the place above it
+    const base = y + place.high + place.label - 4; // below the map: the words have the place above it
     if (less !== undefined) {
       const reach = place.reach.toFixed(get("stretch") ? 2 : 0);
       context.textAlign = "left";
-      context.fillText(side < 280 ? `${head} − ${less}` : `head ${head} − head ${less}`, x, base);
+      context.fillText(wide < 280 ? `${head} − ${less}` : `head ${head} − head ${less}`, x, base);
       pen(context, "12px", ink.ink, "right");
-      context.fillText(reach, x + side, base);
-      const right = round(x + side - context.measureText(reach).width - 6);
+      context.fillText(reach, x + wide, base);
+      const right = round(x + wide - context.measureText(reach).width - 6);
       for (let i = 0; i < 64; i++) {
         context.fillStyle = `rgb(${diverging.subarray(16 * i, 16 * i + 3)})`; // every fourth colour
         context.fillRect(right - 64 + i, base - 10, 1, 11);
@@ -483,8 +487,8 @@ function render({ model, el }) {
     }
     const share = get("stretch") ? ` · max ${place.reach.toFixed(2)}` : "";
     const names = [`head ${head}${share}`, `head ${head}`, String(head)];
-    const text = names.find((name) => context.measureText(name).width <= side) ?? names[2];
-    context.fillText(text, x + side / 2, base);
+    const text = names.find((name) => context.measureText(name).width <= wide) ?? names[2];
+    context.fillText(text, x + wide / 2, base);
   }
 
   /** Outlines that follow the pointer: the same cell in every head, its words, the current head, the pinned ones. */
@@ -495,9 +499,9 @@ function render({ model, el }) {
     const { places, height } = now.layout;
     const context = sized(marks, height);
     context.lineWidth = 2;
-    const frame = ({ x, y, side }, colour) => {
+    const frame = ({ x, y, wide, high }, colour) => {
       context.strokeStyle = colour;
-      context.strokeRect(x - 2, y - 2, side + 4, side + 4);
+      context.strokeRect(x - 2, y - 2, wide + 4, high + 4);
     };
     for (const place of places) {
       if (place.large) continue;
@@ -517,15 +521,15 @@ function render({ model, el }) {
       context.strokeRect(x, y, cell, cell);
       pen(context, `600 ${place.font}px`, "", "left", "middle");
       if (place.left) atWord(context, place, query, false, now.words[query], ink.query);
-      if (place.top) atWord(context, place, key, true, now.words[key], ink.key);
+      if (place.top) atWord(context, place, key, true, now.keys[key], ink.key);
     }
   }
 
   // ---------------------------------------------------------------------------------------------------------------- words
   /** [head, row, column] of the hovered cell among what is on show. */
-  function hoveredCell({ heads, seen }) {
+  function hoveredCell({ heads, asking, seen }) {
     const [head, query, key] = get("hovered");
-    const cell = [head, seen.indexOf(query), seen.indexOf(key)];
+    const cell = [head, asking.indexOf(query), seen.indexOf(key)];
     return head < heads && cell[1] >= 0 && cell[2] >= 0 ? cell : null;
   }
 
@@ -544,7 +548,7 @@ function render({ model, el }) {
     }
     const [head, query, key] = cell;
     if (recorded) askExact(now, query);
-    const seen = !now.allowed || now.allowed[query * now.n + key];
+    const seen = !now.allowed || now.allowed[query * now.s + key];
     const [row, told] = rowOf(now, head, query);
     const weight = row[key];
     const number = (value) => (told ? "" : "≈ ") + value.toFixed(2);
@@ -559,7 +563,7 @@ function render({ model, el }) {
       `head ${head}: `,
       named("query", "bdi", {}, now.words[query]),
       " → ",
-      named("key", "bdi", {}, now.words[key]),
+      named("key", "bdi", {}, now.keys[key]),
       " ",
       element("b", {}, seen ? number(weight) : "masked"),
       ...(seen ? [small(told ? weight.toFixed(4) : "(8 bits)"), ...rest] : []),
@@ -592,15 +596,15 @@ function render({ model, el }) {
 
   /** A button for each word, pressed when it is hidden; and what the hidden ones held. */
   function showHiding({ all, held, heads }) {
-    if (String(chips.words) !== String(all.words)) {
-      chips.words = all.words;
+    if (String(chips.words) !== String(all.keys)) {
+      chips.words = all.keys;
       chips.replaceChildren(
-        ...all.words.map((word, i) => element("button", { type: "button", tabIndex: i ? -1 : 0, title: word }, word)),
+        ...all.keys.map((word, i) => element("button", { type: "button", tabIndex: i ? -1 : 0, title: word }, word)),
       );
     }
     const hidden = get("hidden");
     [...chips.children].forEach((chip, i) => {
-      const pressed = String(hidden.includes(all.words[i]));
+      const pressed = String(hidden.includes(all.keys[i]));
       if (chip.ariaPressed !== pressed) chip.ariaPressed = pressed;
     });
     if (!held) return say("", hiding);
@@ -608,7 +612,7 @@ function render({ model, el }) {
     const percent = (share) => `${round(share * 100)}%`;
     const pins = get("pinned").map((head) => `${percent(held[head])} of head ${head}'s weight`);
     const mean = `${percent(held.reduce((a, b) => a + b) / heads)} of the weight, on average over ${heads} heads`;
-    const names = all.words.filter((word) => hidden.includes(word));
+    const names = all.keys.filter((word) => hidden.includes(word));
     const they = names[1] ? "they" : "it";
     const text = `${names.join(", ")} hidden: ${they} held ${pins.join(" and ") || mean}. Rows are divided by what is left, to sum to 1 again.`;
     say(text, hiding);
@@ -643,9 +647,9 @@ function render({ model, el }) {
       stage.append(options[head]);
     }
     options.forEach((option, head) => {
-      const { x, y, side } = layout.places[head];
+      const { x, y, wide, high } = layout.places[head];
       option.ariaSelected = get("pinned").includes(head);
-      option.style.cssText = `left:${x}px;top:${y}px;width:${side}px;height:${side}px`;
+      option.style.cssText = `left:${x}px;top:${y}px;width:${wide}px;height:${high}px`;
     });
   }
 
@@ -653,7 +657,7 @@ function render({ model, el }) {
   function showTable(now) {
     if (!table.open) return;
     const [, query] = hoveredCell(now) ?? [0, 0];
-    const rows = now.n > WHOLE ? [query] : [...now.words.keys()];
+    const rows = now.all.whole ? [...now.words.keys()] : [query];
     const pins = get("pinned");
     const heading = (word, scope) => element("th", { scope }, word);
     const tables = (pins.length ? pins : [get("head")]).map((head) =>
@@ -661,7 +665,7 @@ function render({ model, el }) {
         "table",
         {},
         element("caption", {}, `head ${head}: row → column${now.told ? "" : " (8 bits)"}`),
-        element("tr", {}, element("td"), ...now.words.map((word) => heading(word, "col"))),
+        element("tr", {}, element("td"), ...now.keys.map((word) => heading(word, "col"))),
         ...rows.map((i) => {
           const cells = [...rowOf(now, head, i)[0]].map((weight) => element("td", {}, weight.toFixed(2)));
           return element("tr", {}, heading(now.words[i], "row"), ...cells);
@@ -701,7 +705,7 @@ function render({ model, el }) {
     } else {
       if (asked === String(id)) asked = "";
       exact = { id, weights: decoded(buffers[0], Float32Array) };
-      if (isExact() && present.all.n > WHOLE) return moved(); // one row of a long sentence
+      if (isExact() && !present.all.whole) return moved(); // one row of a long sentence
     }
     schedule();
   }
@@ -713,7 +717,7 @@ function render({ model, el }) {
 
   function point(event) {
     const box = stage.getBoundingClientRect();
-    const found = present && placeAt(present.layout.places, present.n, event.clientX - box.left, event.clientY - box.top);
+    const found = present && placeAt(present.layout.places, present.n, present.s, event.clientX - box.left, event.clientY - box.top);
     const cell = found && found.query >= 0 ? brightest(found, present) : [];
     stage.style.cursor = found ? "pointer" : "default";
     if (String(cell) !== String(get("hovered"))) change({ hovered: cell });
@@ -721,16 +725,16 @@ function render({ model, el }) {
   }
 
   /** The cell that a pixel shows: of the pool × pool cells in it, the one with the largest weight. */
-  function brightest({ place: { pool }, head, query, key }, { n, numbers, seen }) {
+  function brightest({ place: { pool }, head, query, key }, { n, s, numbers, asking, seen }) {
     const [top, left] = [query, key].map((at) => floor(at / pool) * pool);
     let [best, most] = [[query, key], -1];
     for (let i = top; i < n && i < top + pool; i++) {
-      for (let j = left; j < n && j < left + pool; j++) {
-        const number = numbers[(head * n + i) * n + j];
+      for (let j = left; j < s && j < left + pool; j++) {
+        const number = numbers[(head * n + i) * s + j];
         if (number > most) [best, most] = [[i, j], number];
       }
     }
-    return [head, seen[best[0]], seen[best[1]]];
+    return [head, asking[best[0]], seen[best[1]]];
   }
 
   function click(event) {
@@ -747,8 +751,8 @@ function render({ model, el }) {
     const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
     const ends = { Home: -head, End: now.heads - 1 - head };
     if (event.shiftKey && step) {
-      const at = cell ? [0, 1].map((axis) => max(0, min(now.n - 1, cell[axis + 1] + step[axis]))) : [0, 0];
-      change({ hovered: [head, ...at.map((i) => now.seen[i])] });
+      const at = (places, axis) => places[cell ? max(0, min(places.length - 1, cell[axis + 1] + step[axis])) : 0];
+      change({ hovered: [head, ...[now.asking, now.seen].map(at)] });
     } else if (step || event.key in ends) {
       const next = head + (step ? step[0] * now.layout.columns + step[1] : ends[event.key]);
       const kept = cell ? [next, ...get("hovered").slice(1)] : [];
@@ -808,7 +812,7 @@ function render({ model, el }) {
     if (!present || stage.clientWidth === 0 || schedule.pending) return; // a whole redraw is coming
     drawMarks(present);
     showReadout(present);
-    if (present.n > WHOLE) showTable(present);
+    if (!present.all.whole) showTable(present);
   }
   model.on("msg:custom", answered);
   const resized = new ResizeObserver(() => (stage.clientWidth === width && devicePixelRatio === ratio) || schedule()); // a drawing changes the height itself

@@ -12,7 +12,8 @@ from mha_lab.widgets._base import DIFFERENCE, Explorer, allowed_cells, joined, n
 from mha_lab.widgets._picture import MUTED, Page
 from mha_lab.widgets._timings import Timings
 
-DEFLATED = 256  # tokens; the weights of more are sent deflated: at 512, random ones are half as many bytes
+DEFLATED = 256**2  # cells; larger maps are sent deflated: of 512 tokens, random ones are half as many bytes
+LAYERS_OF_MAPS = "(layers, H, N, S)"
 HOW_TO_READ = "To type your own, install the model once with `make models`, then pass on model=MiniLM.load."
 
 
@@ -20,6 +21,7 @@ class HeadExplorer(Timings, Explorer):
     """All heads as small multiples: point at a cell to read its weight, click a head to enlarge it, another beside it.
 
         HeadExplorer(recordings, layer=1)                      a trained model's heads; model= lets the learner type
+                                                               of cross-attention too: (N, S), not only (N, N)
         HeadExplorer.from_projection(query, key, tokens)       the head count moves, and the browser recuts the heads
 
     The controls answer in the browser and need no kernel. Every state is a trait, to be set or observed from Python:
@@ -51,7 +53,7 @@ class HeadExplorer(Timings, Explorer):
     can_read = traitlets.Bool(False).tag(sync=True)
     loaded = traitlets.Bool(True).tag(sync=True)  # False where the first typed sentence will load the model
     how_to_read = traitlets.Unicode(HOW_TO_READ).tag(sync=True)
-    _recordings = traitlets.List().tag(sync=True)  # {sentence, tokens, weights, mask}, the last two as bytes
+    _recordings = traitlets.List().tag(sync=True)  # {sentence, tokens, context, weights, mask}, the last two as bytes
     _added = traitlets.List().tag(sync=True)  # the same for sentences read later, so that the others are sent once only
 
     tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -77,12 +79,13 @@ class HeadExplorer(Timings, Explorer):
         """Heads as they were recorded.
 
         recordings   one or more objects with .sentence, .tokens (N words) and .weights (layers, H, N, N), such as
-                     pretrained.recorded() gives. Each sentence's weights are sent once, with 8 bits a weight (see
-                     `_pack`); the exact ones follow on demand, as long as there is a kernel to ask.
+                     pretrained.recorded() gives; of cross-attention with .context (S words) as well, and .weights
+                     (layers, H, N, S): tokens look at the context. Each sentence's weights are sent once, with 8 bits
+                     a weight (see `_pack`); the exact ones follow on demand, as long as there is a kernel to ask.
         model        an object whose .read(sentence) gives such a recording: what a learner types is run through it.
                      Or a function that loads it, called when the first sentence is typed: MiniLM.load.
         how_to_read  what the text box says where there is no model.
-        mask         (N, N) boolean, True = may attend, where all recordings have N tokens; other cells are hatched.
+        mask         (N, S) boolean, True = may attend, where all recordings are of that shape; other cells are hatched.
 
         Raises ValueError where the recordings do not fit each other, or hold what attention weights cannot be.
         """
@@ -98,7 +101,7 @@ class HeadExplorer(Timings, Explorer):
         if len({p["sentence"] for p in packed}) < len(packed):
             raise ValueError("two recordings have the same sentence: the menu could not tell them apart.")
         self._model = model
-        self._exact = {str(r.sentence): numbers("weights", r.weights, "(layers, H, N, N)") for r in recordings}
+        self._exact = {str(r.sentence): numbers("weights", r.weights, LAYERS_OF_MAPS) for r in recordings}
         super().__init__(
             source="recorded",
             _recordings=packed,
@@ -144,7 +147,7 @@ class HeadExplorer(Timings, Explorer):
         if d_model < 1:
             raise ValueError(f"query has shape {query.shape}: d_model must be at least 1.")
         tokens = words(tokens, n, "rows of query and key")
-        mask = allowed_cells(mask, n)
+        mask = allowed_cells(mask, (n, n))
         explorer = cls.__new__(cls)
         explorer._model = None
         Explorer.__init__(
@@ -179,18 +182,18 @@ class HeadExplorer(Timings, Explorer):
                 self.loaded = True
             recording = self._model.read(sentence)
             packed = _pack(recording, (self.num_layers, self.num_heads))
-            self._exact[sentence] = numbers("weights", recording.weights, "(layers, H, N, N)")
+            self._exact[sentence] = numbers("weights", recording.weights, LAYERS_OF_MAPS)
             self._added = [*self._added, {**packed, "sentence": sentence}]
         self.sentence = sentence
 
     @property
     def weights(self) -> np.ndarray:
-        """The maps on show, (H, N, N). Hidden words have rows and columns of 0, and the other rows sum to 1."""
+        """The maps on show, (H, N, S). Hidden words have rows and columns of 0, and the other rows sum to 1."""
         weights, visible = self._all_weights(), self._visible()
-        if len(visible) == len(self._words()):
+        if len(visible) == len(self._keys()):
             return weights
         kept = np.zeros_like(weights)
-        rows_and_columns = np.ix_(range(len(weights)), visible, visible)
+        rows_and_columns = np.ix_(range(len(weights)), self._asking(), visible)
         left = weights[rows_and_columns]
         sums = left.sum(axis=-1, keepdims=True)
         kept[rows_and_columns] = np.divide(left, sums, out=np.zeros_like(left), where=sums > 0)
@@ -211,7 +214,7 @@ class HeadExplorer(Timings, Explorer):
     # What JavaScript knows too: which state is on show.
 
     def _all_weights(self) -> np.ndarray:
-        """The maps (H, N, N) of all words, before any is hidden."""
+        """The maps (H, N, S) of all words, before any is hidden."""
         if self.source == "recorded":
             return self._exact[self.sentence][self.layer]
         n, _ = self._shape()
@@ -222,10 +225,14 @@ class HeadExplorer(Timings, Explorer):
         return attention(query, key, key, mask=mask)[1][0].numpy()
 
     def _visible(self) -> list[int]:
-        """Where the words stand that are not hidden. A sentence of which nothing would be left is shown whole."""
-        shown = shown_words(self._words())
+        """Where the keys stand that are not hidden. A sentence of which nothing would be left is shown whole."""
+        shown = shown_words(self._keys())
         visible = [i for i, word in enumerate(shown) if word not in self.hidden]
         return visible or list(range(len(shown)))
+
+    def _asking(self) -> list[int]:
+        """Where the queries stand that are on show: a hidden word neither is looked at nor looks."""
+        return self._visible() if self._keys() is self._words() else list(range(len(self._words())))
 
     def _all(self) -> list[dict]:
         return [*self._recordings, *self._added]
@@ -239,8 +246,12 @@ class HeadExplorer(Timings, Explorer):
     def _words(self) -> list[str]:
         return self.tokens if self.source == "projection" else self._shown()["tokens"]
 
+    def _keys(self) -> list[str]:
+        """The words that are looked at: the context of cross-attention, or the words themselves."""
+        return self._words() if self.source == "projection" else self._shown().get("context", self._words())
+
     def _shape(self) -> tuple[int, int]:
-        return len(self._words()), len(self._words())
+        return len(self._words()), len(self._keys())
 
     def _allowed(self) -> np.ndarray | None:
         stored = self._mask if self.source == "projection" else self._shown()["mask"]
@@ -294,8 +305,10 @@ class HeadExplorer(Timings, Explorer):
     @traitlets.validate("hidden")
     def _hidden_exist(self, proposal):
         hidden = proposal["value"]
-        shown = shown_words(self._words())
-        sentences = [self.tokens] if self.source == "projection" else [p["tokens"] for p in self._all()]
+        shown = shown_words(self._keys())
+        sentences = (
+            [self.tokens] if self.source == "projection" else [p.get("context", p["tokens"]) for p in self._all()]
+        )
         unknown = set(hidden).difference(*(shown_words(tokens) for tokens in sentences))
         if unknown:
             raise traitlets.TraitError(f"hidden={hidden}: {min(unknown)!r} is not on show; the words are {shown}.")
@@ -361,7 +374,7 @@ def _model_shape(recording) -> tuple[int, int]:
         raise ValueError(
             f"{type(recording).__name__} has no .{missing[0]}: a recording has .sentence, .tokens, .weights."
         )
-    return numbers("weights", recording.weights, "(layers, H, N, N)").shape[:2]
+    return numbers("weights", recording.weights, LAYERS_OF_MAPS).shape[:2]
 
 
 def _pack(recording, model_shape: tuple[int, int], mask=None) -> dict:
@@ -377,12 +390,18 @@ def _pack(recording, model_shape: tuple[int, int], mask=None) -> dict:
             f"{recording.sentence!r} has (layers, heads) {found} and the first recording {model_shape}: "
             "one explorer shows one model."
         )
-    weights = numbers("weights", recording.weights, "(layers, H, N, N)")
-    n = weights.shape[-1]
-    if weights.shape[-2] != n or 0 in weights.shape:
-        raise ValueError(f"weights have shape {weights.shape}; they must be (layers, H, N, N).")
-    tokens = words(recording.tokens, n, "weights")
-    allowed = allowed_cells(mask, n)
+    weights = numbers("weights", recording.weights, LAYERS_OF_MAPS)
+    n, s = weights.shape[-2:]
+    context = getattr(recording, "context", None)
+    if 0 in weights.shape or (context is None and n != s):
+        raise ValueError(
+            f"weights have shape {weights.shape}; they must be (layers, H, N, N), or (layers, H, N, S) where the "
+            "recording has a .context of S words that are looked at."
+        )
+    sides = {"tokens": words(recording.tokens, n, "weights")}
+    if context is not None:
+        sides["context"] = words(context, s, "weights", name="context words", part="column")
+    allowed = allowed_cells(mask, (n, s))
     sums, smallest = weights.sum(axis=-1), weights.min(axis=-1)
     expected = 1.0 if allowed is None else allowed.any(axis=-1)
     wrong = np.argwhere((np.abs(sums - expected) > 0.01) | (smallest < 0))
@@ -398,23 +417,24 @@ def _pack(recording, model_shape: tuple[int, int], mask=None) -> dict:
             f"a masked cell has weight {weights[..., ~allowed].max():.3g}, not 0: in the mask, True = may attend."
         )
     sent = (np.sqrt(weights.clip(0, 1)) * 255).round().astype(np.uint8).tobytes()
-    if n > DEFLATED:
+    if n * s > DEFLATED:
         deflate = zlib.compressobj(1, strategy=zlib.Z_RLE)
         sent = deflate.compress(sent) + deflate.flush()
     return {
         "sentence": str(recording.sentence),
-        "tokens": tokens,
+        **sides,
         "weights": sent,
         "mask": b"" if allowed is None else allowed.astype(np.uint8).tobytes(),
     }
 
 
 def _draw(explorer: HeadExplorer) -> tuple[bytes, int]:
-    visible, allowed = explorer._visible(), explorer._allowed()
-    weights = explorer.weights[np.ix_(range(explorer.num_heads), visible, visible)]
-    allowed = None if allowed is None else allowed[np.ix_(visible, visible)]
-    tokens = [word for i, word in enumerate(shown_words(explorer._words())) if i in visible]
-    n = len(tokens)
+    asking, visible, allowed = explorer._asking(), explorer._visible(), explorer._allowed()
+    weights = explorer.weights[np.ix_(range(explorer.num_heads), asking, visible)]
+    allowed = None if allowed is None else allowed[np.ix_(asking, visible)]
+    tokens = [shown_words(explorer._words())[i] for i in asking]
+    keys = [shown_words(explorer._keys())[j] for j in visible]
+    n, s = len(tokens), len(keys)
     heads = explorer.pinned or range(explorer.num_heads)
     maps = [(f"head {head}", weights[head]) for head in heads]
     if len(explorer.pinned) == 2:
@@ -422,22 +442,25 @@ def _draw(explorer: HeadExplorer) -> tuple[bytes, int]:
     width, limit = 920, 720
     fitting = None
     # The largest maps that fit; a bit smaller for fewer rows.
-    for side in np.arange(min(30 * n, 430), min(n, 24) - 1, -min(n / 2, 4)):
-        cell = side / n
+    middle = (n * s) ** 0.5  # the side of a square of that area
+    for side in np.arange(min(30 * middle, 430), min(middle, 24) - 1, -min(middle / 2, 4)):
+        cell = side / middle
         size = min(12, max(7.5, cell * 0.86))
         room = 7 * size if cell >= 7 else 0  # for words, where a row can carry one
-        gap, label = (14, 18) if side >= 60 else (4, 0)
-        rows = -(-len(maps) // max(1, int((width - 1.5 * room + gap) // (side + gap))))
-        if rows * (side + gap + label) + room > limit and side > 28:
+        wide, high = s * cell, n * cell
+        gap, label = (14, 18) if wide >= 60 else (4, 0)
+        columns = int((width - 1.5 * room + gap) // (wide + gap))
+        rows = -(-len(maps) // max(1, columns))
+        if (columns < 1 or rows * (high + gap + label) + room > limit) and side > 28:
             continue
         if fitting and cell < 0.85 * fitting[0]:
             break
         if not fitting or rows < fitting[-1]:
-            fitting = cell, side, size, room, gap, label, rows
-    cell, side, size, room, gap, label, rows = fitting
+            fitting = cell, wide, high, size, room, gap, label, rows
+    cell, wide, high, size, room, gap, label, rows = fitting
     columns = -(-len(maps) // rows)
-    width = max(460, min(width, columns * (side + gap) + 1.5 * room))
-    page = Page(width, 34 + room * 0.86 + rows * (side + gap + label) + 6)
+    width = max(460, min(width, columns * (wide + gap) + 1.5 * room))
+    page = Page(width, 34 + room * 0.86 + rows * (high + gap + label) + 6)
 
     page.text(0, 12, _headline(explorer), 14, bold=True)
     page.text(width - 172, 12, "weight 0", 11, anchor="rm")
@@ -445,19 +468,17 @@ def _draw(explorer: HeadExplorer) -> tuple[bytes, int]:
     page.text(width - 70, 12, "head's max" if explorer.stretch else "1", 11)
     for index, (name, shown) in enumerate(maps):
         row, column = divmod(index, columns)
-        x, y = room + column * (side + gap), 34 + room * 0.86 + row * (side + gap + label)
+        x, y = room + column * (wide + gap), 34 + room * 0.86 + row * (high + gap + label)
         options = {"numbers": cell >= 28, "stretch": explorer.stretch, "difference": index >= len(heads)}
-        page.map(x, y, side, shown, allowed, **options)
-        if cell >= 5:
+        page.map(x, y, cell, shown, allowed, **options)
+        if cell >= 5 and explorer._keys() is explorer._words():
             page.diagonal(x, y, cell, n)
         if label:
-            page.text(x + side / 2, y + side + 9, name, 11, anchor="mm", colour=MUTED)
-        for i, token in enumerate(tokens) if room else ():
-            token, middle = page.clipped(token, size, room - 8), (i + 0.5) * cell
-            if column == 0:
-                page.text(x - 5, y + middle, token, size, anchor="rm")
-            if row == 0:
-                page.text(x + middle, y - 5, token, size, angle=60)
+            page.text(x + wide / 2, y + high + 9, name, 11, anchor="mm", colour=MUTED)
+        for i, token in enumerate(tokens) if room and column == 0 else ():
+            page.text(x - 5, y + (i + 0.5) * cell, page.clipped(token, size, room - 8), size, anchor="rm")
+        for j, token in enumerate(keys) if room and row == 0 else ():
+            page.text(x + (j + 0.5) * cell, y - 5, page.clipped(token, size, room - 8), size, angle=60)
     return page.png(of_maps=True), page.width
 
 
@@ -465,6 +486,6 @@ def _headline(explorer: HeadExplorer) -> str:
     headline = f"Layer {explorer.layer}, {plural(explorer.num_heads, 'head')}"
     if explorer.source == "projection":
         headline = f"{plural(explorer.num_heads, 'head')} of d_head {explorer.d_model // explorer.num_heads}"
-    visible, shown = explorer._visible(), shown_words(explorer._words())
+    visible, shown = explorer._visible(), shown_words(explorer._keys())
     hidden = [word for i, word in enumerate(shown) if i not in visible]
     return f"{headline}, without {' '.join(hidden)}" if hidden else headline

@@ -28,6 +28,16 @@ query, key = np.random.default_rng(0).normal(size=(2, 5, 24)).astype(np.float32)
 tokens = {SENTENCES[0].split()}
 """
 RECORDED = SETUP + f"explorer = HeadExplorer([recording(s) for s in {SENTENCES}])\nexplorer"
+CROSSED = (
+    SETUP
+    + """
+scores = np.random.default_rng(0).normal(size=(2, 4, 3, 5))
+crossed = recording("the cat saw the dog")
+crossed.tokens, crossed.context = ["le", "chat", "vit"], crossed.tokens
+crossed.weights = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+explorer = HeadExplorer([crossed], layer=1)
+explorer"""
+)
 WITH_MODEL = SETUP + f"explorer = HeadExplorer([recording(s) for s in {SENTENCES}], model=Model())\nexplorer"
 PROJECTION = SETUP + "explorer = HeadExplorer.from_projection(query, key, tokens, num_heads=4)\nexplorer"
 
@@ -130,6 +140,29 @@ def test_click_pins_two_heads_side_by_side_and_escape_puts_them_back(lab):
     explorer.stage.press("Escape")
     explorer.expect_python("pinned", [])
     explorer.page.mouse.move(1, 1)
+
+
+def test_cross_attention_has_a_row_for_each_word_that_asks_and_a_column_for_each_that_is_looked_at(lab):
+    explorer = Explorer(lab, CROSSED)
+    explorer.point(3, 2, 4)
+    weight = explorer.value("weights[3, 2, 4].item()")
+    expect(explorer.readout).to_contain_text(f"head 3: vit → dog {weight:.2f}")
+    expect(explorer.readout).to_contain_text(f"{weight:.4f}")
+    explorer.expect_python("hovered", [3, 2, 4])
+    explorer.stage.focus()
+    explorer.stage.press("Shift+ArrowUp")
+    explorer.expect_python("hovered", [0, 1, 4])  # the same cell, one row up, in the head that the keys have chosen
+    maps = explorer.pixels()
+    explorer.root.get_by_role("button", name="the₂").click()
+    explorer.expect_python("hidden", ["the₂"])
+    explorer.changed(maps)
+    explorer.point(1, 0, 3)  # the last of the columns that are left
+    weight = explorer.value("weights[1, 0, 4].item()")
+    expect(explorer.readout).to_contain_text(f"head 1: le → dog {weight:.2f}")
+    explorer.root.get_by_text("As a table").click()
+    table = explorer.root.get_by_role("table")
+    expect(table.locator("th[scope=row]")).to_have_text(["le", "chat", "vit"])
+    expect(table.locator("th[scope=col]")).to_have_text(["the₁", "cat", "saw", "dog"])
 
 
 def test_keys_choose_and_pin_a_head_and_jupyterlab_keeps_its_own(lab):
@@ -365,16 +398,21 @@ def test_without_a_word_a_long_sentence_fills_up_over_frames_too(lab):
 def test_idle_time_draws_what_the_next_step_of_the_slider_shows(lab):
     lab.page.evaluate(
         """() => {
-            [window.idled, window.idle] = [0, window.requestIdleCallback];
-            window.requestIdleCallback = (act) => window.idle((left) => {
-                act(left);
-                window.idled = performance.now();
-            });
+            [window.prepared, window.waiting, window.idle] = [0, 0, window.requestIdleCallback];
+            window.requestIdleCallback = (act) => {
+                const ours = act.name === "prepare";
+                window.waiting += ours;
+                return window.idle((left) => {
+                    act(left);
+                    window.waiting -= ours;
+                    window.prepared += ours;
+                });
+            };
         }"""
     )
     try:
         explorer = Explorer(lab, LONG)
-        lab.page.wait_for_function("() => window.idled && performance.now() - window.idled > 1000")
+        lab.page.wait_for_function("() => window.prepared && !window.waiting")
     finally:
         lab.page.evaluate("() => { window.requestIdleCallback = window.idle; }")
     frames, maps = int(explorer.root.get_attribute("data-drawn")), explorer.pixels()
@@ -463,7 +501,7 @@ WORD_BRIGHTNESS = """(canvas) => {
     // The mean brightness, 0 to 255, of what is drawn left of the maps: the words.
     const place = canvas.parentElement.places[0];
     const scale = devicePixelRatio;
-    const box = [place.y, place.x - 6, place.side].map((length) => Math.floor(length * scale));
+    const box = [place.y, place.x - 6, place.wide].map((length) => Math.floor(length * scale));
     const { data } = canvas.getContext('2d').getImageData(0, box[0], box[1], box[2]);
     let [sum, count] = [0, 0];
     for (let i = 0; i < data.length; i += 4) {

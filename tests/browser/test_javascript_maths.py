@@ -127,18 +127,20 @@ def test_hiding_keys_is_masking_them(run):
 
 
 @pytest.mark.parametrize("pool", [1, 2, 3])
-def test_a_pixel_shows_the_largest_of_its_cells(run, pool):
-    numbers = np.random.default_rng(0).integers(-99, 100, (7, 7))
+@pytest.mark.parametrize("rows", [7, 4])
+def test_a_pixel_shows_the_largest_of_its_cells(run, rows, pool):
+    numbers = np.random.default_rng(0).integers(-99, 100, (rows, 7))
     pixels = run(
         "_head_maths",
         "return Array.from(m.shades(Float32Array.from(data.numbers), 7, data.pool, (number) => 1000 + number));",
         numbers=numbers.flatten().tolist(),
         pool=pool,
     )
-    side = -(-7 // pool)
-    for row, column in np.ndindex(side, side):
+    high, wide = -(-rows // pool), -(-7 // pool)
+    assert len(pixels) == high * wide
+    for row, column in np.ndindex(high, wide):
         block = numbers[row * pool : (row + 1) * pool, column * pool : (column + 1) * pool]
-        assert pixels[row * side + column] - 1000 == max(block.flatten(), key=abs)
+        assert pixels[row * wide + column] - 1000 == max(block.flatten(), key=abs)
 
 
 def test_colours_are_matplotlibs_cividis(run):
@@ -177,23 +179,27 @@ def test_pins_and_parameters(run):
     "heads, n, pinned",
     [(1, 3, []), (12, 15, []), (12, 15, [3, 8]), (64, 32, []), (384, 16, [200]), (12, 512, []), (12, 512, [0, 1])],
 )
-def test_maps_stand_apart_inside_the_page(run, width, heads, n, pinned):
+@pytest.mark.parametrize("columns", [1, 0.4, 10], ids=["square", "high", "wide"])  # for each row
+def test_maps_stand_apart_inside_the_page(run, width, heads, n, columns, pinned):
+    s = max(1, min(512, round(columns * n)))
     arranged = run(
         "_head_layout",
         """const arranged = m.arrange(data);
-        const lastRow = (p) => m.placeAt(arranged.places, data.n, p.x + p.cell / 2, p.y + (data.n - 0.5) * p.cell);
+        const { n, s } = data;
+        const lastRow = (p) => m.placeAt(arranged.places, n, s, p.x + p.cell / 2, p.y + (n - 0.5) * p.cell);
         const { head, query, key } = arranged.places.map(lastRow).at(-1);
         return { ...arranged, found: [head, query, key] };""",
         width=width,
         heads=heads,
         n=n,
+        s=s,
         pinned=pinned,
     )
     places = arranged["places"]
     difference = pinned[:1] if len(pinned) == 2 else []
     assert [place["head"] for place in places] == [*range(heads), *pinned, *difference]
     assert arranged["found"] == [places[-1]["head"], n - 1, 0], "a point finds its map and cell"
-    boxes = np.array([(p["x"], p["y"], p["x"] + p["side"], p["y"] + p["side"] + p["label"]) for p in places])
+    boxes = np.array([(p["x"], p["y"], p["x"] + p["wide"], p["y"] + p["high"] + p["label"]) for p in places])
     assert (boxes[:, :2] >= 0).all() and (boxes[:, 2:] <= [width, arranged["height"]]).all(), "a map leaves the page"
     left, top, right, bottom = boxes.T[:, :, None]
     apart = (left >= right.T) | (right <= left.T) | (top >= bottom.T) | (bottom <= top.T)

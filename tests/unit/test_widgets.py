@@ -48,6 +48,14 @@ def png_of(widget):
     return Image.open(io.BytesIO(png)), metadata["image/png"]["width"], data
 
 
+def crossed(n=4, s=6, seed=0, **changes):
+    """Cross-attention: n words look at s others."""
+    scores = torch.randn(2, 3, n, s, generator=torch.Generator().manual_seed(seed))
+    words = [[f"{side}{i}" for i in range(count)] for side, count in (("q", n), ("k", s))]
+    given = {"sentence": "crossed", "tokens": words[0], "context": words[1], "weights": scores.softmax(dim=-1)}
+    return SimpleNamespace(**given | changes)
+
+
 class Model:
     """Reads a sentence as the real model would, or refuses it."""
 
@@ -176,6 +184,60 @@ def test_a_model_of_another_shape_is_told_too():
     explorer = HeadExplorer([recording(heads=4)], model=Model())
     type_into(explorer, "a new sentence")
     assert "(2, 3)" in explorer.message and "(2, 4)" in explorer.message
+
+
+# ---------------------------------------------------------------------------------------------------- cross-attention
+
+
+def test_cross_attention_is_shown_as_it_is_rows_for_the_words_that_ask():
+    source = crossed()
+    explorer = HeadExplorer([source], layer=1)
+    np.testing.assert_array_equal(explorer.weights, source.weights[1])
+    assert explorer._recordings[0]["context"] == source.context
+    explorer.hovered = [2, 3, 5]
+    with pytest.raises(TraitError, match=r"below .3, 4, 6."):
+        explorer.hovered = [2, 4, 5]
+
+
+def test_hiding_a_word_of_the_context_leaves_every_row():
+    source = crossed()
+    explorer = HeadExplorer([source], hidden=["k0", "k5"])
+    left = source.weights[0][:, :, 1:5]
+    np.testing.assert_allclose(explorer.weights[:, :, 1:5], left / left.sum(-1, keepdim=True), atol=1e-6)
+    assert not explorer.weights[:, :, [0, 5]].any()
+    with pytest.raises(TraitError, match="'q0' is not on show"):
+        explorer.hidden = ["q0"]
+
+
+def test_the_mask_of_cross_attention_has_the_shape_of_its_maps():
+    allowed = torch.ones(4, 6, dtype=torch.bool)
+    allowed[:, 4:] = False
+    weights = crossed().weights.masked_fill(~allowed, 0.0)
+    padded = crossed(weights=weights / weights.sum(dim=-1, keepdim=True))
+    assert HeadExplorer([padded], mask=allowed)._allowed().tolist() == allowed.tolist()
+    with pytest.raises(ValueError, match=r"\(6, 4\) and the maps \(4, 6\)"):
+        HeadExplorer([padded], mask=allowed.T)
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"context": ["too", "few"]}, "2 context words and weights for 6: each token needs its column"),
+        ({"context": "one string"}, "context words is one string"),
+        ({"context": None}, r"\(2, 3, 4, 6\); .* a .context of S words"),
+        ({"tokens": ["too", "few"]}, "2 tokens and weights for 4"),
+    ],
+)
+def test_cross_attention_that_does_not_fit_its_words_is_refused(changes, words):
+    with pytest.raises(ValueError, match=words):
+        HeadExplorer([crossed(**changes)])
+
+
+@pytest.mark.parametrize("n, s", [(1, 1), (2, 40), (40, 2), (20, 500), (500, 20)])
+@pytest.mark.parametrize("pinned", [[], [1], [0, 2]])
+def test_a_picture_of_cross_attention_fits_on_a_page(n, s, pinned):
+    image, width, _ = png_of(HeadExplorer([crossed(n, s)], pinned=pinned))
+    assert width <= 1000 and image.height < 2 * 1000
 
 
 # ------------------------------------------------------------------------------------------------------- projections
