@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mha_lab import causal_mask, plots
+from mha_lab.plots import look
 
 WORDS = ["trophy", "suitcase", "it"]
 
@@ -26,7 +27,7 @@ def test_a_notebook_goes_on_showing_figures_after_the_first():
         matplotlib.interactive(True)  # as the inline backend does when the first figure needs it
 
     matplotlib.interactive(False)
-    plots._styled(load_backend)()
+    look.styled(load_backend)()
     assert matplotlib.is_interactive()
 
 
@@ -60,6 +61,7 @@ def test_every_head_has_a_map_with_its_label(heads):
     figure = plots.head_maps(np.full((heads, 3, 3), 1 / 3), WORDS)
     titles = [ax.get_title() for ax in figure.axes if ax.images]
     assert titles == [f"head {i}" for i in range(heads)]
+    assert figure.axes[-1].get_ylabel() == "attention weight", "one scale for all"
 
 
 def test_curves_are_told_apart_by_marker_and_by_name_at_their_end():

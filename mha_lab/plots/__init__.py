@@ -1,0 +1,30 @@
+"""Static figures: draw given numbers on given axes, compute nothing.
+
+Every function takes NumPy arrays, torch tensors or lists, draws on `ax` (a new figure unless given) and returns it. A
+title states the finding. Figures carry their own white page, so they read the same in a light and in a dark notebook.
+"""
+
+from mha_lab.plots.charts import curves, seeds, value_plane
+from mha_lab.plots.look import INK, KEY, OTHER, OUTPUT, QUERY, SCORES, STYLE, VALUE, WEIGHTS
+from mha_lab.plots.maps import attention_map, document_maps, head_maps, image_maps, label_grid, score_map
+
+__all__ = [
+    "attention_map",
+    "score_map",
+    "head_maps",
+    "document_maps",
+    "image_maps",
+    "label_grid",
+    "curves",
+    "seeds",
+    "value_plane",
+    "QUERY",
+    "KEY",
+    "VALUE",
+    "OUTPUT",
+    "OTHER",
+    "INK",
+    "WEIGHTS",
+    "SCORES",
+    "STYLE",
+]
