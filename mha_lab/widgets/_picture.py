@@ -159,9 +159,10 @@ class Page:
             self.text(*place, text, min(12, cell * 0.34), anchor="mm", colour=colour)
 
     def diagonal(self, x, y, cell, n):
-        """A thin line around the cells of a map where a token looks at itself."""
+        """A thin line within the cells of a map where a token looks at itself."""
+        line = 1 / FINE  # beside the one that parts the cells
         for i in range(n):
-            self.box(x + i * cell, y + i * cell, cell, cell, outline=MUTED, thick=0.5)
+            self.box(x + i * cell + line, y + i * cell + line, cell - line, cell - line, outline=MUTED, thick=line)
 
     def tinted_row(self, x, y, width, height, values, reach, *, on=True, bold=False):
         """Signed numbers as cells of this width, tinted up to `reach`, and written out where there is room.

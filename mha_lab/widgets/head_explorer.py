@@ -9,7 +9,7 @@ import traitlets
 
 from mha_lab.attention import attention, causal_mask, split_heads, window_mask
 from mha_lab.widgets._base import DIFFERENCE, Explorer, allowed_cells, joined, numbers, plural, shown_words, words
-from mha_lab.widgets._picture import MUTED, Page
+from mha_lab.widgets._picture import FINE, MUTED, Page
 from mha_lab.widgets._timings import Timings
 
 DEFLATED = 256**2  # cells; larger maps are sent deflated: of 512 tokens, random ones are half as many bytes
@@ -445,6 +445,7 @@ def _draw(explorer: HeadExplorer) -> tuple[bytes, int]:
     middle = (n * s) ** 0.5  # the side of a square of that area
     for side in np.arange(min(30 * middle, 430), min(middle, 24) - 1, -min(middle / 2, 4)):
         cell = side / middle
+        cell = int(cell * FINE) / FINE if cell >= 1 else cell  # whole pixels, so that all cells are alike
         size = min(12, max(7.5, cell * 0.86))
         room = 7 * size if cell >= 7 else 0  # for words, where a row can carry one
         wide, high = s * cell, n * cell
@@ -468,7 +469,7 @@ def _draw(explorer: HeadExplorer) -> tuple[bytes, int]:
     page.text(width - 70, 12, "head's max" if explorer.stretch else "1", 11)
     for index, (name, shown) in enumerate(maps):
         row, column = divmod(index, columns)
-        x, y = room + column * (wide + gap), 34 + room * 0.86 + row * (high + gap + label)
+        x, y = round(room) + column * (wide + gap), round(34 + room * 0.86) + row * (high + gap + label)
         options = {"numbers": cell >= 28, "stretch": explorer.stretch, "difference": index >= len(heads)}
         page.map(x, y, cell, shown, allowed, **options)
         if cell >= 5 and explorer._keys() is explorer._words():
