@@ -45,15 +45,17 @@ def report(machine, fastest, path):
     measured = {tuple(sizes): seconds for (which, *sizes), seconds in fastest.items() if which == path}
     predicted = {(d, h, N): cost.predict(machine, 1, N, d, h, path=path) for d, h, N in measured}
     ratios = {sizes: predicted[sizes] / seconds for sizes, seconds in measured.items()}
-    print(f"\n{path}: predicted / measured\n d_model  heads |" + "".join(f"{f'N {N}':>8}" for N in TOKENS))
+    print(f"\n### {path}: predicted / measured\n")
+    print("| d_model | heads |" + "".join(f" N {N:,} |" for N in TOKENS))
+    print("|--:|--:|" + "--:|" * len(TOKENS))
     for d_model in WIDTHS:
         for num_heads in HEADS:
-            row = "".join(f"{ratios[d_model, num_heads, N]:8.2f}" for N in TOKENS)
-            print(f"{d_model:8} {num_heads:6} |{row}")
+            row = "".join(f" {ratios[d_model, num_heads, N]:.2f} |" for N in TOKENS)
+            print(f"| {d_model} | {num_heads} |{row}")
     errors = [abs(ratio - 1) for ratio in ratios.values()]
     p90 = statistics.quantiles(errors, n=10)[-1]
     pairs = [(predicted[a] < predicted[b]) == (measured[a] < measured[b]) for a, b in combinations(measured, 2)]
-    print(f"{len(errors)} sizes, error: median {statistics.median(errors):.1%}, 90th percentile {p90:.1%};", end=" ")
+    print(f"\n{len(errors)} sizes, error: median {statistics.median(errors):.1%}, 90th percentile {p90:.1%};", end=" ")
     print(f"of two sizes, the slower is foretold in {statistics.mean(pairs):.1%} of {len(pairs):,} pairs")
 
 

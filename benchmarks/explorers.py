@@ -393,9 +393,11 @@ def main():
         return
     objections = {tool: missing(tool, options.peers) for tool in TOOLS}
     tools = [tool for tool in TOOLS if not objections[tool]]
+    print("## The explorers, in a real JupyterLab page\n")
     for tool, objection in objections.items():
         if objection:
-            print(f"{tool.name} is left out: it {objection}")
+            print(f"{tool.name} is left out: it {objection}\n")
+    print("```text")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         server = Server(Path(folder))
         try:
@@ -414,6 +416,7 @@ def main():
     print(f"{len(promises) - len(broken)} of {len(promises)} limits hold. Those that do not:")
     for what, (found, limit) in broken.items():
         print(f"  {what}: {found:,.1f}, limit {limit:,.1f}")
+    print("```")
 
 
 if __name__ == "__main__":

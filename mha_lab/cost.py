@@ -125,7 +125,7 @@ class Machine:
     flops_per_second: float
     """A large matrix product."""
     bytes_per_second: float
-    """Reading 32 MiB."""
+    """Reading memory: far more of it than a cache holds."""
     page_seconds: float
     """Writing to a byte for the first time after the system handed it over (`FRESH`)."""
     call_seconds: Mapping[str, float]

@@ -27,6 +27,8 @@ from mha_lab.attention import MultiHeadAttention
 from mha_lab.cost import FRESH, Machine
 
 SAMPLE = 2e-4  # seconds: shorter calls are repeated within a sample until the clock reads at least this
+STREAM = 256 * 2**20
+"""Bytes that are summed to find Machine.bytes_per_second: far more than a cache holds, so that memory sets the pace."""
 
 
 @dataclass(frozen=True)
@@ -242,8 +244,10 @@ def _in_words(size):
 def calibrate(seconds: float = 1.0, *, device: str | torch.device = "cpu") -> Machine:
     """What this machine takes with the present number of threads: the fastest of several runs of some 50 short probes.
     Where other work runs too, calibrate and measure within `single_thread()`: several threads then wait for each other.
+    bytes_per_second is the rate of reading, by a sum, `STREAM` bytes that no cache still has: that of the memory.
 
-    seconds  of wall time for all of them together, though each runs at least three times."""
+    seconds  of wall time for all of them together, though each runs at least three times.
+    Raises MemoryError where `STREAM` bytes would not fit."""
     with torch.no_grad():
         *_, machine = calibrate_in_steps(seconds, device=device)
     return machine
@@ -253,6 +257,7 @@ def calibrate_in_steps(seconds: float = 1.0, *, device: str | torch.device = "cp
     """`calibrate` for whoever has other things to do in between: None after each run of a probe, the Machine last.
     Every step belongs within torch.no_grad()."""
     device = torch.device(device)
+    require_memory(STREAM, device=device)
     steps = {
         "QKᵀ": lambda scores, q: q @ q.mT,
         "softmax": lambda scores, q: scores.softmax(-1),
@@ -274,13 +279,13 @@ def calibrate_in_steps(seconds: float = 1.0, *, device: str | torch.device = "cp
                 operands = ones(1, heads, n, n), ones(1, heads, n, width)
             units[step, n, width] = n * width**2 if step == "W" else heads * n * n
             probes[step, n, width] = lambda run=run, operands=operands: run(*operands)
-    large = ones(FRESH // 4)
+    large = ones(STREAM // 4)
     tiny, token = constant_layers(2, [2], device=device)[2], ones(1, 2, 2)
     probes |= {
         "explicit": lambda: tiny(token, need_weights=True),
         "fused": lambda: tiny(token),
         "stream": lambda: large.sum(),
-        "fresh": lambda: torch.empty_like(large)[: FRESH // 32].fill_(1.0),  # only pages that are written to count
+        "fresh": lambda: torch.empty(FRESH // 4, device=device)[: FRESH // 32].fill_(1.0),  # what is written counts
     }
     torch.empty(FRESH - 2**20, dtype=torch.uint8)  # freed at once: from now on glibc keeps whatever is smaller (FRESH)
     taken = {}
@@ -298,7 +303,7 @@ def calibrate_in_steps(seconds: float = 1.0, *, device: str | torch.device = "cp
         device=str(device),
         threads=torch.get_num_threads(),
         flops_per_second=2 / min(each for *_, each in rows["W"]),
-        bytes_per_second=FRESH / t["stream"],
+        bytes_per_second=STREAM / t["stream"],
         page_seconds=t["fresh"] / (FRESH // 8) if device.type == "cpu" else 0.0,
         call_seconds={path: t[path] for path in ("explicit", "fused")},
         step_seconds={step: tuple(found) for step, found in rows.items()},

@@ -279,6 +279,12 @@ def test_another_device_is_calibrated_by_the_same_probes(monkeypatch):
     assert cost.predict(other, 1, 1, 64, 4) == other.call_seconds["explicit"]
 
 
+def test_a_stream_that_would_not_fit_is_refused_before_it_is_allocated(monkeypatch):
+    monkeypatch.setattr(measure, "free_memory", lambda device: measure.STREAM)
+    with pytest.raises(MemoryError, match=r"about 256 MiB .* 256 MiB are free"):
+        measure.calibrate(0.0)
+
+
 def test_predictions_and_measurements_are_of_one_order(machine):
     layer, x = MultiHeadAttention(256, 4), torch.randn(1, 512, 256)
     with measure.single_thread(), torch.no_grad():
