@@ -8,7 +8,6 @@ answered with a sentence and not with a syntax error.
 
 import hashlib
 import importlib.util
-import json
 import shutil
 import subprocess
 import sys
@@ -23,11 +22,6 @@ OLDEST = (3, 11)  # numpy 2.4 needs it
 FIRST_GB, CUDA_GB, UPDATE_GB = 3, 10, 0.3  # disk for a first installation, the same with CUDA's libraries, a later one
 NO_NEWS = """from jupyterlab.commands import disable_extension
 disable_extension("@jupyterlab/apputils-extension:announcements", level="sys_prefix")"""  # asks whether to show news
-
-SETTINGS = {
-    # A notebook is saved with its explorers, and opens with them alive when its kernel has ended.
-    "@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": True},
-}
 
 
 def objection(version, has_venv, free_gb, needs_gb):
@@ -45,9 +39,8 @@ def objection(version, has_venv, free_gb, needs_gb):
 
 
 def fingerprint(requirements):
-    """Changes with the file, the package's metadata, the settings, and the folder, whose path .venv holds."""
+    """Changes with the file, the package's metadata, and the folder, whose path .venv holds."""
     parts = [(ROOT / requirements).read_bytes(), (ROOT / "pyproject.toml").read_bytes(), str(ROOT).encode()]
-    parts.append(json.dumps(SETTINGS).encode())
     return "{} {}".format(hashlib.sha256(b"\0".join(parts)).hexdigest(), requirements)
 
 
@@ -64,13 +57,6 @@ def remove_torn_packages(packages):
     for info in packages.glob("*.dist-info"):
         if not (info / "INSTALLER").exists():
             shutil.rmtree(str(info))
-
-
-def write_settings(venv):
-    """Tell this environment's JupyterLab its defaults; what the user chooses in its settings still wins."""
-    folder = venv / "share" / "jupyter" / "lab" / "settings" / "overrides.d"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "mha_lab.json").write_text(json.dumps(SETTINGS, indent=2) + "\n")
 
 
 def run(*command):
@@ -112,7 +98,6 @@ def install(files):
     pip = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", *quiet]
     run(*pip, *("--requirement=" + name for name in files))
     run(PYTHON, "-c", NO_NEWS)
-    write_settings(VENV)
     INSTALLED.write_text("\n".join(complete + [fingerprint(name) for name in files]) + "\n")
 
 

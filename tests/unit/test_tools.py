@@ -49,11 +49,12 @@ def test_a_changed_file_or_a_moved_folder_is_noticed(tmp_path, monkeypatch):
     assert set_up.changed(files) == files
 
 
-def test_jupyterlab_finds_the_settings_and_knows_them(tmp_path):
-    set_up.write_settings(tmp_path)
-    found, problem = settings_utils._get_overrides(str(tmp_path / "share" / "jupyter" / "lab" / "settings"))
-    assert found == set_up.SETTINGS and not problem
-    for plugin, changes in found.items():
+def test_jupyterlab_finds_the_settings_that_the_package_brings_and_knows_them():
+    found, problem = settings_utils._get_overrides(str(Path(sys.prefix) / "share" / "jupyter" / "lab" / "settings"))
+    ours = json.loads((set_up.ROOT / "mha_lab/widgets/jupyterlab.json").read_text(encoding="utf-8"))
+    assert found.items() >= ours.items() and not problem
+    assert ours["@jupyter-widgets/jupyterlab-manager:plugin"]["saveState"], "an explorer is saved with its notebook"
+    for plugin, changes in ours.items():
         extension, name = plugin.split(":")
         schema = f"share/jupyter/labextensions/{extension}/schemas/{extension}/{name}.json"
         assert set(changes) <= set(json.loads((Path(sys.prefix) / schema).read_text())["properties"])
