@@ -42,12 +42,14 @@ function fit({ heads, n, s, width, wordRoom, unit, limit, largest, withWords }) 
     const [high, wide] = [n, s].map((cells) => (step < 1 ? ceil(cells / pool) : cells * step) * unit);
     const words = withWords && cell >= WORD_CELL;
     const font = min(13, max(8, cell * 0.86));
-    const room = words ? (wordRoom * font) / 12 + 8 : 0;
+    const long = (wordRoom * font) / 12;
+    // Above, words lean by 60 degrees; without words there is room for the frame of a chosen head.
+    const [room, above] = words ? [long + 10, long * 0.87 + 6 + font / 2] : [3, 3];
     const gap = wide >= 100 ? 14 : wide >= 48 ? 8 : 4;
     const label = wide >= 60 ? 18 : wide >= 40 ? 13 : 0;
     const most = floor((width - room * 1.5 + gap) / (wide + gap));
     const rows = ceil(heads / max(1, most));
-    const height = ceil(room * 0.86 + rows * (high + gap + label));
+    const height = ceil(above + rows * (high + gap + label));
     const fits = most >= 1 && height <= limit;
     if (best && (!fits || step < 0.85 * best.step)) break;
     if (!fits && max(wide, high) > 40 && step > 1 / 8) continue;
@@ -55,7 +57,7 @@ function fit({ heads, n, s, width, wordRoom, unit, limit, largest, withWords }) 
     const columns = ceil(heads / rows);
     const places = Array.from({ length: heads }, (_, head) => {
       const [row, column] = [floor(head / columns), head % columns];
-      const [x, y] = [snap(room + column * (wide + gap)), snap(room * 0.86 + row * (high + gap + label))];
+      const [x, y] = [snap(room + column * (wide + gap)), snap(above + row * (high + gap + label))];
       return { head, x, y, wide, high, cell, pool, font, label, large: false, left: words && !column, top: words && !row };
     });
     best = { step, rows, height, columns, places };

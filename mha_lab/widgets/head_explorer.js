@@ -173,9 +173,9 @@ function render({ model, el }) {
       const [words, keys] = [asking.map((i) => all.words[i]), seen.map((j) => all.keys[j])];
       Object.assign(now, { asking, seen, n, s, words, keys, allowed, numbers, held: [] });
     }
-    const context = now.canvas.getContext("2d");
-    pen(context, "12px");
-    const wordRoom = min(84, max(...[...now.words, ...now.keys].map((word) => context.measureText(word).width)));
+    const ctx = now.canvas.getContext("2d");
+    pen(ctx, "12px");
+    const wordRoom = min(84, max(...[...now.words, ...now.keys].map((word) => ctx.measureText(word).width)));
     now.layout = arrange({ ...now, width, pinned: get("pinned"), wordRoom, unit: 1 / ratio });
     return now;
   });
@@ -263,9 +263,9 @@ function render({ model, el }) {
     const now = (present = drawing(SLICE));
     const { places, height } = now.layout;
     if (recorded && now.all.whole && (get("pinned").length || now.held || table.open)) askExact(now);
-    const context = sized(maps, max(height, 560)); // as high as most: to enlarge a canvas costs as much as to draw all maps
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.drawImage(now.canvas, 0, 0);
+    const ctx = sized(maps, max(height, 560)); // as high as most: to enlarge a canvas costs as much as to draw all maps
+    ctx.setTransform(1, 0, 0, 1, 0, 0);
+    ctx.drawImage(now.canvas, 0, 0);
     showControls(now);
     stage.style.height = `${height}px`;
     stage.places = places; // where a script on the page, or a test, finds the maps
@@ -282,7 +282,8 @@ function render({ model, el }) {
 
   /** What can wait until the change is on the screen: the list of heads, and to draw what a slider's next step leads to. */
   function prepare() {
-    if (stage.clientWidth !== width || schedule.pending) return; // nobody sees it, or a drawing is to come
+    if (!stage.clientWidth || schedule.pending) return; // nobody sees it, or a drawing is to come
+    if (stage.clientWidth !== width || JSON.stringify(inks()) !== JSON.stringify(ink)) return schedule(); // a theme came in pieces
     listHeads();
     if (marks.hidden) sized(marks, present.layout.height); // the first pointer does not wait for a canvas to be made
     const at = steps.indexOf(get(trait));
@@ -310,15 +311,15 @@ function render({ model, el }) {
       Object.assign(canvas, { width: w, height: h });
       Object.assign(canvas.style, { width: `${across}px`, height: `${height}px` });
     }
-    const context = canvas.getContext("2d");
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    context.clearRect(0, 0, w, canvas.height);
-    return context;
+    const ctx = canvas.getContext("2d");
+    ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
+    ctx.clearRect(0, 0, w, canvas.height);
+    return ctx;
   }
 
   function drawMaps(now) {
     const { layout, n, s, allowed } = now;
-    const context = sized(now.canvas, layout.height);
+    const ctx = sized(now.canvas, layout.height);
     for (const size of [false, true]) {
       const places = layout.places.filter(({ large }) => large === size);
       const [first] = places; // it keeps what all maps of this size share
@@ -346,31 +347,32 @@ function render({ model, el }) {
         put(painted(place, map, s, first.holes), i);
         place.done = rows >= n;
       });
-      context.imageSmoothingEnabled = false;
+      ctx.imageSmoothingEnabled = false;
       places.forEach((place, i) => {
         const { x, y, cell } = place;
-        context.drawImage(...part(i), x, y, wide, high);
-        context.drawImage(first.cover, x, y, wide, high);
-        if (cell >= DIAGONAL_CELL && now.own) outlineDiagonal(context, place, now);
-        if (cell >= NUMBER_CELL) writeNumbers(context, place, now);
-        writeWords(context, place, now);
-        writeLabel(context, place);
+        ctx.drawImage(...part(i), x, y, wide, high);
+        ctx.drawImage(first.cover, x, y, wide, high);
+        if (cell >= DIAGONAL_CELL && now.own) outlineDiagonal(ctx, place, now);
+        if (cell >= NUMBER_CELL) writeNumbers(ctx, place, now);
+        else if (place.less !== undefined && cell >= DIAGONAL_CELL) strikeNegative(ctx, place, now);
+        writeWords(ctx, place, now);
+        writeLabel(ctx, place);
       });
     }
-    if (layout.empty) drawEmptySlot(context, layout.empty);
+    if (layout.empty) drawEmptySlot(ctx, layout.empty);
   }
 
-  function pen(context, size, fillStyle, textAlign = "center", textBaseline = "alphabetic") {
-    Object.assign(context, { font: `${size} ${ink.family}`, fillStyle, textAlign, textBaseline });
+  function pen(ctx, size, fillStyle, textAlign = "center", textBaseline = "alphabetic") {
+    Object.assign(ctx, { font: `${size} ${ink.family}`, fillStyle, textAlign, textBaseline });
   }
 
-  function drawEmptySlot(context, { x, y, wide, high }) {
-    context.strokeStyle = ink.line;
-    context.setLineDash([6, 6]);
-    context.strokeRect(x, y, wide, high);
-    context.setLineDash([]);
-    pen(context, "14px", ink.muted);
-    context.fillText("click another to compare", x + wide / 2, y + high / 2);
+  function drawEmptySlot(ctx, { x, y, wide, high }) {
+    ctx.strokeStyle = ink.line;
+    ctx.setLineDash([6, 6]);
+    ctx.strokeRect(x, y, wide, high);
+    ctx.setLineDash([]);
+    pen(ctx, "14px", ink.muted);
+    ctx.fillText("click another to compare", x + wide / 2, y + high / 2);
   }
 
   /** The pixels of a place's map. */
@@ -385,110 +387,120 @@ function render({ model, el }) {
   /** What lies over every map of one size: hatching on masked cells, thin lines between large ones. */
   function paintCover({ wide, high, cell }, { n, s }, stencil) {
     const cover = element("canvas");
-    const context = sized(cover, high, wide);
+    const ctx = sized(cover, high, wide);
     if (stencil) {
-      context.save();
-      context.imageSmoothingEnabled = false;
-      context.drawImage(...stencil, 0, 0, wide, high);
-      context.globalCompositeOperation = "source-in"; // only where the stencil is
-      context.strokeStyle = ink.line;
-      context.lineWidth = cell >= 6 ? 1 : 0.5;
+      ctx.save();
+      ctx.imageSmoothingEnabled = false;
+      ctx.drawImage(...stencil, 0, 0, wide, high);
+      ctx.globalCompositeOperation = "source-in"; // only where the stencil is
+      ctx.strokeStyle = ink.line;
+      ctx.lineWidth = cell >= 6 ? 1 : 0.5;
       const step = max(3, min(7, cell / 2));
-      context.beginPath();
+      ctx.beginPath();
       for (let d = step / 2; d < wide + high; d += step) {
-        context.moveTo(d, 0);
-        context.lineTo(0, d);
+        ctx.moveTo(d, 0);
+        ctx.lineTo(0, d);
       }
-      context.stroke();
-      context.restore();
+      ctx.stroke();
+      ctx.restore();
     }
     if (cell >= 8) {
-      context.fillStyle = ink.page;
+      ctx.fillStyle = ink.page;
       const thin = (cell >= 20 ? 2 : 1) / ratio;
-      for (let i = 1; i < n; i++) context.fillRect(0, i * cell, wide, thin);
-      for (let j = 1; j < s; j++) context.fillRect(j * cell, 0, thin, high);
+      for (let i = 1; i < n; i++) ctx.fillRect(0, i * cell, wide, thin);
+      for (let j = 1; j < s; j++) ctx.fillRect(j * cell, 0, thin, high);
     }
     return cover;
   }
 
   /** A thin line around the cells where a word looks at itself, lighter than the dark ones and darker than the light ones. */
-  function outlineDiagonal(context, { x, y, cell }, { n }) {
-    context.beginPath();
-    for (let i = 0; i < n; i++) context.rect(x + i * cell + 1.5, y + i * cell + 1.5, cell - 2, cell - 2);
-    context.save();
-    context.globalCompositeOperation = "difference";
-    context.lineWidth = 1;
-    context.strokeStyle = "#777";
-    context.stroke();
-    context.restore();
+  function outlineDiagonal(ctx, { x, y, cell }, { n }) {
+    ctx.beginPath();
+    for (let i = 0; i < n; i++) ctx.rect(x + i * cell + 1.5, y + i * cell + 1.5, cell - 2, cell - 2);
+    ctx.save();
+    ctx.globalCompositeOperation = "difference";
+    ctx.lineWidth = cell < 20 ? 1 : 2;
+    ctx.strokeStyle = "#777";
+    ctx.stroke();
+    ctx.restore();
   }
 
-  function writeNumbers(context, place, now) {
+  function writeNumbers(ctx, place, now) {
     const { x, y, cell, less, reach } = place;
-    pen(context, `${min(13, cell * 0.36)}px`, "", "center", "middle");
+    pen(ctx, `${min(13, cell * 0.36)}px`, "", "center", "middle");
     mapOf(place, now).forEach((number, index) => {
       const size = abs(number);
       if ((now.allowed && !now.allowed[index]) || size < 0.005) return; // a field of 0.00 hides the others
-      context.fillStyle = (less === undefined ? number / reach < 0.5 : size / reach >= 0.75) ? "#fff" : "#000";
+      ctx.fillStyle = (less === undefined ? number / reach < 0.5 : size / reach >= 0.75) ? "#fff" : "#000";
       const text = less === undefined ? number.toFixed(2) : signed(number).replace("0.", "."); // a cell has room for four
-      context.fillText(text, x + ((index % now.s) + 0.5) * cell, y + (floor(index / now.s) + 0.5) * cell);
+      ctx.fillText(text, x + ((index % now.s) + 0.5) * cell, y + (floor(index / now.s) + 0.5) * cell);
     });
   }
 
-  function writeWords(context, place, { words, keys }) {
-    pen(context, `${place.font}px`, ink.ink, "left", "middle");
-    if (place.left) words.forEach((word, i) => atWord(context, place, i, false, word));
-    if (place.top) keys.forEach((word, j) => atWord(context, place, j, true, word));
+  /** A stroke where a difference is below 0: its colour and that above 0 are the same grey. */
+  function strikeNegative(ctx, place, now) {
+    const { x, y, cell, reach } = place;
+    ctx.fillStyle = "#fff";
+    mapOf(place, now).forEach((number, index) => {
+      const [row, column] = [floor(index / now.s), index % now.s];
+      if (number < -0.1 * reach) ctx.fillRect(x + (column + 0.25) * cell, y + (row + 0.5) * cell, cell / 2, 1);
+    });
+  }
+
+  function writeWords(ctx, place, { words, keys }) {
+    pen(ctx, `${place.font}px`, ink.ink, "left", "middle");
+    if (place.left) words.forEach((word, i) => atWord(ctx, place, i, false, word));
+    if (place.top) keys.forEach((word, j) => atWord(ctx, place, j, true, word));
   }
 
   /** Writes the word of a row (left of the map) or of a column (above it, slanted); on a plate of this colour if there is one. */
-  function atWord(context, { x, y, cell, font }, i, above, word, plate) {
+  function atWord(ctx, { x, y, cell, font }, i, above, word, plate) {
     const middle = (i + 0.5) * cell;
-    const text = clipped(context, word, 84 * (font / 12));
-    const wide = context.measureText(text).width;
-    context.save();
-    context.translate(above ? x + middle : x - 5 - wide, above ? y - 5 : y + middle);
-    if (above) context.rotate(-Math.PI / 3);
+    const text = clipped(ctx, word, 84 * (font / 12));
+    const wide = ctx.measureText(text).width;
+    ctx.save();
+    ctx.translate(above ? x + middle : x - 5 - wide, above ? y - 5 : y + middle);
+    if (above) ctx.rotate(-Math.PI / 3);
     if (plate) {
       const high = min(20, max(font + 1, cell * 0.87)); // no higher than a word's own place
-      context.fillStyle = plate;
-      context.fillRect(-4, -high / 2, wide + 8, high);
-      context.fillStyle = above ? "#000" : "#fff";
+      ctx.fillStyle = plate;
+      ctx.fillRect(-4, -high / 2, wide + 8, high);
+      ctx.fillStyle = above ? "#000" : "#fff";
     }
-    context.fillText(text, 0, 0);
-    context.restore();
+    ctx.fillText(text, 0, 0);
+    ctx.restore();
   }
 
-  function clipped(context, word, room) {
-    if (context.measureText(word).width <= room) return word;
+  function clipped(ctx, word, room) {
+    if (ctx.measureText(word).width <= room) return word;
     const letters = [...word];
-    while (letters.length > 1 && context.measureText(`${letters.join("")}…`).width > room) letters.pop();
+    while (letters.length > 1 && ctx.measureText(`${letters.join("")}…`).width > room) letters.pop();
     return `${letters.join("")}…`;
   }
 
-  function writeLabel(context, place) {
+  function writeLabel(ctx, place) {
     if (!place.label) return;
     const { head, less, x, y, wide, large } = place;
-    pen(context, large ? "600 14px" : place.label > 14 ? "12px" : "10px", large ? ink.ink : ink.muted);
+    pen(ctx, large ? "600 14px" : place.label > 14 ? "12px" : "10px", large ? ink.ink : ink.muted);
     const base = y + place.high + place.label - 4; // below the map: the words have the place above it
     if (less !== undefined) {
       const reach = place.reach.toFixed(get("stretch") ? 2 : 0);
-      context.textAlign = "left";
-      context.fillText(wide < 280 ? `${head} − ${less}` : `head ${head} − head ${less}`, x, base);
-      pen(context, "12px", ink.ink, "right");
-      context.fillText(reach, x + wide, base);
-      const right = round(x + wide - context.measureText(reach).width - 6);
+      ctx.textAlign = "left";
+      ctx.fillText(wide < 280 ? `${head} − ${less}` : `head ${head} − head ${less}`, x, base);
+      pen(ctx, "12px", ink.ink, "right");
+      ctx.fillText(reach, x + wide, base);
+      const right = round(x + wide - ctx.measureText(reach).width - 6);
       for (let i = 0; i < 64; i++) {
-        context.fillStyle = `rgb(${diverging.subarray(16 * i, 16 * i + 3)})`; // every fourth colour
-        context.fillRect(right - 64 + i, base - 10, 1, 11);
+        ctx.fillStyle = `rgb(${diverging.subarray(16 * i, 16 * i + 3)})`; // every fourth colour
+        ctx.fillRect(right - 64 + i, base - 10, 1, 11);
       }
-      context.fillStyle = ink.ink;
-      return context.fillText(`−${reach}`, right - 70, base);
+      ctx.fillStyle = ink.ink;
+      return ctx.fillText(`−${reach}`, right - 70, base);
     }
     const share = get("stretch") ? ` · max ${place.reach.toFixed(2)}` : "";
     const names = [`head ${head}${share}`, `head ${head}`, String(head)];
-    const text = names.find((name) => context.measureText(name).width <= wide) ?? names[2];
-    context.fillText(text, x + wide / 2, base);
+    const text = names.find((name) => ctx.measureText(name).width <= wide) ?? names[2];
+    ctx.fillText(text, x + wide / 2, base);
   }
 
   /** Outlines that follow the pointer: the same cell in every head, its words, the current head, the pinned ones. */
@@ -497,11 +509,11 @@ function render({ model, el }) {
     marks.hidden = !found && !focused && !get("pinned").length; // one picture less for the browser to put on the page
     if (marks.hidden) return;
     const { places, height } = now.layout;
-    const context = sized(marks, height);
-    context.lineWidth = 2;
+    const ctx = sized(marks, height);
+    ctx.lineWidth = 2;
     const frame = ({ x, y, wide, high }, colour) => {
-      context.strokeStyle = colour;
-      context.strokeRect(x - 2, y - 2, wide + 4, high + 4);
+      ctx.strokeStyle = colour;
+      ctx.strokeRect(x - 2, y - 2, wide + 4, high + 4);
     };
     for (const place of places) {
       if (place.large) continue;
@@ -514,14 +526,14 @@ function render({ model, el }) {
       const cell = max(place.cell, 3);
       const [x, y] = [place.x + key * place.cell, place.y + query * place.cell];
       const thick = cell >= 12 ? 2 : 1;
-      context.lineWidth = thick;
-      context.strokeStyle = "#000";
-      context.strokeRect(x - thick, y - thick, cell + 2 * thick, cell + 2 * thick);
-      context.strokeStyle = "#fff";
-      context.strokeRect(x, y, cell, cell);
-      pen(context, `600 ${place.font}px`, "", "left", "middle");
-      if (place.left) atWord(context, place, query, false, now.words[query], ink.query);
-      if (place.top) atWord(context, place, key, true, now.keys[key], ink.key);
+      ctx.lineWidth = thick;
+      ctx.strokeStyle = "#000";
+      ctx.strokeRect(x - thick, y - thick, cell + 2 * thick, cell + 2 * thick);
+      ctx.strokeStyle = "#fff";
+      ctx.strokeRect(x, y, cell, cell);
+      pen(ctx, `600 ${place.font}px`, "", "left", "middle");
+      if (place.left) atWord(ctx, place, query, false, now.words[query], ink.query);
+      if (place.top) atWord(ctx, place, key, true, now.keys[key], ink.key);
     }
   }
 

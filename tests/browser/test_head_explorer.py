@@ -497,6 +497,17 @@ def test_every_word_is_legible_in_both_themes(lab, theme):
     assert brightness < 100 if light else brightness > 155
 
 
+def test_a_change_of_theme_leaves_the_maps_on_the_page_and_the_words_legible(lab):
+    """JupyterLab swaps style sheets: for a moment there is none, and a stage without one is wider."""
+    explorer = Explorer(lab, PROJECTION)
+    fits = "(stage) => Math.max(...stage.places.map((place) => place.x + place.wide)) <= stage.clientWidth"
+    for theme in ["JupyterLab Dark", "JupyterLab Light"] * 4:
+        lab.theme(theme)
+        lab.page.wait_for_function(fits, arg=explorer.stage.element_handle())
+        legible = f"(canvas) => ({WORD_BRIGHTNESS})(canvas) {'> 155' if 'Dark' in theme else '< 100'}"
+        lab.page.wait_for_function(legible, arg=explorer.stage.locator("canvas").first.element_handle())
+
+
 WORD_BRIGHTNESS = """(canvas) => {
     // The mean brightness, 0 to 255, of what is drawn left of the maps: the words.
     const place = canvas.parentElement.places[0];

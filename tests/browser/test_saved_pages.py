@@ -10,6 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from mha_lab import widgets
 from mha_lab.pretrained import recorded, recorded_projection
 from mha_lab.widgets import (
     AttentionStepper,
@@ -156,6 +157,37 @@ def look_from_a_word(page):
 )
 def test_every_explorer_answers_without_a_kernel(explorer, gesture, opened, tmp_path):
     gesture(opened(explorer().save_html(tmp_path / "page.html")))
+
+
+LOOKS = """(root) => [...root.querySelectorAll('*')].map((node) => {
+    const style = getComputedStyle(node);
+    const looks = 'color backgroundColor borderStyle fontSize fontWeight height padding margin textAlign opacity';
+    return [node.className, ...looks.split(' ').map((property) => style[property])].join(' ');
+})"""
+
+
+@pytest.mark.parametrize(
+    "explorer",
+    [
+        lambda: HeadExplorer(recorded()[:1], hidden=["[CLS]"]),
+        lambda: AttentionStepper(np.eye(3), np.eye(3), np.eye(3), WORDS, stage=4),
+        TrueOrFalse,
+        lambda: OutputMixer(np.ones((2, 3, 2)), np.ones((4, 3)), WORDS),
+        CostExplorer,
+        KVCacheExplorer,
+        switches,
+        intent,
+    ],
+)
+def test_an_explorer_looks_the_same_beside_all_others(explorer, opened, tmp_path):
+    page = opened(explorer().save_html(tmp_path / "page.html"))
+    root = page.locator(".mha-alive .mha")
+    expect(root).to_have_count(1)
+    page.wait_for_timeout(100)  # ms; what moves when it appears has come to rest
+    alone = root.evaluate(LOOKS)
+    for name in widgets.__all__:
+        page.add_style_tag(content=str(getattr(widgets, name)._css))
+    assert root.evaluate(LOOKS) == alone
 
 
 def test_two_explorers_of_one_class_move_apart_and_two_views_of_one_together(opened, tmp_path):
