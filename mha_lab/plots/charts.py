@@ -43,7 +43,9 @@ def curves(
         ax.set_xscale("log", base=2)
     if "y" in log:
         ax.set_yscale("log")
-    ax.set_xticks(x, [f"{tick:,g}" for tick in x])
+        ax.yaxis.set_major_formatter("{x:,g}")
+    named = x[:: 1 if len(x) < 10 else 2]  # more labels would run together
+    ax.set_xticks(x, [f"{tick:,g}" if tick in named else "" for tick in x])
     ax.minorticks_off()
     ax.grid(axis="y", color="#E4E4E4")
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
