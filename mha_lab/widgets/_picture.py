@@ -151,6 +151,9 @@ class Page:
             self.box(x + j * cell, y, 1 / FINE, n * cell, PAGE)
         for i in range(1, n) if cell >= 8 else ():
             self.box(x, y + i * cell, s * cell, 1 / FINE, PAGE)
+        # A stroke where a difference is below 0: its colour and that above 0 are the same grey.
+        for row, column in np.argwhere(shade < 0.45) if difference and not numbers and cell >= 5 else ():
+            self.box(x + (column + 0.25) * cell, y + (row + 0.5) * cell, cell / 2, 1, PAGE)
         for row, column in np.argwhere(np.abs(weights) >= 0.005) if numbers else ():  # a field of 0.00 hides the others
             level, number = shade[row, column], weights[row, column]
             colour = "white" if (abs(level - 0.5) > 0.375 if difference else level < 0.5) else "black"

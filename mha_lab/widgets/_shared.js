@@ -61,9 +61,10 @@ export function divisors(n) {
   return Array.from({ length: n }, (_, i) => i + 1).filter((d) => n % d === 0);
 }
 
+const formats = {}; // to make one takes longer than all that it writes
 /** A number with a comma between thousands, in every browser's language. */
 export const grouped = (number, digits = 0) =>
-  number.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  (formats[digits] ??= new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })).format(number);
 
 /** Tokens as they are shown: white space made visible, and a word that occurs again numbered (the₁ … the₂). */
 export function shownWords(tokens) {

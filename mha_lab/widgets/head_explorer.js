@@ -175,7 +175,8 @@ function render({ model, el }) {
     }
     const ctx = now.canvas.getContext("2d");
     pen(ctx, "12px");
-    const wordRoom = min(84, max(...[...now.words, ...now.keys].map((word) => ctx.measureText(word).width)));
+    const wide = [...new Set([...now.words, ...now.keys])].map((word) => ctx.measureText(word).width);
+    const wordRoom = min(84, max(...wide));
     now.layout = arrange({ ...now, width, pinned: get("pinned"), wordRoom, unit: 1 / ratio });
     return now;
   });
@@ -276,8 +277,7 @@ function render({ model, el }) {
     drawMarks(now);
     showTable(now);
     countDrawing(root);
-    if (growing(now)) schedule();
-    else idle(prepare);
+    growing(now) ? schedule() : idle(prepare);
   }
 
   /** What can wait until the change is on the screen: the list of heads, and to draw what a slider's next step leads to. */
@@ -354,7 +354,7 @@ function render({ model, el }) {
         ctx.drawImage(first.cover, x, y, wide, high);
         if (cell >= DIAGONAL_CELL && now.own) outlineDiagonal(ctx, place, now);
         if (cell >= NUMBER_CELL) writeNumbers(ctx, place, now);
-        else if (place.less !== undefined && cell >= DIAGONAL_CELL) strikeNegative(ctx, place, now);
+        else if (place.less >= 0 && cell >= DIAGONAL_CELL) strikeNegative(ctx, place, now);
         writeWords(ctx, place, now);
         writeLabel(ctx, place);
       });
@@ -442,8 +442,8 @@ function render({ model, el }) {
     const { x, y, cell, reach } = place;
     ctx.fillStyle = "#fff";
     mapOf(place, now).forEach((number, index) => {
-      const [row, column] = [floor(index / now.s), index % now.s];
-      if (number < -0.1 * reach) ctx.fillRect(x + (column + 0.25) * cell, y + (row + 0.5) * cell, cell / 2, 1);
+      if (number > -reach / 10) return;
+      ctx.fillRect(x + ((index % now.s) + 0.25) * cell, y + (floor(index / now.s) + 0.5) * cell, cell / 2, 1);
     });
   }
 
@@ -498,7 +498,7 @@ function render({ model, el }) {
       return ctx.fillText(`−${reach}`, right - 70, base);
     }
     const share = get("stretch") ? ` · max ${place.reach.toFixed(2)}` : "";
-    const names = [`head ${head}${share}`, `head ${head}`, String(head)];
+    const names = [`head ${head}${share}`, `head ${head}`, `${head}`];
     const text = names.find((name) => ctx.measureText(name).width <= wide) ?? names[2];
     ctx.fillText(text, x + wide / 2, base);
   }
@@ -625,8 +625,7 @@ function render({ model, el }) {
     const pins = get("pinned").map((head) => `${percent(held[head])} of head ${head}'s weight`);
     const mean = `${percent(held.reduce((a, b) => a + b) / heads)} of the weight, on average over ${heads} heads`;
     const names = all.keys.filter((word) => hidden.includes(word));
-    const they = names[1] ? "they" : "it";
-    const text = `${names.join(", ")} hidden: ${they} held ${pins.join(" and ") || mean}. Rows are divided by what is left, to sum to 1 again.`;
+    const text = `${names.join(", ")} hidden: ${names[1] ? "they" : "it"} held ${pins.join(" and ") || mean}. Rows are divided by what is left, to sum to 1 again.`;
     say(text, hiding);
   }
 

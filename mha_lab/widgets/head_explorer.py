@@ -438,7 +438,8 @@ def _draw(explorer: HeadExplorer) -> tuple[bytes, int]:
     heads = explorer.pinned or range(explorer.num_heads)
     maps = [(f"head {head}", weights[head]) for head in heads]
     if len(explorer.pinned) == 2:
-        maps.append(("head {} − head {}".format(*heads), weights[heads[0]] - weights[heads[1]]))
+        one, other = heads
+        maps.append((f"head {one} − head {other} (orange: {one} has more)", weights[one] - weights[other]))
     width, limit = 920, 720
     fitting = None
     # The largest maps that fit; a bit smaller for fewer rows.
