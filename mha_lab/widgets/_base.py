@@ -87,6 +87,14 @@ class Explorer(anywidget.AnyWidget):
         return {**data, **picture}, {**metadata, "image/png": {"width": width}}
 
 
+class OneOf(traitlets.Enum):
+    """A choice of few values. traitlets.Enum's own error names a class and a trait, but not what to do."""
+
+    def error(self, obj, value, error=None, info=None):
+        *others, last = map(repr, self.values)
+        raise traitlets.TraitError(f"{self.name}={value!r}: it must be {', '.join(others)} or {last}.")
+
+
 def numbers(name: str, data, shape: str, dtype=np.float32) -> np.ndarray:
     """`data` (a tensor, an array, nested lists) as an array of as many dimensions as `shape` names, all finite.
 

@@ -3,6 +3,7 @@
 // All state lives in the model's traits, and draw() reads them afresh. The arithmetic is done here, without the kernel.
 
 import { changer, countDrawing, decoded, element, scheduler, shownWords, stepped, watch } from "./_shared.js";
+import { quoted } from "./_words.js";
 
 // ---------------------------------------------------------------------------------------------------------- mathematics
 
@@ -64,13 +65,6 @@ export function temperatureWords(T) {
   return `T = ${Number(T.toPrecision(3))} · ${note}`;
 }
 
-/** A word as a sentence can carry it: not too long, and if it is written from the right, set apart from what follows. */
-export function quoted(word) {
-  const letters = [...word];
-  const brief = letters.length > 24 ? `${letters.slice(0, 23).join("")}…` : word;
-  return /[\u0590-\u08ff\ufb1d-\ufefc]/.test(brief) ? `\u2068${brief}\u2069` : brief;
-}
-
 /** Softmax over the allowed scores, 0 elsewhere; all 0 where nothing is allowed. */
 export function softmax(scores, allowed) {
   const top = Math.max(...scores.filter((_, j) => allowed[j]));
@@ -79,13 +73,37 @@ export function softmax(scores, allowed) {
   return sum > 0 ? powers.map((power) => power / sum) : powers;
 }
 
-/** A number in few characters, with a true minus sign. */
-export function short(value) {
+/** A number in few characters and `more` decimals, with a true minus sign; what is rounded to 0 has no sign. */
+function precise(value, more) {
   const size = Math.abs(value);
-  if (size < 1000 && Math.abs(value - Math.round(value)) < 5e-4)
+  if (size < 1000 && Math.abs(value - Math.round(value)) < 5e-4 / 10 ** more)
     return String(Math.round(value) || 0).replace("-", "−");
-  const text = size >= 1000 ? value.toExponential(1) : value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
-  return text.replace("-", "−");
+  const decimals = size >= 100 ? 0 : size >= 10 ? 1 : 2;
+  const text = size >= 1000 ? value.toExponential(1 + more) : value.toFixed(decimals + more);
+  return text.replace("-", Number(text) ? "−" : "");
+}
+
+/** A number as the table shows it. */
+export const short = (value) => precise(value, 0);
+
+const MOST_MORE = 5; // decimals that a written sum may have beyond the table's
+const allPrecise = (numbers) => (more) => numbers.map((number) => precise(number, more));
+
+/**
+ * A sum as it is written out, { shown, goal, sign, more }: shown = figures(more), texts with so many more decimals that
+ * compute(their numbers) gives the `results` as `write` shows them (goal), so that who checks the figures finds the same;
+ * sign is "=" where they give it exactly.
+ */
+export function written(figures, compute, results, write = short) {
+  const read = (text) => Number(text.replace("−", "-"));
+  const goal = results.map((result) => write(result));
+  for (let more = 0; ; more += 1) {
+    const shown = figures(more);
+    const found = compute(shown.map(read));
+    if (more < MOST_MORE && found.some((number, i) => write(number) !== goal[i])) continue;
+    const exact = found.every((number, i) => Math.abs(number - read(goal[i])) < 1e-9);
+    return { shown, goal, sign: exact ? "=" : "≈", more };
+  }
 }
 
 /** The end of a scale that holds `reach`: 1, 2, 3, 4, 5, 6 or 8 times a power of ten. */
@@ -97,18 +115,28 @@ export function roundUp(reach) {
 /** A weight as the lessons print it. */
 const share = (weight) => weight.toFixed(3);
 
-const bracket = (x) => (x < 0 ? `(${short(x)})` : short(x));
-const products = (a, b) =>
-  a.length > 8 ? `a sum of ${a.length} products` : a.map((x, i) => `${bracket(x)}·${bracket(b[i])}`).join(" + ");
+const bracket = (text) => (text.startsWith("−") ? `(${text})` : text);
+
+/** a · b = result in words. */
+function dotProduct(a, b, result) {
+  if (a.length > 8) return `a sum of ${a.length} products = ${short(result)}`;
+  const dot = (numbers) => [a.reduce((total, _, i) => total + numbers[i] * numbers[a.length + i], 0)];
+  const { shown, goal, sign } = written(allPrecise([...a, ...b]), dot, [result]);
+  const terms = a.map((_, i) => `${bracket(shown[i])}·${bracket(shown[a.length + i])}`);
+  return `${terms.join(" + ")} ${sign} ${goal}`;
+}
 
 /** The arithmetic of one stage for one key, in words. */
 export function explain(stage, { q, k, v, j, width, temperature, words, row, now }) {
   const pair = `${words[row]} → ${words[j]}: `;
   if (stage > 2 && !now.allowed[j]) return `${pair}masked: score −∞, and e^−∞ = 0, so its weight is 0`;
-  if (stage === 1) return `${pair}q·k = ${products(q, k)} = ${short(now.scores[j])}`;
+  if (stage === 1) return `${pair}q·k = ${dotProduct(q, k, now.scores[j])}`;
   if (stage === 2) {
-    const divisor = temperature === 1 ? `√${width}` : `(√${width} · ${short(temperature)})`;
-    return `${pair}${short(now.scores[j])} / ${divisor} = ${short(now.scaled[j])}`;
+    const heat = temperature === 1 ? [] : [temperature];
+    const divided = ([score, T = 1]) => [score / (Math.sqrt(width) * T)];
+    const { shown, goal, sign } = written(allPrecise([now.scores[j], ...heat]), divided, [now.scaled[j]]);
+    const divisor = heat.length ? `(√${width} · ${shown[1]})` : `√${width}`;
+    return `${pair}${shown[0]} / ${divisor} ${sign} ${goal}`;
   }
   if (stage === 3) return `${pair}may look: the score stays ${short(now.scaled[j])}`;
   if (stage === 4) {
@@ -116,23 +144,38 @@ export function explain(stage, { q, k, v, j, width, temperature, words, row, now
     const sum = seen.reduce((total, score) => total + Math.exp(score), 0);
     if (!(sum > 1e-3 && sum < 1000))
       return `${pair}e^${short(now.scaled[j])} is ${share(now.weights[j])} of the sum of all`;
-    const whole =
-      seen.length > 4 ? `sum of ${seen.length} powers` : "(" + seen.map((score) => `e^${short(score)}`).join(" + ") + ")";
-    return `${pair}e^${short(now.scaled[j])} / ${whole} = ${short(Math.exp(now.scaled[j]))} / ${short(sum)} = ${share(now.weights[j])}`;
+    const power = Math.exp(now.scaled[j]);
+    const ratio = written(allPrecise([power, sum]), ([a, b]) => [a / b], [now.weights[j]], share);
+    const few = seen.length > 4 ? [] : seen;
+    const powers = ([score, ...all]) => [
+      Math.exp(score),
+      few.length ? all.reduce((total, other) => total + Math.exp(other), 0) : sum,
+    ];
+    const asInRatio = (number) => precise(number, ratio.more);
+    const { shown, sign } = written(allPrecise([now.scaled[j], ...few]), powers, [power, sum], asInRatio);
+    const terms = shown.slice(1).map((score) => `e^${score}`);
+    const whole = few.length ? `(${terms.join(" + ")})` : `sum of ${seen.length} powers`;
+    return `${pair}e^${shown[0]} / ${whole} ${sign} ${ratio.shown.join(" / ")} ${ratio.sign} ${ratio.goal}`;
   }
-  const list = (numbers) => `[${numbers.map(short).join(", ")}]`;
-  const product = v.length > 8 ? `each of its ${v.length} numbers` : `${list(v)} = ${list(now.terms[j])}`;
-  return `${pair}${share(now.weights[j])} · ${product}; these add up to the output`;
+  if (v.length > 8) return `${pair}${share(now.weights[j])} · each of its ${v.length} numbers; these add up to the output`;
+  const scaled = ([weight, ...numbers]) => numbers.map((number) => weight * number);
+  const figures = (more) => [now.weights[j].toFixed(3 + more), ...allPrecise(v)(more)]; // a weight has three at least
+  const { shown, goal, sign } = written(figures, scaled, now.terms[j]);
+  const [weight, ...numbers] = shown;
+  return `${pair}${weight} · [${numbers.join(", ")}] ${sign} [${goal.join(", ")}]; these add up to the output`;
 }
 
 /** One feature of stage 6 in words: what the head adds to it (output · its column of the head's rows), and all heads' sum. */
 export function explainSum({ feature, name, word, head, output, column, shares, total }) {
   const place = (/^\d+$/.test(name) ? "feature " : "") + `${name} at ${word}: `;
-  const own = `head ${head} adds ${products(output, column)} = ${short(shares[head][feature])}`;
+  const own = `head ${head} adds ${dotProduct(output, column, shares[head][feature])}`;
   if (shares.length === 1) return `${place}${own}, and that is the output`;
-  const terms = shares.map((share, h) => (h ? bracket(share[feature]) : short(share[feature])));
-  const all = shares.length > 6 ? `all ${shares.length} heads: ` : `all heads: ${terms.join(" + ")} = `;
-  return `${place}${own}; ${all}${short(total[feature])}`;
+  if (shares.length > 6) return `${place}${own}; all ${shares.length} heads: ${short(total[feature])}`;
+  const added = (numbers) => [numbers.reduce((sum, number) => sum + number, 0)];
+  const terms = shares.map((share) => share[feature]);
+  const { shown, goal, sign } = written(allPrecise(terms), added, [total[feature]]);
+  const [first, ...others] = shown;
+  return `${place}${own}; all heads: ${[first, ...others.map(bracket)].join(" + ")} ${sign} ${goal}`;
 }
 
 // ----------------------------------------------------------------------------------------------------------------- page
@@ -142,6 +185,9 @@ const COLDEST = -5; // powers of two at the ends of the temperature slider: spre
 const HOTTEST = 5;
 const STAGES = ["1 q·k", "2 scale", "3 mask", "4 softmax", "5 weight · v", "6 W^O"];
 const MOST_NUMBERS = 12; // features whose numbers are written into the cells; more are tints, and numbers on pointing
+const LONGEST = 8; // a longer vector is shown in tints, wherever it stands
+const TIGHTNESS = { key: 1, value: 2, terms: 3 }; // up to which a column's vectors are numbers, where these have room
+const TIGHTEST = 4;
 const MOST_ROWS = 8; // rows of W^O that are written out under their head
 const STRONGEST = 50; // percent of colour in the cell with the largest number: words on it stay legible
 
@@ -177,7 +223,6 @@ function render({ model, el }) {
     model.get("d_value"),
   ];
   const last = D ? 6 : 5;
-  const written = width + 2 * valueWidth <= 16 ? 8 : 4; // longest vector that is shown in numbers; others in tints
 
   /** A trait's values as a radio group; its show() marks the present one. */
   function radios(label, texts, trait, first = 0) {
@@ -224,6 +269,7 @@ function render({ model, el }) {
   const explanation = element("p", { className: "mha-step-explanation", "aria-live": "polite" });
   const table = element("table");
   const frame = element("div", { className: "mha-step-frame", tabIndex: 0, role: "group" }, table);
+  const more = element("p", { className: "mha-step-more", hidden: true }, "↔ The table is wider than the page: scroll it sideways.");
   const line = (...parts) => element("div", { className: "mha-step-line" }, ...parts);
   const pair = (...parts) => element("span", { className: "mha-step-pair" }, ...parts);
   const asked = pair("q =", query);
@@ -237,6 +283,7 @@ function render({ model, el }) {
       pair(element("label", {}, "temperature", heat), standard, heatText),
     ),
     explanation,
+    more,
     frame,
   );
   root.style.setProperty("--mha-features", D);
@@ -280,23 +327,42 @@ function render({ model, el }) {
   const schedule = scheduler(draw);
 
   let now; // what is drawn: pointing at it changes none of its numbers
+  let [drawnWidth, drawnStage] = [0, 0];
+  let tightness = 0; // 0: roomy, 1: tight, 2 to TIGHTEST: with tints in place of numbers in one column after the other
 
   function draw() {
+    const before = drawnStage;
     now = present();
     showControls();
-    table.replaceChildren(...(now.stage === 6 ? sumTable() : stageTable()));
-    table.setAttribute(
-      "aria-label",
-      now.stage === 6 ? "what each head adds to the output" : "each key's numbers, stage by stage",
-    );
-    table.className = now.stage === 6 ? "mha-step-adding" : n > 8 ? "mha-step-dense" : "";
+    if (frame.clientWidth !== drawnWidth || (now.stage === 6) !== (before === 6)) tightness = 0;
+    [drawnWidth, drawnStage] = [frame.clientWidth, now.stage];
+    showTable();
+    while (tooWide() && tightness < TIGHTEST) {
+      tightness += 1; // and stays so at this width: the table would jump while a slider moves
+      showTable();
+    }
+    more.hidden = !tooWide();
+    if (now.stage !== before) frame.scrollLeft = endOf(table.querySelector(".mha-step-current")) - frame.clientWidth;
     showPointed();
     countDrawing(root);
   }
 
+  const tooWide = () => frame.scrollWidth > frame.clientWidth;
+  const endOf = (cell) => (cell ? cell.offsetLeft + cell.offsetWidth : 0);
+
+  function showTable() {
+    const adding = now.stage === 6;
+    table.replaceChildren(...(adding ? sumTable() : stageTable()));
+    table.setAttribute("aria-label", adding ? "what each head adds to the output" : "each key's numbers, stage by stage");
+    table.className = adding ? "mha-step-adding" : n > 8 ? "mha-step-dense" : "";
+    table.classList.toggle("mha-step-tight", tightness > 0);
+  }
+
+  const most = (column) => (tightness <= TIGHTNESS[column] ? LONGEST : 0);
+
   function showControls() {
     [tokenChooser, headChooser, stageChooser].forEach((chooser) => chooser.show());
-    query.replaceChildren(...vector(now.q));
+    query.replaceChildren(...vector(now.q, largest(now.q), LONGEST));
     step.setAttribute("aria-disabled", String(now.stage === last)); // and not disabled: that would lose the focus
     play.textContent = playing ? "pause" : calm.matches ? "all stages" : "play";
     heat.value = Math.log2(now.temperature);
@@ -363,13 +429,13 @@ function render({ model, el }) {
         element("td", { className: `mha-step-vector mha-step-${role} ${veil(number)}` }, ...content);
       const score = (number, scale, stage) => bar(number, -scale, scale, short(number), veil(stage));
       const cells = [
-        cell("key", 0, ...vector(now.k(j), scales.keys)),
+        cell("key", 0, ...vector(now.k(j), scales.keys, most("key"))),
         score(now.scores[j], scales.scores, 1),
         score(now.scaled[j], scales.scaled, 2),
         hatched ? bar(0, -1, 1, "−∞", `${hatched} ${veil(3)}`) : score(now.scaled[j], scales.masked, 3),
         bar(now.weights[j], 0, 1, share(now.weights[j]), `${hatched} ${veil(4)}`),
-        cell("value", 0, ...vector(now.v(j), scales.values)),
-        cell("value", 5, ...vector(now.terms[j], scales.terms)),
+        cell("value", 0, ...vector(now.v(j), scales.values, most("value"))),
+        cell("value", 5, ...vector(now.terms[j], scales.terms, most("terms"))),
       ];
       const row = element("tr", {}, element("th", { scope: "row", title: word }, word), ...cells);
       row.onpointerenter = () => change({ hovered: j });
@@ -388,7 +454,7 @@ function render({ model, el }) {
       element("th", { scope: "row", colSpan: 2 }, D || H > 1 ? `output of head ${now.head}` : "output = the sum"),
       element("td", { colSpan: 4, className: `mha-step-sum ${veil(4)}` }, element("span", {}, note)),
       element("td", {}),
-      element("td", { className: `mha-step-vector mha-step-output ${veil(5)}` }, ...vector(now.output)),
+      element("td", { className: `mha-step-vector mha-step-output ${veil(5)}` }, ...vector(now.output, largest(now.output), most("terms"))),
     ];
     return element("tfoot", {}, element("tr", {}, ...cells));
   }
@@ -416,7 +482,7 @@ function render({ model, el }) {
         { className: h === now.head ? "mha-step-hovered" : "", onclick: () => change({ head: h }) },
         element("th", { scope: "row" }, `head ${h}`),
         element("td", { className: "mha-step-looks", title: looks }, looks),
-        element("td", { className: "mha-step-vector mha-step-output" }, ...vector(one.output)),
+        element("td", { className: "mha-step-vector mha-step-output" }, ...vector(one.output, largest(one.output), most("terms"))),
         ...added(now.shares[h], reach),
       );
       return h === now.head ? [row, ...rowsOfWO()] : [row];
@@ -445,7 +511,7 @@ function render({ model, el }) {
     if (D > MOST_NUMBERS || valueWidth > MOST_ROWS) return [];
     return now.output.map((number, i) => {
       const at = now.head * valueWidth + i;
-      const name = `${i ? "+" : "="} ${bracket(number)} × row ${at} of W^O`;
+      const name = `${i ? "+" : "="} ${bracket(short(number))} × row ${at} of W^O`;
       const cells = now.wORow(at).map((w, d) => element("td", { "data-feature": d }, short(w)));
       return element(
         "tr",
@@ -472,7 +538,7 @@ function render({ model, el }) {
   }
 
   /** A vector as its numbers, or where they are many as a strip of tints. */
-  function vector(numbers, reach = largest(numbers), most = written) {
+  function vector(numbers, reach, most) {
     if (numbers.length <= most)
       return [element("span", {}, ...numbers.map((number) => element("b", {}, short(number))))];
     const end = (i) => `${(100 * i) / numbers.length}%`;
@@ -542,7 +608,7 @@ function render({ model, el }) {
     if (event.key === "Escape") change({ hovered: -1, feature: -1 });
     else if (now.stage === 6 && across) move(event, "feature", featureOf(), D);
     else if (now.stage === 6) move(event, "head", now.head, H);
-    else if (across) move(event, "stage", now.stage, last, 1);
+    else if (across) move(event, "stage", model.get("stage"), last, 1);
     else move(event, "hovered", keyOf(), n);
   };
   table.onpointermove = ({ target, clientX }) => {
@@ -562,9 +628,12 @@ function render({ model, el }) {
     watch(model, ["position", "head", "stage", "temperature", "causal"], schedule),
     watch(model, ["hovered", "feature"], () => schedule.pending || showPointed()),
   ];
+  const resized = new ResizeObserver(() => frame.clientWidth === drawnWidth || schedule());
+  resized.observe(frame);
   schedule();
 
   return () => {
+    resized.disconnect();
     schedule.cancel();
     clearInterval(playing);
     ends.forEach((end) => end());

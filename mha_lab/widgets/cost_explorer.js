@@ -3,10 +3,11 @@
 // All state lives in the model's traits, and draw() reads them afresh. The arithmetic is that of mha_lab.cost, done here,
 // without the kernel.
 
-import { changer, countDrawing, divisors, element, grouped, scheduler, watch } from "./_shared.js";
+import { changer, countDrawing, divisors, element, floor, grouped, max, min, round, scheduler, watch } from "./_shared.js";
 
 // ---------------------------------------------------------------------------------------------------------- mathematics
 
+const PATHS = ["explicit", "fused"];
 const BYTES = { float32: 4, bfloat16: 2 };
 const FRESH = 32 * 2 ** 20; // cost.FRESH
 const sum = (values) => values.reduce((total, value) => total + value, 0);
@@ -29,7 +30,7 @@ export function costs(sizes, machine = null) {
   const copied = B > 1 && G > 1 ? kv : 0;
   const seconds = {};
   const moved = {};
-  for (const path of ["explicit", "fused"]) {
+  for (const path of PATHS) {
     if (machine && dtype === "float32") seconds[path] = predict(machine, { B, n, d, H, G }, path);
     const steps = Object.values(traffic({ B, n, d, H, G }, path));
     moved[path] = sum(steps) * BYTES[dtype];
@@ -40,7 +41,7 @@ export function costs(sizes, machine = null) {
     flops,
     scores,
     scores_bytes: scores * BYTES[dtype],
-    peak_bytes: (x + 2 * kv + scores + Math.max(2 * x + merged, queries + copied)) * BYTES[dtype],
+    peak_bytes: (x + 2 * kv + scores + max(2 * x + merged, queries + copied)) * BYTES[dtype],
     moved_bytes: moved,
     cache_bytes: 2 * kv * BYTES[dtype],
     crossing: d + kvWidth,
@@ -78,13 +79,13 @@ export function predict(machine, { B, n, d, H, G }, path) {
     let work = 0;
     if (step in weights) work = B * n * weights[step] * at(table, B * n, d);
     else if (step === "softmax") work = scores * at(table, n, 1);
-    else if (step !== "merge" && step !== "scale") work = scores * at(table, n, d / H) * Math.max(1, d / H / table.at(-1)[1]);
-    if (step !== "softmax") work = Math.max(work, (4 * moved) / machine.bytes_per_second);
+    else if (step !== "merge" && step !== "scale") work = scores * at(table, n, d / H) * max(1, d / H / table.at(-1)[1]);
+    if (step !== "softmax") work = max(work, (4 * moved) / machine.bytes_per_second);
     const result = 4 * (written[step] ?? x);
     total += work + (result >= FRESH ? result * machine.page_seconds : 0);
   }
   const calls = machine.call_seconds[path];
-  return machine.device === "cpu" ? calls + total : Math.max(calls, total);
+  return machine.device === "cpu" ? calls + total : max(calls, total);
 }
 
 /** Seconds at (n, width): between the rows of the table on logarithmic axes, beyond them as at its edge. */
@@ -115,7 +116,7 @@ export function settled({ d_model, num_heads, num_kv_heads, ...rest }, before) {
     );
   const heads = nearest(divisors(d_model), num_heads);
   const unshared = before.num_kv_heads === before.num_heads && num_kv_heads === before.num_kv_heads;
-  const kvHeads = unshared ? heads : nearest(divisors(heads), Math.min(num_kv_heads, heads));
+  const kvHeads = unshared ? heads : nearest(divisors(heads), min(num_kv_heads, heads));
   return { ...rest, d_model, num_heads: heads, num_kv_heads: kvHeads };
 }
 
@@ -127,7 +128,7 @@ export function amount(value, unit) {
   let rest = unit === "s" ? value * 1e6 : value;
   for (const step of steps) {
     if (rest < 999.5 || step === steps.at(-1)) {
-      return `${rest < 999.5 ? Number(rest.toPrecision(3)) : grouped(Math.round(rest))} ${step}`.trim();
+      return `${rest < 999.5 ? Number(rest.toPrecision(3)) : grouped(round(rest))} ${step}`.trim();
     }
     rest /= base;
   }
@@ -135,12 +136,14 @@ export function amount(value, unit) {
 
 // ----------------------------------------------------------------------------------------------------------------- page
 
-export const LENGTHS = Array.from({ length: 27 }, (_, i) => (16 * 2 ** Math.floor(i / 2) * (i % 2 ? 3 : 2)) / 2);
+export const LENGTHS = Array.from({ length: 27 }, (_, i) => (16 * 2 ** floor(i / 2) * (i % 2 ? 3 : 2)) / 2);
 const WIDTHS = [64, 128, 192, 256, 384, 512, 576, 768, 1024, 1536, 2048, 2560, 3072, 3584, 4096, 5120, 6144, 8192];
 const BATCHES = [1, 2, 4, 8, 16, 32, 64];
 const SIZES = ["n", "d_model", "num_heads", "num_kv_heads", "batch", "dtype", "bias"];
 const TERMS = ["W^Q", "W^K", "W^V", "W^O", "QKᵀ", "AV"];
-const [WIDTH, HEIGHT, LEFT, TOP, BOTTOM] = [400, 300, 82, 12, 46]; // of a chart
+const MARKS = ["m-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0", "m-5 0l5 -5l5 5l-5 5z"]; // ● and ◆, as in the timings panel
+const [NARROWEST, WIDEST, GAP] = [256, 400, 12]; // of charts, and between them: three stand side by side on a projector
+const [LEFT, RIGHT, TOP, BOTTOM] = [78, 10, 12, 46]; // around a chart's curves
 
 function shape(tag, attributes, ...children) {
   const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -178,48 +181,71 @@ function numbersTable(sizes, machine, measured) {
   return element("table", {}, element("thead", {}, top), element("tbody", {}, ...rows));
 }
 
-/** Curves over n, both axes logarithmic; points are measured; `marks` are vertical lines [n, class, words]. */
-function chart(title, unit, curves, points, marks, label) {
+/** FLOPs of each term at the present length, and their part of all. */
+function termsTable({ n }, { flops }) {
+  const total = sum(Object.values(flops));
+  const row = (name, tag, words) =>
+    element("tr", {}, element("th", { scope: "row" }, name), ...words.map((text) => element(tag, {}, text)));
+  const top = element("tr", {}, element("td"), ...TERMS.map((term) => element("th", { scope: "col" }, term)));
+  const counts = row("FLOPs", "td", TERMS.map((term) => amount(flops[term], "FLOP")));
+  const parts = row("share", "td", TERMS.map((term) => percent(flops[term], total)));
+  const caption = element("caption", {}, `FLOPs by term at ${grouped(n)} tokens`);
+  return element("table", {}, caption, element("thead", {}, top), element("tbody", {}, counts, parts));
+}
+
+const percent = (part, total) => `${((100 * part) / total).toFixed(1)}%`;
+
+/** A path's mark at (x, y). */
+const mark = (path, x, y, ...children) =>
+  shape("path", { class: `mha-cost-point mha-cost-${path}`, d: `M${x} ${y}${MARKS[PATHS.indexOf(path)]}` }, ...children);
+
+/**
+ * Curves over n, both axes logarithmic; points are measured; `marks` are vertical lines [n, class, words]. width is in
+ * pixels of the page, so that letters keep their size.
+ */
+function chart(title, unit, curves, points, marks, label, width) {
+  const height = round(0.75 * width + 20);
+  const bottom = height - BOTTOM;
   const values = [...curves.flatMap(([, ys]) => ys), ...points.map(([, y]) => y)];
   const base = unit === "B" ? 32 : 10; // so that ticks are round
   const level = (y) => Math.log(y) / Math.log(base);
-  const low = Math.floor(level(Math.min(...values)));
-  const high = Math.max(low + 1, Math.ceil(level(Math.max(...values))));
+  const low = floor(level(min(...values)));
+  const high = max(low + 1, Math.ceil(level(max(...values))));
   const [first, last] = [Math.log(LENGTHS[0]), Math.log(LENGTHS.at(-1))];
-  const across = (n) => LEFT + ((Math.log(n) - first) / (last - first)) * (WIDTH - LEFT - 10);
-  const up = (y) => HEIGHT - BOTTOM - ((level(y) - low) / (high - low)) * (HEIGHT - BOTTOM - TOP);
-  const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label });
+  const across = (n) => LEFT + ((Math.log(n) - first) / (last - first)) * (width - LEFT - RIGHT);
+  const up = (y) => bottom - ((level(y) - low) / (high - low)) * (bottom - TOP);
+  const svg = shape("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
   const write = (x, y, words, attributes = {}) => svg.append(shape("text", { x, y, ...attributes }, words));
-  for (let power = low; power <= high; power += Math.max(1, Math.floor((high - low) / 6))) {
+  for (let power = low; power <= high; power += max(1, floor((high - low) / 6))) {
     const y = up(base ** power);
-    svg.append(shape("line", { class: "mha-cost-grid", x1: LEFT, x2: WIDTH - 10, y1: y, y2: y }));
+    svg.append(shape("line", { class: "mha-cost-grid", x1: LEFT, x2: width - RIGHT, y1: y, y2: y }));
     write(LEFT - 6, y + 4, amount(base ** power, unit), { "text-anchor": "end" });
   }
-  for (const n of [16, 128, 1024, 8192, 65536]) {
-    write(across(n), HEIGHT - BOTTOM + 16, grouped(n), { "text-anchor": "middle" });
+  for (const n of width < 340 ? [16, 1024, 65536] : [16, 128, 1024, 8192, 65536]) {
+    write(across(n), bottom + 16, grouped(n), { "text-anchor": "middle" });
   }
-  write((LEFT + WIDTH) / 2, HEIGHT - 8, "tokens", { "text-anchor": "middle" });
+  write((LEFT + width) / 2, height - 8, "tokens", { "text-anchor": "middle" });
   for (const [n, name, words] of marks) {
     if (n < LENGTHS[0] || n > LENGTHS.at(-1)) continue;
     const x = across(n);
-    svg.append(shape("line", { class: name, x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM }));
-    const left = x > 0.7 * WIDTH;
+    svg.append(shape("line", { class: name, x1: x, x2: x, y1: TOP, y2: bottom }));
+    const left = x - LEFT > width - x && width - x < 7 * words.length + 10; // where on the right is too little room
     const side = { class: "mha-cost-note", "text-anchor": left ? "end" : "start" };
-    if (words) write(x + (left ? -5 : 5), HEIGHT - BOTTOM - 8, words, side);
+    if (words) write(x + (left ? -5 : 5), bottom - 8, words, side);
   }
   curves.forEach(([name, ys], row) => {
     const corners = ys.map((y, i) => `${across(LENGTHS[i]).toFixed(1)},${up(y).toFixed(1)}`).join(" ");
-    svg.append(shape("polyline", { class: `mha-cost-curve mha-cost-${name.split(" ")[0]}`, points: corners }));
-    write(LEFT + 8, TOP + 14 + 17 * row, name, { class: `mha-cost-name mha-cost-${name.split(" ")[0]}` });
+    const kind = name.split(" ")[0];
+    svg.append(shape("polyline", { class: `mha-cost-curve mha-cost-${kind}`, points: corners }));
+    const y = TOP + 14 + 17 * row;
+    const sample = { class: `mha-cost-curve mha-cost-${kind}`, x1: LEFT + 6, x2: LEFT + 36, y1: y - 4, y2: y - 4 };
+    if (ys.length) svg.append(shape("line", sample));
+    if (points.some(([, , path]) => path === name)) svg.append(mark(name, LEFT + 21, y - 4));
+    write(LEFT + 42, y, name, { class: `mha-cost-name mha-cost-${kind}` });
   });
   for (const [n, y, path] of points) {
-    svg.append(
-      shape(
-        "circle",
-        { class: `mha-cost-point mha-cost-${path}`, cx: across(n), cy: up(y), r: 5 },
-        shape("title", {}, `measured, ${path}: ${amount(y, "s")} at ${grouped(n)} tokens`),
-      ),
-    );
+    const words = `measured, ${path}: ${amount(y, "s")} at ${grouped(n)} tokens`;
+    svg.append(mark(path, across(n), up(y), shape("title", {}, words)));
   }
   return element("figure", {}, element("figcaption", {}, title), svg);
 }
@@ -299,6 +325,7 @@ function render({ model, el }) {
 
   // ------------------------------------------------------------------------------------------------------------- drawing
   const schedule = scheduler(draw);
+  let drawnWidth = 0; // of all charts
 
   function draw() {
     const sizes = present();
@@ -328,7 +355,7 @@ function render({ model, el }) {
     const total = sum(Object.values(now.flops));
     const boxes = [
       [grouped(now.parameters), `parameters, d_head ${grouped(sizes.d_model / sizes.num_heads)}`],
-      [amount(total, "FLOP"), `${Math.round((100 * (now.flops.QKᵀ + now.flops.AV)) / total)}% in QKᵀ and AV`],
+      [amount(total, "FLOP"), `${round((100 * (now.flops.QKᵀ + now.flops.AV)) / total)}% in QKᵀ and AV`],
       [amount(now.scores_bytes, "B"), `${grouped(now.scores)} scores`],
       [amount(now.peak_bytes, "B"), "peak of the explicit path"],
       [amount(now.moved_bytes.explicit, "B"), `read and written; fused ${amount(now.moved_bytes.fused, "B")}`],
@@ -343,12 +370,11 @@ function render({ model, el }) {
 
   function showBar(now) {
     const total = sum(Object.values(now.flops));
-    const percent = (term) => `${((100 * now.flops[term]) / total).toFixed(1)}%`;
-    bar.setAttribute("aria-label", "FLOPs: " + TERMS.map((term) => `${term} ${percent(term)}`).join(", "));
+    const words = TERMS.map((term) => `${term} ${amount(now.flops[term], "FLOP")}, ${percent(now.flops[term], total)}`);
+    bar.setAttribute("aria-label", `FLOPs: ${words.join("; ")}`);
     bar.replaceChildren(
-      ...TERMS.map((term) => {
-        const words = `${term}: ${amount(now.flops[term], "FLOP")}, ${percent(term)}`;
-        const piece = element("span", { title: words }, now.flops[term] / total > 0.05 ? term : "");
+      ...TERMS.map((term, i) => {
+        const piece = element("span", { title: words[i] }, now.flops[term] / total > 0.05 ? term : "");
         piece.dataset.term = term;
         piece.style.flexGrow = now.flops[term] / total;
         return piece;
@@ -365,17 +391,23 @@ function render({ model, el }) {
     const measured = Object.entries(then).every(([name, value]) => sizes[name] === value) ? found : [];
     const times = Object.keys(now.seconds).length > 0;
     const shown = CHARTS.filter(([, unit]) => unit !== "s" || times || measured.length);
+    drawnWidth = charts.clientWidth;
+    const columns = min(shown.length, max(1, floor((drawnWidth + GAP) / (NARROWEST + GAP))));
+    const width = min(WIDEST, round((drawnWidth + GAP) / columns - GAP)) || WIDEST;
+    charts.style.gridTemplateColumns = `repeat(${columns}, 1fr)`;
     charts.replaceChildren(
       ...shown.map(([title, unit, curves]) => {
-        const names = Object.keys(curves).filter((name) => unit !== "s" || times);
-        const lines = names.map((name) => [name, over.map(curves[name])]);
+        const names = unit === "s" && !times ? [] : Object.keys(curves);
+        const alone = names.length ? [] : PATHS.filter((path) => measured.some(([, , own]) => own === path)); // points
+        const lines = [...names.map((name) => [name, over.map(curves[name])]), ...alone.map((path) => [path, []])];
         const marks = unit === "FLOP" ? [here, [now.crossing, "mha-cost-meet", meet]] : [here];
         const words = names.map((name) => `${name} ${amount(curves[name](now), unit)}`).join(", ");
         const label = `${title} against tokens; at ${grouped(sizes.n)}: ${words}`;
-        return chart(title, unit, lines, unit === "s" ? measured : [], marks, label);
+        return chart(title, unit, lines, unit === "s" ? measured : [], marks, label, width);
       }),
     );
-    if (table.open) table.replaceChildren(table.firstChild, numbersTable(sizes, machine, measured));
+    if (table.open)
+      table.replaceChildren(table.firstChild, termsTable(sizes, now), numbersTable(sizes, machine, measured));
     const parts = [];
     if (machine) parts.push(times ? "Curves of time: predicted in float32." : "Time is predicted in float32 only.");
     if (measured.length) parts.push("Points: measured.");
@@ -388,8 +420,11 @@ function render({ model, el }) {
   }
 
   const ends = [watch(model, [...SIZES, "_machine", "_measured", "_measured_at"], schedule)];
+  const resized = new ResizeObserver(() => charts.clientWidth === drawnWidth || schedule());
+  resized.observe(charts);
   schedule();
   return () => {
+    resized.disconnect();
     schedule.cancel();
     ends.forEach((end) => end());
     root.remove();

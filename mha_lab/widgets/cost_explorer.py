@@ -9,7 +9,7 @@ import traitlets
 
 from mha_lab import cost
 from mha_lab.cost import Machine
-from mha_lab.widgets._base import Explorer, joined, plural
+from mha_lab.widgets._base import Explorer, OneOf, joined, plural
 from mha_lab.widgets._picture import LINE, MUTED, Page
 from mha_lab.widgets.published import MODELS
 
@@ -62,8 +62,8 @@ class CostExplorer(Explorer):
     num_heads = traitlets.Int(8).tag(sync=True)
     num_kv_heads = traitlets.Int(8).tag(sync=True)
     batch = traitlets.Int(1).tag(sync=True)
-    dtype = traitlets.Enum(list(BYTES), "float32").tag(sync=True)
-    bias = traitlets.Enum([True, False, "QKV"], True).tag(sync=True)
+    dtype = OneOf(list(BYTES), "float32").tag(sync=True)
+    bias = OneOf([True, False, "QKV"], True).tag(sync=True)
     _models = traitlets.List().tag(sync=True)
     _machine = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
     _measured = traitlets.List().tag(sync=True)  # [n, seconds, path]

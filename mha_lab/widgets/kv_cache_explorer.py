@@ -5,7 +5,7 @@ from dataclasses import asdict
 import traitlets
 
 from mha_lab.cost import kv_cache_bytes
-from mha_lab.widgets._base import Explorer, joined, plural
+from mha_lab.widgets._base import Explorer, OneOf, joined, plural
 from mha_lab.widgets._picture import MUTED, Page
 from mha_lab.widgets.published import MODELS, Model
 
@@ -35,8 +35,8 @@ class KVCacheExplorer(Explorer):
     context = traitlets.Int(1024).tag(sync=True)
     batch = traitlets.Int(1).tag(sync=True)
     num_kv_heads = traitlets.Int(1).tag(sync=True)
-    bytes_per_number = traitlets.Enum(list(WIDTHS), 2).tag(sync=True)
-    budget = traitlets.Enum(list(BUDGETS), 16).tag(sync=True)
+    bytes_per_number = OneOf(list(WIDTHS), 2).tag(sync=True)
+    budget = OneOf(list(BUDGETS), 16).tag(sync=True)
     bandwidth = traitlets.Float(100.0).tag(sync=True)
     _presets = traitlets.List().tag(sync=True)
     _contexts = traitlets.List(list(CONTEXTS)).tag(sync=True)

@@ -54,7 +54,7 @@ def test_stages_are_uncovered_one_by_one(lab, root):
     expect(explanation).to_have_text("it → trophy: q·k = 1·2 + 0·0 + 1·2 + (−1)·0 = 4")
     expect(weights.first).to_be_hidden()
     step = root.get_by_role("button", name="step")
-    for words in "4 / √4 = 2", "may look", "(e^2 + e^1 + e^0) = 7.39 / 11.1 = 0.665":
+    for words in "4 / √4 = 2", "may look", "(e^2 + e^1 + e^0) ≈ 7.389 / 11.11 ≈ 0.665":
         expect(output.first).to_be_hidden()
         step.click()
         expect(explanation).to_contain_text(words)
@@ -222,3 +222,67 @@ def test_every_word_is_legible_in_both_themes(lab, theme):
     for code in STEPPER, STEPPER.replace("stage=1", "stage=5"), HEADS:
         contrast = shown(lab, code).evaluate(CONTRAST)
         assert min(contrast.values()) >= 4.5, contrast
+
+
+WIDE = """
+import numpy as np
+from mha_lab.widgets import AttentionStepper
+words = "the trophy does not fit into the suitcase because it".split()
+query, key, value = np.random.default_rng(0).normal(size=(3, {heads}, 10, {width})) * {size}
+stepper = AttentionStepper(query, key, value, words, position=9, w_o=np.ones(({heads} * {width}, 6)), stage=5)
+stepper
+"""
+HIDDEN = "(frame) => frame.scrollWidth - frame.clientWidth"
+
+
+@pytest.fixture
+def projector(lab):
+    """A classroom's: 1,024 by 768."""
+    lab.page.set_viewport_size({"width": 1024, "height": 768})
+    yield lab
+    lab.page.set_viewport_size({"width": 1280, "height": 800})
+
+
+@pytest.mark.parametrize("heads, width", [(3, 4), (6, 2), (1, 4), (6, 4)])
+def test_every_stage_is_on_a_projectors_page_without_scrolling(projector, heads, width):
+    root = shown(projector, WIDE.format(heads=heads, width=width, size=0.6))
+    frame, more = root.locator(".mha-step-frame"), root.locator(".mha-step-more")
+    for stage in "5 weight · v", "6 W^O":
+        choice(root, "stage", stage).click()
+        expect(choice(root, "stage", stage)).to_have_attribute("aria-checked", "true")
+        assert frame.evaluate(HIDDEN) == 0 and more.is_hidden()
+    choice(root, "stage", "5 weight · v").click()
+    expect(root.locator("tfoot .mha-step-output b")).to_have_count(width)  # the output's numbers are read, not tinted
+
+
+def test_the_ends_of_a_scale_have_room_for_themselves(projector):
+    root = shown(projector, WIDE.format(heads=3, width=4, size=0.3))
+    for width in 1280, 700, 1024:
+        drawn = root.get_attribute("data-drawn")
+        projector.page.set_viewport_size({"width": width, "height": 768})
+        expect(root).not_to_have_attribute("data-drawn", drawn)
+        gaps = root.locator(".mha-step-axis").evaluate_all(
+            """(axes) => axes.flatMap((axis) => {
+                const ends = [...axis.children].map((end) => end.getBoundingClientRect()).filter((end) => end.width);
+                return ends.slice(1).map((end, i) => end.left - ends[i].right)
+                    .concat(axis.getBoundingClientRect().width - ends.reduce((sum, end) => sum + end.width, 0));
+            })"""
+        )
+        assert min(gaps) >= 3, (width, gaps)
+
+
+def test_numbers_return_where_the_page_becomes_wide_and_what_is_still_too_wide_says_so(projector):
+    root = shown(projector, WIDE.format(heads=3, width=4, size=0.6))
+    strips, more = root.locator("tbody .mha-step-strip"), root.locator(".mha-step-more")
+    frame = root.locator(".mha-step-frame")
+    expect(strips).to_have_count(20)  # keys and values
+    projector.page.set_viewport_size({"width": 1700, "height": 800})
+    expect(strips).to_have_count(0)
+    projector.page.set_viewport_size({"width": 640, "height": 800})
+    expect(more).to_have_text(re.compile("wider than the page: scroll"))
+    choice(root, "stage", "1 q·k").click()
+    expect(root.locator("thead .mha-step-current")).to_be_in_viewport(ratio=0.98)
+    for _ in range(4):
+        frame.press("ArrowRight")
+    expect(root.locator("thead .mha-step-current")).to_contain_text("weight · v")
+    expect(root.locator("thead .mha-step-current")).to_be_in_viewport(ratio=0.98)

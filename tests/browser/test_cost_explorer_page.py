@@ -88,6 +88,63 @@ def test_the_charts_can_be_read_as_a_table(root):
     expect(row).to_contain_text("64 MiB")
 
 
+TERMS = {"W^Q": "537 MFLOP", "W^K": "134 MFLOP", "W^V": "134 MFLOP", "W^O": "537 MFLOP"}
+TERMS |= {"QKᵀ": "1.07 GFLOP", "AV": "1.07 GFLOP"}
+
+
+def test_the_flops_of_each_term_are_told_without_a_mouse(root):
+    slider(root, "K/V heads").press("ArrowLeft")
+    slider(root, "K/V heads").press("ArrowLeft")
+    bar = root.get_by_role("img", name="FLOPs: W^Q")
+    for term, flops in TERMS.items():
+        expect(bar).to_have_accessible_name(re.compile(re.escape(f"{term} {flops}, ")))
+    root.get_by_text("the charts in numbers").click()
+    table = root.get_by_role("table", name="FLOPs by term at 1,024 tokens")
+    expect(table.get_by_role("columnheader")).to_have_text(list(TERMS))
+    expect(table.get_by_role("row", name="FLOPs").get_by_role("cell")).to_have_text(list(TERMS.values()))
+
+
+def test_curves_and_points_are_told_apart_without_colour(root):
+    """Each curve of a chart has its own dashes, and a sample beside its name; the points of each path have a mark."""
+    looks = """(lines) => lines.map((line) => [line.tagName, getComputedStyle(line).strokeDasharray])"""
+    for i, curves in enumerate([2, 3, 2]):
+        drawn = root.locator("svg").nth(i).locator(".mha-cost-curve").evaluate_all(looks)
+        dashes, samples = ([dash for tag, dash in drawn if tag == kind] for kind in ("polyline", "line"))
+        assert dashes == samples and len(set(dashes)) == curves
+    marks = root.locator("svg").nth(2).locator(".mha-cost-point")
+    shapes = {path: {d.partition("m")[2] for d in all_of} for path, all_of in paths(marks).items()}
+    assert len(shapes["explicit"]) == len(shapes["fused"]) == 1 and shapes["explicit"] != shapes["fused"]
+    for path in "explicit", "fused":
+        assert len(paths(marks)[path]) == 2  # one measured, one beside the name
+
+
+def paths(marks):
+    """The outlines of marks, by path."""
+    found = {"explicit": [], "fused": []}
+    for name, outline in marks.evaluate_all("(all) => all.map((mark) => [mark.classList[1], mark.getAttribute('d')])"):
+        found[name.removeprefix("mha-cost-")].append(outline)
+    return found
+
+
+def test_points_without_a_prediction_keep_their_names(lab):
+    root = lab.show("from mha_lab.widgets import CostExplorer\nCostExplorer(measured=[(64, 0.06, 'fused')])").locator(
+        ".mha-cost"
+    )
+    expect(root.locator("svg").nth(2).locator(".mha-cost-name")).to_have_text(["fused"])
+    expect(root.locator("svg").nth(2).locator(".mha-cost-point")).to_have_count(2)
+
+
+def test_controls_and_every_chart_are_on_one_projectors_screen(lab, root):
+    lab.page.set_viewport_size({"width": 1024, "height": 768})
+    expect(root.locator(".mha-cost-charts")).to_have_css("grid-template-columns", re.compile(r"^\S+ \S+ \S+$"))
+    expect(root).to_have_attribute("data-drawn", re.compile("[2-9]"))
+    top, bottom = root.bounding_box()["y"], root.locator("svg").last.bounding_box()
+    assert bottom["y"] + bottom["height"] - top < 560  # JupyterLab's own bars leave about 600 of 768
+    letters = root.locator("svg text").evaluate_all("(all) => all.map((text) => text.getBoundingClientRect().height)")
+    assert min(letters) > 11
+    lab.page.set_viewport_size({"width": 1280, "height": 800})
+
+
 def test_head_counts_follow_a_width_that_they_do_not_divide(lab, root):
     lab.python("setattr(explorer, 'd_model', 1024) or setattr(explorer, 'num_heads', 1024)")
     expect(fact(root, " scores")).to_have_text("4 GiB")
@@ -96,7 +153,7 @@ def test_head_counts_follow_a_width_that_they_do_not_divide(lab, root):
 
 
 def test_measured_points_stay_with_their_sizes(root):
-    points, note = root.locator("circle"), root.locator("p.mha-cost-note")
+    points, note = root.locator("svg .mha-cost-point:has(title)"), root.locator("p.mha-cost-note")
     expect(points).to_have_count(2)
     expect(note).to_contain_text("Points: measured.")
     slider(root, "K/V heads").press("ArrowLeft")

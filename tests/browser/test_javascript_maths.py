@@ -1,5 +1,7 @@
 """The explorers' own mathematics, run in the browser and compared with PyTorch's. Needs no JupyterLab."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -285,15 +287,17 @@ def test_the_temperature_tells_at_which_d_head_unscaled_scores_spread_as_far(run
 
 
 def test_a_sentence_carries_long_words_cut_and_words_from_the_right_apart(run):
-    said = run("attention_stepper", "return data.words.map(m.quoted)", words=["it", "😀" * 30, "שלום"])
+    said = run("_words", "return data.words.map(m.quoted)", words=["it", "😀" * 30, "שלום"])
     assert said == ["it", "😀" * 23 + "…", "\u2068שלום\u2069"]
 
 
 def test_numbers_are_short_and_scales_end_at_round_ones(run):
     short = run(
-        "attention_stepper", "return data.x.map(m.short)", x=[0, 4, -1.5, 8.99998, 0.6652, 16.98, -123.4, 54321, 1e-9]
+        "attention_stepper",
+        "return data.x.map(m.short)",
+        x=[0, 4, -1.5, 8.99998, 0.6652, 16.98, -123.4, 54321, 1e-9, -0.003],
     )
-    assert short == ["0", "4", "−1.50", "9", "0.67", "17.0", "−123", "5.4e+4", "0"]
+    assert short == ["0", "4", "−1.50", "9", "0.67", "17.0", "−123", "5.4e+4", "0", "0.00"]
     ends = run("attention_stepper", "return data.x.map(m.roundUp)", x=[4, 16.98, 0.21, 1, 90])
     assert ends == pytest.approx([4, 20, 0.3, 1, 100])
 
@@ -314,8 +318,48 @@ def test_the_arithmetic_is_written_out(run):
         "it → trophy: q·k = 1·2 + 0·0 + 1·2 + (−1)·0 = 4",
         "it → trophy: 4 / √4 = 2",
         "it → trophy: may look: the score stays 2",
-        "it → trophy: e^2 / (e^2 + e^1 + e^0) = 7.39 / 11.1 = 0.665",
+        "it → trophy: e^2 / (e^2 + e^1 + e^0) ≈ 7.389 / 11.11 ≈ 0.665",
         "it → trophy: 0.665 · [10, 0] = [6.65, 0]; these add up to the output",
+    ]
+
+
+@pytest.mark.parametrize("temperature", [1, 0.03125, 1.414])
+def test_who_checks_the_figures_of_a_written_sum_finds_its_result(run, temperature):
+    said = run(
+        "attention_stepper",
+        """const [query, key, value] = data.rows.map((numbers) => Float32Array.from(numbers));
+        const sizes = { n: 4, width: 2, valueWidth: 2, temperature: data.temperature }, words = ['a', 'b', 'c', 'd'];
+        const of = (rows, j) => [...rows.subarray(2 * j, 2 * j + 2)];
+        return words.flatMap((_, row) => {
+            const now = m.stages({ query, key, value, ...sizes, row });
+            const facts = { ...sizes, words, row, now, q: of(query, row) };
+            const shares = now.scores.map((score) => [score]), total = [shares.flat().reduce((sum, x) => sum + x)];
+            const last = { feature: 0, name: 'f', word: 'w', head: 1, output: facts.q, column: of(key, 1) };
+            return words.flatMap((_, j) =>
+                [1, 2, 4].map((stage) => m.explain(stage, { ...facts, j, k: of(key, j), v: of(value, j) })),
+            ).concat(m.explainSum({ ...last, shares, total }));
+        });""",
+        rows=(np.random.default_rng(0).normal(size=(3, 8)) * 0.3).tolist(),
+        temperature=temperature,
+    )
+    for sentence in said:
+        *_, figures, result = re.split(" [=≈] ", sentence)
+        sum_ = figures.rpartition(": ")[2].replace("−", "-").replace("·", "*").replace("√2", "2 ** 0.5")
+        decimals = len(result.partition(".")[2])
+        assert f"{eval(sum_) + 0:.{decimals}f}".replace("-0.00", "0.00") == result.replace("−", "-"), sentence
+
+
+def test_a_written_sum_is_exact_or_says_that_it_is_not(run):
+    sums = run(
+        "attention_stepper",
+        """const quotient = ([a, b]) => [a / b];
+        const figures = (a, b) => (more) => [a, b].map((x) => x.toFixed(2 + more));
+        return [[6, 4], [0.0204, 0.0446], [1, 3]].map(([a, b]) => m.written(figures(a, b), quotient, [a / b]));""",
+    )
+    assert [(s["shown"], s["sign"], s["goal"]) for s in sums] == [
+        (["6.00", "4.00"], "=", ["1.50"]),
+        (["0.0204", "0.0446"], "≈", ["0.46"]),
+        (["1.00", "3.00"], "≈", ["0.33"]),
     ]
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 
 import pytest
 from PIL import Image
@@ -89,6 +90,21 @@ def test_sizes_that_do_not_divide_are_refused_with_both_numbers():
         with pytest.raises(TraitError, match="between 1 and"):
             setattr(explorer, name, value)
     assert repr(explorer) == "CostExplorer(1,024 tokens, d_model 512, 8 heads)"
+
+
+@pytest.mark.parametrize(
+    "name, value, words",
+    [
+        ("dtype", "float16", "dtype='float16': it must be 'float32' or 'bfloat16'."),
+        ("dtype", 32, "dtype=32: it must be"),
+        ("bias", "KV", "bias='KV': it must be True, False or 'QKV'."),
+    ],
+)
+def test_a_choice_that_there_is_not_is_refused_with_those_that_there_are(name, value, words):
+    explorer = CostExplorer()
+    for attempt in (lambda: CostExplorer(**{name: value}), lambda: setattr(explorer, name, value)):
+        with pytest.raises(TraitError, match=f"^{re.escape(words)}"):
+            attempt()
 
 
 def test_several_sizes_change_together():

@@ -105,8 +105,8 @@ def test_a_model_of_ones_own_can_be_looked_at():
         ({"context": 0}, "context=0: it must lie between 1 and 131,072"),
         ({"batch": 1000}, "batch=1000: it must lie between 1 and 256"),
         ({"bandwidth": 0.0}, "between 1 and 10,000 GB/s"),
-        ({"bytes_per_number": 3}, "3"),
-        ({"budget": 7}, "7"),
+        ({"bytes_per_number": 3}, "^bytes_per_number=3: it must be 4, 2 or 1.$"),
+        ({"budget": 7}, "^budget=7: it must be 8, 16, 24 or 80.$"),
     ],
 )
 def test_what_cannot_be_is_said_at_the_door(options, words):
