@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mha_lab.widgets._base import CIVIDIS, DIFFERENCE
 
-INK, MUTED, PAGE, LINE = "#333333", "#777777", "#ffffff", "#bbbbbb"
+INK, MUTED, PAGE, LINE = "#333333", "#767676", "#ffffff", "#bbbbbb"
 ABOVE, BELOW = "#D5801F", "#7D6BB3"  # positive and negative numbers
 STRONGEST = 0.5  # share of that colour in the cell with the largest number: words on it stay legible
 WIDE = re.compile("[\u1100-\u11ff\u2e80-\ud7ff\uf900-\ufaff\uff00-\uffef]")  # Chinese, Japanese, Korean

@@ -3,6 +3,7 @@
 // All state lives in the model's traits, and draw() reads them afresh. Python predicts; what it has said before answers at once.
 
 import { countDrawing, element, scheduler, shownWords, watch } from "./_shared.js";
+import { isolated } from "./_words.js";
 
 // ---------------------------------------------------------------------------------------------------------- mathematics
 
@@ -193,8 +194,9 @@ function render({ model, el }) {
     const which = state ?? (off.length > 6 ? `${off.length} of ${heads} off` : `Off: ${plural(off.length)} ${names}`);
     const most = found && off.length ? mostMoved(pairs) : null;
     if (!most) return found && off.length ? `${which}. No prediction moves.` : `${which}.`;
-    const place = most.example ? `${visible(most.example)}, ` : "";
-    return `${which}. Most moved: ${place}${visible(most.name)}, ${short(most.before)} → ${short(most.now)}.`;
+    const apart = (text) => isolated(visible(text));
+    const place = most.example ? `${apart(most.example)}, ` : "";
+    return `${which}. Most moved: ${place}${apart(most.name)}, ${short(most.before)} → ${short(most.now)}.`;
   }
 
   function showRows(pairs) {

@@ -2,8 +2,9 @@
 //
 // All state lives in the model's traits, and draw() reads them afresh. Only a new sentence needs the kernel.
 
-import { changer, countDrawing, decoded, element, scheduler, stepped, watch } from "./_shared.js";
+import { changer, countDrawing, decoded, element, scheduler, shownWords, stepped, watch } from "./_shared.js";
 import { colourTable, weightsOf } from "./_head_maths.js";
+import { quoted } from "./_words.js";
 
 // ---------------------------------------------------------------------------------------------------------- mathematics
 
@@ -37,6 +38,7 @@ const NAMED = 3; // words in the readout
 const ANSWER_WITHIN = 5000; // ms
 const NO_ANSWER = "The kernel has not answered yet: it is busy or not running. Your sentence stays; its answer will come.";
 const NO_MODEL = "Reading a new sentence needs Python and the trained model: open this notebook in JupyterLab and run its cells.";
+const READING = "Arrow keys read where the heads look, Escape clears.";
 const CHINESE = /[\u3400-\u9fff]/;
 
 function render({ model, el }) {
@@ -65,12 +67,15 @@ function render({ model, el }) {
   const heads = Array.from({ length: get("num_heads") }, () => element("div", { className: "mha-intent-words", role: "img" }));
   const line = (...parts) => named("line", "div", ...parts);
   const row = (name, words) => named("row", "div", named("name", "span", name), words);
+  const stage = named("heads", "div", ...heads.map((words, h) => row(`head ${h}`, words)));
+  Object.assign(stage, { tabIndex: 0, role: "group", ariaLabel: `heads. ${READING}` });
+  const table = named("table", "details", element("summary", {}, "As a table"));
   const root = element(
     "div",
     { className: "mha mha-intent", "data-lm-suppress-shortcuts": "true" },
     line(element("label", {}, "Sentence", menu), form),
     message,
-    element("table", {}, element("caption", {}, "The model answers"), answers),
+    named("answers", "table", element("caption", {}, "The model answers"), answers),
     others,
     line(
       ...(layer.max > 0 ? [element("label", {}, "Layer", layer, layerName)] : []),
@@ -78,13 +83,13 @@ function render({ model, el }) {
     ),
     readout,
     chooser,
-    ...heads.map((words, h) => row(`head ${h}`, words)),
+    stage,
+    table,
   );
   el.append(root);
 
   // --------------------------------------------------------------------------------------------------------------- state
   const readings = () => [...get("_readings"), ...get("_typed")];
-  let pointed = null; // [head, word] under the pointer
   let now = present();
 
   function present() {
@@ -97,7 +102,14 @@ function render({ model, el }) {
     const word = Math.min(get("word"), n - 1);
     const rows = looks({ weights, shares, n, H, word });
     const top = get("stretch") ? Math.max(...shares, ...rows.flat()) || 1 : 1;
-    return { reading, n, word, shares, rows, top };
+    const words = shownWords(reading.tokens);
+    return { reading, words, n, word, from: word < 0 ? "the answer" : `“${quoted(words[word])}”`, shares, rows, top };
+  }
+
+  /** [head, word] that is read, if it is on show. */
+  function pointed() {
+    const [head, word] = get("hovered");
+    return head < heads.length && word < now.n ? [head, word] : null;
   }
 
   // ------------------------------------------------------------------------------------------------------------- drawing
@@ -106,7 +118,7 @@ function render({ model, el }) {
     const { reading, shares, rows, top } = now;
     const sentences = readings().map((each) => each.sentence);
     if (String(sentences) !== menu.dataset.of) {
-      menu.replaceChildren(...sentences.map((sentence) => element("option", { lang: tongue(sentence) }, sentence)));
+      menu.replaceChildren(...sentences.map((sentence) => element("option", { value: sentence, lang: tongue(sentence) }, sentence)));
       menu.dataset.of = String(sentences);
     }
     menu.value = reading.sentence;
@@ -116,14 +128,17 @@ function render({ model, el }) {
     const best = largest(reading.probabilities, SHOWN);
     answers.replaceChildren(...best.map((answer) => answerRow(get("names")[answer], reading.probabilities[answer])));
     const rest = 1 - best.reduce((sum, answer) => sum + reading.probabilities[answer], 0);
-    others.textContent = `${reading.probabilities.length - best.length} other answers share ${percent(Math.max(0, rest))}`;
+    const left = reading.probabilities.length - best.length;
+    const share = percent(Math.max(0, rest));
+    others.textContent = left ? `${left} other ${left > 1 ? "answers share" : "answer has"} ${share}` : "";
 
     layer.value = get("layer");
     layerName.textContent = get("layer");
     stretch.checked = get("stretch");
     barEnd.textContent = get("stretch") ? top.toFixed(2) : "1";
     drawWords(shares, rows, top);
-    drawReadout();
+    showPointed();
+    showTable();
     countDrawing(root);
   }
 
@@ -140,11 +155,11 @@ function render({ model, el }) {
   }
 
   function drawWords(shares, rows, top) {
-    const { reading, word } = now;
+    const { words, word } = now;
     const focused = chooser.contains(document.activeElement);
-    const choices = ["the answer", ...reading.tokens].map((token, place) => {
+    const choices = ["the answer", ...words].map((token, place) => {
       const chosen = place - 1 === word;
-      const button = element("button", { type: "button", tabIndex: chosen ? 0 : -1, lang: tongue(token) }, token);
+      const button = element("button", { type: "button", tabIndex: chosen ? 0 : -1, lang: tongue(token), title: token }, token);
       button.setAttribute("role", "radio");
       button.setAttribute("aria-checked", chosen);
       if (place) tint(button, shares[place - 1] / top);
@@ -154,23 +169,29 @@ function render({ model, el }) {
     choices[0].className = "mha-intent-name";
     chooser.replaceChildren(choices[0], named("words", "div", ...choices.slice(1)));
     if (focused) choices[word + 1].focus({ preventScroll: true });
-    heads.forEach((words, h) => {
-      words.replaceChildren(
-        ...reading.tokens.map((token, j) => {
-          const cell = element("span", { lang: tongue(token) }, token);
+    heads.forEach((head, h) => {
+      head.replaceChildren(
+        ...words.map((token, j) => {
+          const cell = element("span", { lang: tongue(token), title: token }, token);
           cell.onpointerenter = () => point(h, j);
           return tint(cell, rows[h][j] / top);
         }),
       );
-      words.ariaLabel = `head ${h}: ${told(rows[h])}`;
+      head.ariaLabel = `head ${h}: ${told(rows[h])}`;
     });
   }
 
-  function drawReadout() {
-    const from = now.word < 0 ? "the answer" : `“${now.reading.tokens[now.word]}”`;
-    if (pointed && pointed[1] < now.n) {
-      const [h, j] = pointed;
-      readout.textContent = `head ${h}, from ${from} to “${now.reading.tokens[j]}”: ${now.rows[h][j].toFixed(2)}`;
+  /** What is pointed at, marked and in words. */
+  function showPointed() {
+    const { from } = now;
+    const cell = pointed();
+    root.querySelector(".mha-intent-pointed")?.classList.remove("mha-intent-pointed");
+    if (cell) {
+      const [h, j] = cell;
+      heads[h].children[j].classList.add("mha-intent-pointed");
+      readout.textContent = `head ${h}, from ${from} to “${quoted(now.words[j])}”: ${now.rows[h][j].toFixed(2)}`;
+    } else if (stage.matches(":focus-visible")) {
+      readout.textContent = READING;
     } else if (now.word < 0) {
       readout.textContent = `The answer is read from ${told(now.shares)} … Choose a word to see where the heads look from there.`;
     } else {
@@ -179,10 +200,24 @@ function render({ model, el }) {
     }
   }
 
+  /** The weights on show as numbers: a row for each word that is looked at. */
+  function showTable() {
+    if (!table.open) return;
+    const columns = [now.shares, ...now.rows];
+    const heading = (text, scope) => element("th", { scope, lang: tongue(text), title: text }, text);
+    const titles = ["the answer", ...heads.map((_, h) => `head ${h}`)].map((text) => heading(text, "col"));
+    const rows = now.words.map((word, j) =>
+      element("tr", {}, heading(word, "row"), ...columns.map((weights) => element("td", {}, weights[j].toFixed(2)))),
+    );
+    const caption = `Shares of the answer, and where the heads of layer ${get("layer")} look from ${now.from}`;
+    const numbers = element("table", {}, element("caption", {}, caption), element("tr", {}, element("td"), ...titles), ...rows);
+    table.replaceChildren(table.firstChild, element("div", { tabIndex: 0, role: "region", ariaLabel: "weights" }, numbers));
+  }
+
   /** The words with the largest numbers: "不 0.41, 要 0.20, 险 0.11". */
   function told(row) {
     return largest(row, NAMED)
-      .map((j) => `${now.reading.tokens[j]} ${row[j].toFixed(2)}`)
+      .map((j) => `${quoted(now.words[j])} ${row[j].toFixed(2)}`)
       .join(", ");
   }
 
@@ -210,7 +245,7 @@ function render({ model, el }) {
     event.preventDefault();
     const sentence = input.value.trim();
     change({ typed: input.value });
-    if (readings().some((each) => each.sentence === sentence)) return change({ sentence, word: -1, message: "" });
+    if (readings().some((each) => each.sentence === sentence)) return choose(sentence);
     if (!get("can_read")) return say(NO_MODEL);
     stopWaiting();
     waiting = setTimeout(() => say(NO_ANSWER), ANSWER_WITHIN);
@@ -228,15 +263,32 @@ function render({ model, el }) {
     schedule();
   }
 
-  function point(head, word) {
-    pointed = head === null ? null : [head, word];
-    drawReadout();
+  /** Another sentence has other words: none of them is chosen or pointed at. */
+  function choose(sentence) {
+    change({ sentence, word: -1, hovered: [], message: "" });
+  }
+
+  function point(...hovered) {
+    if (String(hovered) !== String(get("hovered"))) change({ hovered });
+  }
+
+  function press(event) {
+    const cell = pointed();
+    const { n } = now;
+    const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0], Home: [0, -n], End: [0, n] };
+    const step = steps[event.key];
+    if (!step && event.key !== "Escape") return;
+    event.preventDefault();
+    if (!step) return point();
+    const ends = [heads.length - 1, n - 1];
+    point(...ends.map((end, axis) => (cell ? Math.max(0, Math.min(end, cell[axis] + step[axis])) : 0)));
+    root.querySelector(".mha-intent-pointed")?.scrollIntoView({ block: "nearest" });
   }
 
   const schedule = scheduler(draw);
   form.onsubmit = ask;
   input.oninput = () => model.set("typed", input.value);
-  menu.onchange = () => change({ sentence: menu.value, word: -1, message: "" });
+  menu.onchange = () => choose(menu.value);
   layer.oninput = () => change({ layer: Number(layer.value) });
   stretch.onchange = () => change({ stretch: stretch.checked });
   chooser.onkeydown = (event) => {
@@ -246,12 +298,18 @@ function render({ model, el }) {
     change({ word: next - 1 });
   };
   root.onkeydown = (event) => event.stopPropagation(); // the notebook would move on with the arrow keys
-  heads.forEach((words) => (words.onpointerleave = () => point(null)));
+  heads.forEach((words) => (words.onpointerleave = () => point()));
+  stage.onkeydown = press;
+  stage.onfocus = stage.onblur = showPointed;
+  table.ontoggle = schedule;
   model.on("msg:custom", answered);
-  const unwatch = watch(model, ["sentence", "layer", "word", "stretch", "typed", "message", "_typed"], schedule);
+  const ends = [
+    watch(model, ["sentence", "layer", "word", "stretch", "typed", "message", "_typed"], schedule),
+    watch(model, ["hovered"], () => schedule.pending || showPointed()),
+  ];
   draw();
   return () => {
-    unwatch();
+    ends.forEach((end) => end());
     model.off("msg:custom", answered);
     stopWaiting();
     schedule.cancel();

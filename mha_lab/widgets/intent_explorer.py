@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import traitlets
 
-from mha_lab.widgets._base import Explorer, joined, numbers, plural
+from mha_lab.widgets._base import Explorer, joined, numbers, plural, shown_words
 from mha_lab.widgets._picture import LINE, MUTED, Page, weight_colour
 from mha_lab.widgets.head_explorer import _model_shape, _pack
 
 SHOWN = 3  # answers
 BAR = "#4477AA"
+LONGEST = 160  # px of a word in the picture
 
 
 class IntentExplorer(Explorer):
@@ -22,9 +23,9 @@ class IntentExplorer(Explorer):
     The rows show where the heads of one layer look from one word; or, with word = -1, from the answer: the mean of all
     rows of a head's map, each counted by how much of the answer is read from its word.
 
-    Every state is a trait, to be set or observed from Python: sentence, layer, word (-1 is the answer), stretch (the
-    strongest colour is the largest weight on show instead of 1), typed and message. Sentences that are there answer
-    without a kernel; a new one needs it, and `model`.
+    Every state is a trait, to be set or observed from Python: sentence, layer, word (-1 is the answer), hovered ([head,
+    word] whose weight is read, or nothing), stretch (the strongest colour is the largest weight on show instead of 1),
+    typed and message. Sentences that are there answer without a kernel; a new one needs it, and `model`.
     """
 
     _esm = joined("intent_explorer.js")
@@ -34,6 +35,7 @@ class IntentExplorer(Explorer):
     sentence = traitlets.Unicode().tag(sync=True)
     layer = traitlets.Int(0).tag(sync=True)
     word = traitlets.Int(-1).tag(sync=True)
+    hovered = traitlets.List(traitlets.Int()).tag(sync=True)
     stretch = traitlets.Bool(True).tag(sync=True)
     typed = traitlets.Unicode().tag(sync=True)
     message = traitlets.Unicode().tag(sync=True)
@@ -137,8 +139,9 @@ class IntentExplorer(Explorer):
         probabilities = numbers("probabilities", reading.probabilities, "(A)")
         if list(reading.names) != names or shares.shape != (N,) or probabilities.shape != (A,):
             raise ValueError(
-                f"{reading.sentence!r} has {shares.size} shares for {N} tokens and {probabilities.size} probabilities "
-                f"for {A} names: one for each, and the same names in every reading."
+                f"{reading.sentence!r}: shares holds {plural(shares.size, 'number')} for {plural(N, 'token')}, "
+                f"probabilities {plural(probabilities.size, 'number')} for {plural(A, 'name')}: one for each, and the "
+                "same names in every reading."
             )
         for name, share in ("shares", shares), ("probabilities", probabilities):
             if share.min() < 0 or abs(share.sum() - 1) > 0.01:
@@ -163,7 +166,7 @@ class IntentExplorer(Explorer):
         known = [each["sentence"] for each in self._all()]
         if proposal["value"] not in known:
             raise traitlets.TraitError(
-                f"{proposal['value']!r} is not among the {len(known)} sentences; read() adds one."
+                f"{proposal['value']!r} is not among the {plural(len(known), 'sentence')}; read() adds one."
             )
         return proposal["value"]
 
@@ -174,10 +177,18 @@ class IntentExplorer(Explorer):
             raise traitlets.TraitError(f"word={proposal['value']}: the words are 0 to {N - 1}, and -1 is the answer.")
         return proposal["value"]
 
+    @traitlets.validate("hovered")
+    def _hovered_exists(self, proposal):
+        cell = proposal["value"]
+        ends = self.num_heads, len(self._shown()["tokens"])
+        if cell and (len(cell) != 2 or not all(0 <= i < end for i, end in zip(cell, ends))):
+            raise traitlets.TraitError(f"hovered={cell}: [] or [head, word] below {list(ends)}.")
+        return cell
+
     @traitlets.observe("sentence")
     def _from_the_answer(self, change):
         if change["old"]:  # the words are other ones now
-            self.word = -1
+            self.word, self.hovered = -1, []
 
     def _on_message(self, _, content, buffers):
         if content.get("kind") != "read":
@@ -192,7 +203,7 @@ class IntentExplorer(Explorer):
 
 def _draw(explorer: IntentExplorer) -> tuple[bytes, int]:
     """The answers as bars, and the rows of words. The picture's font has no Chinese: such words are numbered."""
-    tokens = explorer._shown()["tokens"]
+    tokens = shown_words(explorer._shown()["tokens"])
     drawable = all(_drawable(token) for token in tokens)
     labels = tokens if drawable else [str(i + 1) for i in range(len(tokens))]
     looks, width, left, size = explorer.looks, 900, 92, 12
@@ -200,6 +211,7 @@ def _draw(explorer: IntentExplorer) -> tuple[bytes, int]:
     top = max(float(values.max()) for _, values in rows) if explorer.stretch else 1.0
 
     ruler, places, x, line = Page(1, 1), [], left, 0  # of each word: x, line, width; the same in every row
+    labels = [ruler.clipped(label, size, LONGEST) for label in labels]
     for label in labels:
         wide = ruler.width_of(label, size) + 9
         if x + wide > width:
@@ -211,7 +223,8 @@ def _draw(explorer: IntentExplorer) -> tuple[bytes, int]:
     begin = 34 + SHOWN * 22 + 34
     page = Page(width, begin + len(rows) * row_height + 4)
 
-    sentence = explorer.sentence if _drawable(explorer.sentence) else f"A sentence of {len(tokens)} tokens"
+    sentence = shown_words([explorer.sentence])[0]  # a line break could not be measured
+    sentence = sentence if _drawable(sentence) else f"A sentence of {plural(len(tokens), 'token')}"
     page.text(0, 12, page.clipped(sentence, 14, width - 10), 14, bold=True)
     for i, (name, probability) in enumerate(explorer.answers[:SHOWN]):
         y = 34 + i * 22

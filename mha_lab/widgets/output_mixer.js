@@ -3,6 +3,7 @@
 // All state lives in the model's traits, and draw() reads them afresh. The arithmetic is done here, without the kernel.
 
 import { changer, countDrawing, decoded, element, scheduler, shownWords, stepped, watch } from "./_shared.js";
+import { quoted } from "./_words.js";
 
 // ---------------------------------------------------------------------------------------------------------- mathematics
 
@@ -39,7 +40,7 @@ export function short(value) {
 /** One feature's sum in words: "room: head 0 −9 + head 1 5 = −4". Heads that add nothing are left out. */
 export function explain({ feature, name, word, shares, sum, active }) {
   const terms = active.map((h) => [h, short(shares[h][feature])]).filter(([, text]) => text !== "0");
-  const place = (/^\d+$/.test(name) ? "feature " : "") + `${name} at ${word}: `;
+  const place = (/^\d+$/.test(name) ? "feature " : "") + `${quoted(name)} at ${quoted(word)}: `;
   if (!active.length) return `${place}no head is on, and a sum of nothing is 0`;
   if (!terms.length) return `${place}${active.length === 1 ? "this head adds" : "these heads add"} nothing here`;
   if (terms.length > 6) return `${place}a sum of ${terms.length} terms = ${short(sum[feature])}`;
@@ -56,6 +57,7 @@ const MOST_NUMBERS = 12; // features whose numbers are written into the cells; m
 const STRONGEST = 50; // percent of colour in the cell with the largest number: words on it stay legible
 
 function render({ model, el }) {
+  const calm = matchMedia("(prefers-reduced-motion: reduce)");
   const button = (text, action) => element("button", { type: "button", onclick: action }, text);
 
   // ------------------------------------------------------------------------------------------------------------ elements
@@ -151,7 +153,7 @@ function render({ model, el }) {
       const shown = now.brings[h].slice(0, 4).map((number) => element("b", {}, short(number)));
       brings[h].replaceChildren(element("span", {}, ...shown, ...(now.brings[h].length > 4 ? ["…"] : [])));
       brings[h].title = now.brings[h].map(short).join("  ");
-      fill(shares[h], now.shares[h], reach);
+      fill(shares[h], now.shares[h], reach, on);
     });
     fill(sum, now.sum, reach);
     fill(full, now.full, reach);
@@ -170,26 +172,34 @@ function render({ model, el }) {
     countDrawing(root);
   }
 
-  function fill(cells, values, reach) {
+  /** Numbers on tints; of a head that is off the numbers in outline, or where tints stand alone, these hatched. */
+  function fill(cells, values, reach, on = true) {
     cells.forEach((cell, d) => {
       const text = short(values[d]);
       const strength = (D > MOST_NUMBERS ? 100 : STRONGEST) * Math.min(1, Math.abs(values[d]) / reach);
       const tint = `color-mix(in srgb, var(--mha-${values[d] < 0 ? "below" : "above"}) ${strength}%, transparent)`;
-      cell.style.backgroundImage = `linear-gradient(${tint}, ${tint})`;
+      const hatching = D > MOST_NUMBERS ? `repeating-linear-gradient(-45deg, ${tint} 0 3px, transparent 3px 6px)` : "none";
+      cell.style.backgroundImage = on ? `linear-gradient(${tint}, ${tint})` : hatching;
       cell.textContent = D > MOST_NUMBERS ? "" : text;
-      cell.title = `${features[d]} ${text}`;
+      cell.title = `${quoted(features[d])} ${text}`;
     });
   }
 
   // --------------------------------------------------------------------------------------------------------------- actions
   let growing = 0;
 
+  function addNext() {
+    const active = model.get("active");
+    const next = everyHead().find((h) => !active.includes(h));
+    if (next !== undefined) change({ active: toggled(next) });
+  }
+
   function start() {
+    if (calm.matches && model.get("active").length < H) return addNext(); // who wants no motion adds each head by a press
     change({ active: [] });
+    if (calm.matches) return;
     growing = setInterval(() => {
-      const active = model.get("active");
-      const next = everyHead().find((h) => !active.includes(h));
-      if (next !== undefined) change({ active: toggled(next) });
+      addNext();
       if (model.get("active").length === H) stop();
     }, PAUSE);
     schedule();

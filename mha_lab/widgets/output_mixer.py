@@ -50,14 +50,17 @@ class OutputMixer(Explorer):
         H, N, K = heads.shape
         if 0 in heads.shape or w_o.shape[0] != H * K:
             raise ValueError(
-                f"head_outputs has shape {heads.shape} and w_o {w_o.shape}: {H} heads of width {K} need {H * K} rows."
+                f"head_outputs has shape {heads.shape} and w_o {w_o.shape}: "
+                f"{plural(H, 'head')} of width {K} must have {plural(H * K, 'row')} in w_o."
             )
         D = w_o.shape[1]
         if H > MOST_HEADS or not 1 <= D <= MOST_WIDE:
-            raise ValueError(f"{H} heads and {D} features: the mixer shows up to {MOST_HEADS} and 1 to {MOST_WIDE}.")
+            what = f"{plural(H, 'head')} and {plural(D, 'feature')}"
+            raise ValueError(f"{what}: the mixer shows up to {MOST_HEADS} and 1 to {MOST_WIDE}.")
         features = [str(i) for i in range(D)] if features is None else list(features)
         if len(features) != D:
-            raise ValueError(f"there are {len(features)} names of features and {D} columns of w_o: they must be equal.")
+            given = f"features has {plural(len(features), 'name')} and w_o {plural(D, 'column')}"
+            raise ValueError(f"{given}: one for each.")
         super().__init__(
             tokens=words(tokens, N, "columns of head_outputs"),
             features=features,

@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 from mha_lab.widgets import IntentExplorer
 
 EXPLORER = """
+import numpy as np
 import torch
 from mha_lab import models, tasks
 from mha_lab.widgets import IntentExplorer
@@ -19,6 +20,19 @@ model = models.AttentionClassifier(len(corpus.vocabulary), 17, bias=models.Relat
 reader = models.SentenceReader(model, corpus)
 sentences = "I do not need insurance, change my phone number.", "先问提前还款违约金，再改还款日。"
 explorer = IntentExplorer([reader.read(sentence) for sentence in sentences], model=reader)
+explorer
+"""
+
+SPACES = """
+import numpy as np
+from types import SimpleNamespace
+from mha_lab.widgets import IntentExplorer
+def reading(sentence, tokens):
+    n = len(tokens)
+    even = dict(weights=np.full((1, 2, n, n), 1 / n), shares=np.full(n, 1 / n), probabilities=[0.7, 0.2, 0.1])
+    return SimpleNamespace(sentence=sentence, tokens=tokens, names=["a", "b", "c"], message="", **even)
+odd = reading("two  spaces\\nand a line", [" lead", "\\n", "", "the", "the", "x" * 60])
+explorer = IntentExplorer([odd, reading("plain", ["plain"])])
 explorer
 """
 
@@ -76,6 +90,64 @@ def test_words_are_chosen_by_mouse_and_by_keyboard(lab, root):
     words.nth(5).press("Escape")
     expect(words.first).to_be_focused()
     lab.expect_python("explorer.word", -1)
+
+
+def test_the_heads_weights_are_read_by_keyboard_and_set_from_python(lab, root):
+    stage, readout = root.get_by_role("group", name="heads"), root.locator(".mha-intent-readout")
+    stage.focus()
+    stage.press("Shift")  # the focus is the keyboard's
+    expect(readout).to_have_text("Arrow keys read where the heads look, Escape clears.")
+    cells = [0, 0], [0, 1], [1, 1], [1, 10], [1, 10]
+    for key, cell in zip(("ArrowRight", "ArrowRight", "ArrowDown", "End", "ArrowRight"), cells):
+        stage.press(key)
+        lab.expect_python("explorer.hovered", cell)
+    weight = lab.python("float(explorer.looks[1, 10])")
+    expect(readout).to_have_text(f"head 1, from the answer to “.”: {weight:.2f}")
+    expect(root.locator(".mha-intent-pointed")).to_have_count(1)
+    lab.python("explorer.set_trait('hovered', [3, 2])")
+    expect(readout).to_contain_text("head 3, from the answer to “not”: ")
+    expect(root.locator("[role=img]").nth(3).locator("span").nth(2)).to_have_class("mha-intent-pointed")
+    stage.press("Escape")
+    lab.expect_python("explorer.hovered", [])
+    expect(root.locator(".mha-intent-pointed")).to_have_count(0)
+    stage.press("ArrowUp")
+    root.get_by_role("combobox").select_option(index=1)
+    lab.expect_python("explorer.hovered", [])
+
+
+def test_the_weights_stand_in_a_table(lab, root):
+    root.get_by_text("As a table").click()
+    table = root.get_by_role("region", name="weights")
+    texts = "(table) => [...table.rows].map((row) => [...row.cells].map((cell) => cell.textContent))"
+    expect(table.get_by_role("rowheader")).to_have_count(11)
+    for word, start in (-1, "the answer"), (3, "“need”"):
+        root.get_by_role("radio").nth(word + 1).click()
+        expect(table.locator("caption")).to_contain_text(f"heads of layer 1 look from {start}")
+        titles, *rows = table.locator("table").evaluate(texts)
+        assert titles == ["", "the answer", *(f"head {h}" for h in range(4))]
+        assert [name for name, *_ in rows] == lab.python("explorer._shown()['tokens']")
+        expected = lab.python("np.vstack([explorer.shares, explorer.looks]).T.tolist()")
+        np.testing.assert_allclose([[float(cell) for cell in cells] for _, *cells in rows], expected, atol=0.0051)
+
+
+def test_a_sentence_with_white_space_is_chosen_again_and_its_words_are_told_apart(lab):
+    root = lab.show(SPACES).locator(".mha-intent")
+    menu, odd = root.get_by_role("combobox"), "two  spaces\nand a line"
+    expect(menu).to_have_value(odd)
+    menu.select_option(index=1)
+    lab.expect_python("explorer.sentence", "plain")
+    menu.select_option(index=0)
+    lab.expect_python("explorer.sentence", odd)
+    shown = ["␣lead", "↵", "∅", "the₁", "the₂", "x" * 60]
+    cells = root.locator("[role=img]").first.locator("span")
+    for words in cells, root.locator("[role=radio]:not(.mha-intent-name)"):
+        expect(words).to_have_text(shown)
+        long = words.last
+        expect(long).to_have_attribute("title", "x" * 60)
+        assert long.evaluate("(word) => word.clientWidth < word.scrollWidth && word.clientWidth < 250")
+    expect(root.locator(".mha-intent-others")).to_have_text("")
+    cells.nth(4).hover()
+    expect(root.locator(".mha-intent-readout")).to_have_text("head 0, from the answer to “the₂”: 0.17")
 
 
 def test_layer_and_stretch_move_the_colours(lab, root):

@@ -61,8 +61,9 @@ def test_a_head_is_switched_off_by_mouse_and_on_by_keyboard(lab, root):
     expect(head_1).to_be_focused()
 
 
-def test_none_all_and_one_by_one(root):
+def test_none_all_and_one_by_one(lab, root):
     status = root.locator(".mha-mix-status")
+    lab.page.emulate_media(reduced_motion="no-preference")
     root.get_by_role("button", name="none").click()
     expect(sums(root)).to_have_text(["0", "0", "0"])
     expect(root.locator(".mha-mix-explanation")).to_contain_text("a sum of nothing is 0")
@@ -73,6 +74,16 @@ def test_none_all_and_one_by_one(root):
         expect(status).to_contain_text(f"{count} of 3 on")
     expect(status).to_have_text("3 of 3 on: the sum is the output")
     expect(root.get_by_role("button", name="add one by one")).to_be_visible()
+    lab.page.emulate_media(reduced_motion="reduce")
+
+
+def test_without_motion_every_press_adds_one_head(lab, root):
+    status, grow = root.locator(".mha-mix-status"), root.get_by_role("button", name="add one by one")
+    for count in 0, 1, 2, 3, 0:
+        grow.click()
+        expect(status).to_contain_text(f"{count} of 3 on")
+    lab.page.wait_for_timeout(1500)  # longer than the pause between two heads
+    expect(status).to_contain_text("0 of 3 on")
 
 
 def test_a_word_is_chosen_by_arrow_keys_and_a_feature_by_pointing(lab, root):
@@ -100,6 +111,54 @@ def test_every_word_is_legible_in_both_themes(lab, theme):
     expect(root).to_have_attribute("data-drawn", re.compile("."))
     contrast = root.evaluate(CONTRAST)
     assert min(contrast.values()) >= 4.5, contrast
+
+
+PAINTED = """(nodes) => nodes.map((node) => {
+    // WCAG 2 contrast of a node's text, opacity and transparent colours counted: everything is painted as on the page.
+    const context = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+    const paint = (colour, alpha) => {
+        Object.assign(context, { globalAlpha: alpha, fillStyle: colour }).fillRect(0, 0, 1, 1);
+        return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3).map((c) => c / 255)
+            .map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+            .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+    };
+    const styles = [];
+    for (let n = node; n; n = n.parentElement) styles.unshift(getComputedStyle(n));
+    let [behind, opacity] = [paint('white', 1), 1];
+    for (const style of styles) behind = paint(style.backgroundColor, (opacity *= style.opacity));
+    const ink = paint(styles.at(-1).color, opacity);
+    return (Math.max(ink, behind) + 0.05) / (Math.min(ink, behind) + 0.05);
+})"""
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_what_a_head_that_is_off_would_add_stays_legible_on_an_outline(lab, theme):
+    lab.theme(theme)
+    root = lab.show(MIXER.replace("features=", "active=[0], features=")).locator(".mha-mix")
+    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    contrast = root.locator(".mha-mix-off").locator("b, .mha-mix-cell, button").evaluate_all(PAINTED)
+    assert len(contrast) == 2 * (2 + 3 + 1) and min(contrast) >= 4.5, contrast
+    off, on = (root.locator("tbody tr").nth(head).locator(".mha-mix-cell").first for head in (1, 0))
+    assert off.evaluate("(cell) => getComputedStyle(cell).outlineStyle") == "dashed"
+    assert [cell.evaluate("(cell) => cell.style.backgroundImage") == "none" for cell in (off, on)] == [True, False]
+
+
+def test_a_word_written_from_the_right_leaves_the_minus_sign_in_its_place(lab):
+    hebrew = MIXER.replace('"it", "fit"', '"שלום", "fit"').replace('"room"', '"מקום"')
+    root = lab.show(hebrew).locator(".mha-mix")
+    explanation = root.locator(".mha-mix-explanation")
+    expect(explanation).to_contain_text("−4")
+    words = "\u2068מקום\u2069 at \u2068שלום\u2069"
+    assert explanation.text_content() == f"{words}: −9 from head 0 + 5 from head 1 = −4"
+    minus, nine = explanation.evaluate(
+        """(p) => ['−', '9'].map((sign) => {
+            const range = document.createRange();
+            range.setStart(p.firstChild, p.textContent.indexOf(sign));
+            range.setEnd(p.firstChild, p.textContent.indexOf(sign) + 1);
+            return range.getBoundingClientRect().left;
+        })"""
+    )
+    assert minus < nine
 
 
 def test_the_browser_computes_what_pytorch_computes(browser):

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from traitlets import TraitError
 
 from mha_lab import models, tasks
 from mha_lab.widgets import HeadExplorer, IntentExplorer
+from mha_lab.widgets._picture import Page
 
 ENGLISH, CHINESE = "I do not need insurance, please change my phone number.", "先问提前还款违约金，再改还款日。"
 
@@ -31,6 +33,18 @@ def reader(corpus):
 @pytest.fixture
 def explorer(reader):
     return IntentExplorer([reader.read(ENGLISH), reader.read(CHINESE)], model=reader)
+
+
+def reading(tokens, names=("yes", "no"), **changed):
+    """What a model could have said of these tokens: every head and the answer look evenly."""
+    n = len(tokens)
+    even = {
+        "weights": np.full((1, 2, n, n), 1 / n),
+        "shares": np.full(n, 1 / n),
+        "probabilities": [1 / len(names)] * len(names),
+    }
+    said = {"sentence": " ".join(tokens), "tokens": tokens, "names": names, "message": "", **even}
+    return SimpleNamespace(**{**said, **changed})
 
 
 # Reader --------------------------------------------------------------------------------------------------------------
@@ -149,6 +163,25 @@ def test_the_picture_follows_the_state(explorer):
     assert len(set(pictures)) == 5
 
 
+def test_the_picture_shows_white_space_numbers_repeated_words_and_clips_long_ones(monkeypatch):
+    written = []
+    monkeypatch.setattr(Page, "text", lambda self, x, y, text, *args, **options: written.append(text))
+    explorer = IntentExplorer([reading([" lead", "\n", "", "the", "the", "x" * 300])])
+    explorer.picture()
+    assert {"␣lead", "↵", "∅", "the₁", "the₂"} <= set(written)
+    assert max(map(len, written)) < 130 and any(text.startswith("xxx") and text.endswith("…") for text in written)
+
+
+def test_what_is_read_is_a_trait_that_another_sentence_drops(explorer):
+    seen = []
+    explorer.observe(lambda change: seen.append(change["new"]), "hovered")
+    explorer.hovered = [3, 11]
+    explorer.word, explorer.layer = 2, 0
+    assert explorer.hovered == [3, 11]
+    explorer.sentence = CHINESE
+    assert explorer.hovered == [] and seen == [[3, 11], []]
+
+
 def test_text_is_short_and_without_an_address(explorer):
     name, probability = explorer.answers[0]
     assert repr(explorer) == f"IntentExplorer(2 sentences, 2 layers × 4 heads; {name}, {probability:.0%})"
@@ -161,6 +194,11 @@ def test_text_is_short_and_without_an_address(explorer):
         ("word", 12, "the words are 0 to 11, and -1 is the answer"),
         ("word", -2, "the words are 0 to 11"),
         ("sentence", "no", "'no' is not among the 2 sentences"),
+        ("hovered", [4, 0], r"hovered=\[4, 0\]: \[\] or \[head, word\] below \[4, 12\]"),
+        ("hovered", [0, 12], "below"),
+        ("hovered", [-1, 0], "below"),
+        ("hovered", [0, 0, 0], "below"),
+        ("hovered", [1], "below"),
     ],
 )
 def test_states_that_there_are_not_are_refused_in_words(explorer, name, value, words):
@@ -173,13 +211,20 @@ def test_states_that_there_are_not_are_refused_in_words(explorer, name, value, w
     [
         ({"shares": torch.ones(12)}, "the shares of .* sum to 12"),
         ({"probabilities": torch.full((17,), 0.1)}, "the probabilities of .* sum to 1.7"),
-        ({"shares": torch.ones(3) / 3}, "3 shares for 12 tokens"),
-        ({"names": ["one"]}, "17 probabilities for 1 names"),
+        ({"shares": torch.ones(3) / 3}, "shares holds 3 numbers for 12 tokens"),
+        ({"names": ["one"]}, "probabilities 17 numbers for 1 name:"),
     ],
 )
 def test_readings_that_cannot_be_are_refused_in_words(reader, changed, words):
     with pytest.raises(ValueError, match=words):
         IntentExplorer([reader.read(ENGLISH)._replace(**changed)])
+
+
+def test_one_of_a_thing_is_told_in_the_singular():
+    with pytest.raises(ValueError, match="shares holds 1 number for 2 tokens, probabilities 1 number for 2 names: "):
+        IntentExplorer([reading(["a", "b"], shares=[1], probabilities=[1])])
+    with pytest.raises(TraitError, match="among the 1 sentence;"):
+        IntentExplorer([reading(["a"])]).sentence = "b"
 
 
 def test_there_must_be_readings_all_different_and_a_model_that_reads(reader):

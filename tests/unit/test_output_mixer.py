@@ -108,13 +108,15 @@ def test_a_state_that_cannot_be_is_refused_in_words(trait, value, words):
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"w_o": np.ones((5, 6))}, "3 heads of width 2 need 6 rows"),
+        ({"w_o": np.ones((5, 6))}, "3 heads of width 2 must have 6 rows"),
         ({"head_outputs": np.ones((3, 2))}, r"must be \(H, N, K\)"),
         ({"head_outputs": np.full((3, 3, 2), np.nan)}, "nan at"),
         ({"head_outputs": np.ones((3, 0, 2)), "tokens": []}, r"\(3, 0, 2\)"),
         ({"tokens": WORDS[:2]}, "2 tokens"),
         ({"tokens": "it was"}, "one string"),
-        ({"features": ["room"]}, "1 names of features and 6 columns"),
+        ({"features": ["room"]}, "features has 1 name and w_o 6 columns"),
+        ({"head_outputs": np.ones((1, 3, 1)), "w_o": np.ones((2, 1))}, "1 head of width 1 must have 1 row in"),
+        ({"w_o": np.ones((6, 1)), "features": ["a", "b"]}, "features has 2 names and w_o 1 column:"),
         ({"w_o": np.ones((6, MOST_WIDE + 1))}, f"1 to {MOST_WIDE}"),
         ({"head_outputs": np.ones((MOST_HEADS + 1, 3, 1)), "w_o": np.ones((MOST_HEADS + 1, 2))}, f"to {MOST_HEADS} "),
     ],
