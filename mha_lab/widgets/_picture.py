@@ -139,10 +139,10 @@ class Page:
         size = max(1, round(s * cell * FINE)), max(1, round(n * cell * FINE))
         shade = weights / (np.abs(weights).max() or 1.0) if stretch else weights
         shade = (shade + 1) / 2 if difference else shade
-        levels = Image.fromarray(np.clip(shade * 255, 0, 255).round().astype(np.uint8))
-        how = Image.Resampling.NEAREST if size[0] >= s else Image.Resampling.BOX  # which leaves no cell out
-        levels = np.asarray(levels.resize(size, how))
-        picture = Image.fromarray(_colours(difference)[levels])
+        levels = np.clip(shade * 255, 0, 255).round().astype(np.uint8)
+        if size[0] < s:
+            levels = np.asarray(Image.fromarray(levels).resize(size, Image.Resampling.BOX))  # which leaves no cell out
+        picture = Image.fromarray(_colours(difference)[levels]).resize(size, Image.Resampling.NEAREST)
         if allowed is not None:
             masked = Image.fromarray(~allowed).resize(size, Image.Resampling.NEAREST)
             picture.paste(_stripes(*size), mask=masked)

@@ -432,8 +432,8 @@ def _draw(explorer: HeadExplorer) -> tuple[bytes, int]:
     asking, visible, allowed = explorer._asking(), explorer._visible(), explorer._allowed()
     weights = explorer.weights[np.ix_(range(explorer.num_heads), asking, visible)]
     allowed = None if allowed is None else allowed[np.ix_(asking, visible)]
-    tokens = [shown_words(explorer._words())[i] for i in asking]
-    keys = [shown_words(explorer._keys())[j] for j in visible]
+    every_query, every_key = shown_words(explorer._words()), shown_words(explorer._keys())
+    tokens, keys = [every_query[i] for i in asking], [every_key[j] for j in visible]
     n, s = len(tokens), len(keys)
     heads = explorer.pinned or range(explorer.num_heads)
     maps = [(f"head {head}", weights[head]) for head in heads]
