@@ -285,7 +285,8 @@ def calibrate_in_steps(seconds: float = 1.0, *, device: str | torch.device = "cp
         "explicit": lambda: tiny(token, need_weights=True),
         "fused": lambda: tiny(token),
         "stream": lambda: large.sum(),
-        "fresh": lambda: torch.empty(FRESH // 4, device=device)[: FRESH // 32].fill_(1.0),  # what is written counts
+        # Only pages that are written to count. So large a block is never one that the allocator still has.
+        "fresh": lambda: torch.empty_like(large)[: FRESH // 32].fill_(1.0),
     }
     torch.empty(FRESH - 2**20, dtype=torch.uint8)  # freed at once: from now on glibc keeps whatever is smaller (FRESH)
     taken = {}
