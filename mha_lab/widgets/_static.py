@@ -11,8 +11,7 @@ PROTOCOL = re.compile(r"_(model|view|dom)_\w+|_esm|_css|_anywidget_id|layout|tab
 WITHOUT_KERNEL = {
     "can_read": False,
     "can_predict": False,
-    "how_to_read": "This page has no kernel. To read your own sentence, open the notebook in JupyterLab, "
-    "with the model that `make models` installs.",
+    "how_to_read": "This page has no kernel. To read your own sentence, open the notebook in JupyterLab.",
 }
 """Traits that say what a kernel offers: what they say where there is none."""
 

@@ -77,7 +77,7 @@ def test_a_trained_model_changes_its_layer_and_says_how_a_sentence_could_be_read
     page.wait_for_function("(before) => document.querySelector('canvas').toDataURL() !== before", arg=before)
     page.get_by_label("your own sentence").fill("one of my own")
     page.get_by_role("button", name="Show its heads").click()
-    expect(page.get_by_text("This page has no kernel.")).to_contain_text("make models")
+    expect(page.get_by_text("This page has no kernel.")).to_contain_text("open the notebook in JupyterLab")
 
 
 def test_timings_are_read_and_measuring_says_that_it_needs_python(opened, tmp_path):
