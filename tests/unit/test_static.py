@@ -115,7 +115,7 @@ def test_a_saved_page_opens_in_the_state_that_was_saved(tmp_path):
 def test_a_saved_page_offers_nothing_that_needs_a_kernel(tmp_path):
     state = states(saved(trained(), tmp_path))[0]
     assert state["can_read"] is False
-    assert "no kernel" in state["how_to_read"] and "make models" in state["how_to_read"]
+    assert "no kernel" in state["how_to_read"] and "JupyterLab" in state["how_to_read"]
     assert states(saved(switches(), tmp_path))[0]["can_predict"] is False
 
 
