@@ -331,13 +331,18 @@ def test_it_still_draws_when_scrolled_away_and_back(lab):
             sharedModel.insertCells(1, Array.from({ length: 60 }, () => ({ ...far })));
         }"""
     )
-    scroll = """(last) => {
+    # Asked again until it is there: JupyterLab guesses where cells lie that it has not laid out yet.
+    scroll = """([stage, away]) => {
         const notebook = window.jupyterapp.shell.currentWidget.content;
-        return notebook.scrollToItem(last ? notebook.widgets.length - 1 : 0);
+        notebook.scrollToItem(away ? notebook.widgets.length - 1 : 0);
+        const { top, bottom } = stage.getBoundingClientRect();
+        return away === (bottom <= 0 || top >= innerHeight);
     }"""
-    lab.page.evaluate(scroll, True)
-    expect(explorer.stage).not_to_be_in_viewport()
-    lab.page.evaluate(scroll, False)
+    stage = explorer.stage.element_handle()
+    for away in True, False:
+        lab.page.wait_for_function(scroll, arg=[stage, away], polling=200)
+        if away:
+            expect(explorer.stage).not_to_be_in_viewport()
     expect(explorer.stage).to_be_in_viewport()
     assert explorer.pixels() == maps
     explorer.point(1, 0, 1)
