@@ -17,6 +17,8 @@ new pixels    from an input event sent to the control (slider, menu, pointer) to
 main thread   the same without that wait: the event's handler, and the frames that follow, from their first callback to
               the end of style, layout and paint. This has to be done within a frame: the limit is held against it. Not
               told of interact, where the kernel draws
+by mouse      new pixels again, when Chromium's own mouse moves over the maps or drags the slider. It keeps a move for
+              the page until just before a frame: from then to the end of that frame, which has to hold the limit too
 
 The peers are optional:
     pip install --no-deps --target build/peers -r benchmarks/requirements.txt
@@ -30,10 +32,11 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.machinery import PathFinder
 from pathlib import Path
+from random import random
 
 from playwright.sync_api import Error, sync_playwright
 
@@ -76,6 +79,7 @@ class Tool:
     cell: str
     picture: str  # true once its first picture stands
     gestures: dict[str, tuple[str, str]]  # what a learner does for the i-th time, and a state that is then another
+    mouse: dict[str, tuple[str, str, str]] = field(default_factory=dict)  # an element, an event, the i-th point there
     data: Callable[[int, int], int] | None = None  # bytes that one of ours may send for heads, tokens
     package: str | None = None
     most: float = math.inf  # scores in a layer above which it is not asked
@@ -83,10 +87,13 @@ class Tool:
 
 
 AT_ONCE = "performance.now()"  # what is drawn within the event's handler: another state as soon as that has ended
-STAGE = "const [stage, place] = [find('.mha-heads-stage'), find('.mha-heads-stage').places[i % heads]];"
+STAGE = "const stage = find('.mha-heads-stage'), place = stage.places[i % stage.places.length];"
 CELL = "[place.x + (((3 * i + 1) % n) + 0.5) * place.cell, place.y + (((7 * i + 3) % n) + 0.5) * place.cell]"
 HOVER = f"{STAGE} over(stage, 'pointermove', ...{CELL})", "find('.mha-heads-readout').textContent"
-SLIDE = "walk(find('.mha-heads input[type=range]'))", "find('.mha-heads').dataset.drawn"
+SLIDER = "find('.mha-heads input[type=range]')"
+SLIDE = f"walk({SLIDER})", "find('.mha-heads').dataset.drawn"
+HOVERED = "find('.mha-heads-stage')", "pointermove", f"{STAGE} return {CELL}"
+SLID = SLIDER, "input", f"return knob({SLIDER}, i)"
 MAPS = "find('.mha-heads[data-drawn]') && filled(find('.mha-heads canvas'))"
 TOOLS = (
     Tool(
@@ -94,6 +101,7 @@ TOOLS = (
         "HeadExplorer.from_projection(query, key, tokens, num_heads=heads)",
         MAPS,
         {"hover": HOVER, "head count": SLIDE},
+        {"hover": HOVERED, "head count": SLID},
         data=lambda heads, n: 2 * n * D_MODEL * 4,
     ),
     Tool(
@@ -101,6 +109,7 @@ TOOLS = (
         "HeadExplorer([recording])",
         MAPS,
         {"hover": HOVER, "layer": SLIDE},
+        {"hover": HOVERED, "layer": SLID},
         data=lambda heads, n: LAYERS * min(heads * n * n, 3_200_000 - MODULE // LAYERS),
     ),
     Tool(
@@ -171,6 +180,7 @@ def draw(layer):
     plt.show()
 """
 
+NAMES = "all, find, filled, walk, knob, choose, press, over"
 PROBE = """(() => {
     const probe = (window.probe = { bytes: 0 });
     window.WebSocket = class extends WebSocket {
@@ -180,15 +190,20 @@ PROBE = """(() => {
         }
     };
 
-    // A message posted in a frame's first callback arrives when that frame's style, layout and paint are done.
+    // A message posted in a frame's first callback arrives when that frame's style, layout and paint are done; where
+    // the browser puts the next frame first, they are done when that begins.
     const channel = new MessageChannel();
     const waiting = [];
     let start = 0;
-    channel.port1.onmessage = () => {
+    const ended = () => {
+        if (!start) return;
         const frame = { start, end: performance.now() };
+        start = 0;
         waiting.splice(0).forEach((tell) => tell(frame));
     };
+    channel.port1.onmessage = ended;
     const follow = () => {
+        ended();
         start = performance.now();
         channel.port2.postMessage(null);
         requestAnimationFrame(follow);
@@ -239,6 +254,17 @@ PROBE = """(() => {
         return found;
     };
 
+    /** From now on, ms from each event of an element to the end of its frame. */
+    probe.listen = (node, event) => {
+        const found = (probe.heard = []);
+        const hear = () => {
+            const since = performance.now();
+            until(() => true, since, 20000).then(({ end }) => found.push(end - since));
+        };
+        node.addEventListener(event, hear, { capture: true });
+        probe.deaf = () => node.removeEventListener(event, hear, { capture: true });
+    };
+
     const within = (root) =>
         [...root.querySelectorAll('*')].flatMap((node) => [node, ...(node.shadowRoot ? within(node.shadowRoot) : [])]);
     const output = () => document.querySelector('.jp-NotebookPanel .jp-OutputArea');
@@ -260,6 +286,13 @@ PROBE = """(() => {
         slider.value = at + slider.way;
         slider.dispatchEvent(new Event('input', { bubbles: true }));
     };
+    /** Where its knob stands i steps from where it stood first, to and fro, when 0 is its left end. */
+    const knob = (slider, i) => {
+        slider.far ??= Number(slider.value) || Number(slider.max);
+        const steps = Math.abs(((i + slider.far) % (2 * slider.far)) - slider.far);
+        const [half, wide] = [8, slider.clientWidth];
+        return [half + ((wide - 2 * half) * (slider.far - steps)) / slider.max, slider.clientHeight / 2];
+    };
     const choose = (menu, index) => {
         menu.selectedIndex = index;
         menu.dispatchEvent(new Event('change', { bubbles: true }));
@@ -270,8 +303,8 @@ PROBE = """(() => {
         const Kind = type.startsWith('pointer') ? PointerEvent : MouseEvent;
         node.dispatchEvent(new Kind(type, { clientX: box.x + x, clientY: box.y + y, bubbles: true }));
     };
-    Object.assign(probe, { all, find, filled, walk, choose, press, over });
-})();"""
+    Object.assign(probe, { NAMES });
+})();""".replace("NAMES", NAMES)
 
 
 def missing(tool, peers):
@@ -315,7 +348,7 @@ class Page(Lab):
     def ask(self, tool, heads, n, changes, start):
         """One cell and `changes` of each gesture, the first of them the start-th: {"cell": …, a gesture: …, …}."""
         self.python(f"exec({PREPARE.format(heads=heads, n=n, LAYERS=LAYERS, D_MODEL=D_MODEL)!r})")
-        names = f"const {{ find, all, filled, walk, choose, press, over }} = probe; const [heads, n] = [{heads}, {n}];"
+        names = f"const {{ {NAMES} }} = probe; const [heads, n] = [{heads}, {n}];"
         found = {
             "cell": self.page.evaluate(
                 f"(cell) => {{ {names} return probe.run(cell, () => {tool.picture}, 60000); }}", tool.cell
@@ -324,6 +357,23 @@ class Page(Lab):
         for gesture, (act, state) in tool.gestures.items():
             call = f"probe.change((i) => {{ {act} }}, () => {state}, {start}, {changes}, {1000 * SLOW})"
             found[gesture] = self.page.evaluate(f"() => {{ {names} return {call}; }}")
+        for gesture, (node, event, point) in tool.mouse.items():
+            place = f"""(i) => {{
+                {names}
+                const box = {node}.getBoundingClientRect();
+                const [x, y] = (() => {{ {point} }})();
+                return [box.x + x, box.y + y];
+            }}"""
+            self.page.mouse.move(*self.page.evaluate(place, start))
+            if event == "input":
+                self.page.mouse.down()
+            self.page.wait_for_timeout(300)
+            self.page.evaluate(f"() => {{ {names} probe.listen({node}, '{event}'); }}")
+            for i in range(start, start + changes):
+                self.page.mouse.move(*self.page.evaluate(place, i + 1))
+                self.page.wait_for_timeout(20 + 20 * random())
+            self.page.mouse.up()
+            found[f"{gesture}, by mouse"] = self.page.evaluate("() => (probe.deaf(), probe.heard)")
         return found
 
 
@@ -357,10 +407,10 @@ def p95(values):
 def report(heads, n, asked, limits):
     """Print what was found at one size. Gives (what, found, limit) for each promise of ours."""
     promises = []
-    print(
-        f"{f'{heads} heads, {n} tokens':25} first pixels      bytes   nodes   change           new pixels   main thread"
-    )
-    print(f"{'':25}           ms                              times     median    p95  median    p95")
+    title = f"{heads} heads, {n} tokens"
+    heading = "first pixels      bytes   nodes   change           new pixels   main thread    by mouse"
+    print(f"{title:25} {heading}")
+    print(f"{'':25}           ms                              times     median    p95  median    p95  median    p95")
     for tool, rounds in asked.items():
         first = statistics.median(found["cell"]["first"] for found in rounds)
         size, nodes = (max(found["cell"][name] for found in rounds) for name in ("bytes", "nodes"))
@@ -375,10 +425,16 @@ def report(heads, n, asked, limits):
             changes = [change for found in rounds for change in found[gesture]]
             new, work = zip(*changes)
             here = f"{'kernel':>14}" if tool.in_kernel else f"{statistics.median(work):7.1f} {p95(work):6.1f}"
-            print(f"{left:57}   {gesture:10} {len(changes):3} {statistics.median(new):8.1f} {p95(new):6.1f} {here}")
+            moved = [ms for found in rounds for ms in found.get(f"{gesture}, by mouse", [])]
+            mouse = f"{statistics.median(moved):7.1f} {p95(moved):6.1f}" if moved else ""
+            line = f"{gesture:10} {len(changes):3} {statistics.median(new):8.1f} {p95(new):6.1f} {here} {mouse}"
+            print(f"{left:57}   {line.rstrip()}")
             left = ""
             if tool.data:
-                promises.append((f"{tool.name}: {gesture}, ms", p95(work), limits.change))
+                promises += [
+                    (f"{tool.name}: {gesture}, ms", p95(work), limits.change),
+                    (f"{tool.name}: {gesture} by mouse, ms", p95(moved), limits.change),
+                ]
     print()
     return promises
 

@@ -38,9 +38,11 @@ SHORTER = (
     (re.compile(r";(?=})|,(?=[)\]}])|(?<=})\n"), ""),
     (re.compile(r"\bconst(?=[ \[{])"), "let"),
     (re.compile(r"(?<![\w$])\((\w+)\)(?==>)"), r"\1"),
+    (re.compile(r"(?<!\()\blet(?=[ \[{])[^;{}]*(?:;let(?=[ \[{])[^;{}]*)+"), lambda run: re.sub(";let ?", ",", run[0])),
 )
 """What rjsmin leaves in JavaScript that ends every statement with a semicolon, and what is sent instead: nothing for a
-block's last semicolon, a list's last comma and the line's end after a block; let for const; x => … for (x) => …"""
+block's last semicolon, a list's last comma and the line's end after a block; let for const; x => … for (x) => …;
+let a, b for let a; let b."""
 
 OWN_RULE = re.compile(r"^(.*?)(\.mha-[\w-]+)(?=.*[{,]$)", re.MULTILINE)
 """The first class of a selector, in a style sheet that is not the shared one."""

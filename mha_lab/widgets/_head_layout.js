@@ -1,6 +1,6 @@
 // Where HeadExplorer puts its maps, and what lies under the pointer.
 
-import { ceil, floor, max, min, round } from "./_shared.js";
+import { ceil, floor, max, min, round, sqrt } from "./_shared.js";
 
 const WORD_CELL = 7; // the smallest cell, in CSS pixels, whose row can carry a word
 export const NUMBER_CELL = 26; // the smallest cell that can carry its number
@@ -35,7 +35,7 @@ export function arrange({ heads, n, s, width, pinned = [], wordRoom = 60, unit =
 function fit({ heads, n, s, width, wordRoom, unit, limit, largest, withWords }) {
   let best = null;
   const snap = (value) => round(value / unit) * unit;
-  const whole = max(1, floor(largest / Math.sqrt(n * s) / unit)); // a long map is as large as a square one of its area
+  const whole = max(1, floor(largest / sqrt(n * s) / unit)); // a long map is as large as a square one of its area
   for (const step of [...Array.from({ length: whole }, (_, i) => whole - i), 1 / 2, 1 / 3, 1 / 4, 1 / 6, 1 / 8]) {
     const pool = max(1, round(1 / step));
     const cell = step * unit;

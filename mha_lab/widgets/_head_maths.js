@@ -1,6 +1,6 @@
 // What HeadExplorer computes: weights from queries and keys, masks, hidden words, and the colours of a map.
 
-import { abs, ceil, floor, max, min, round } from "./_shared.js";
+import { abs, ceil, floor, max, min, round, sqrt } from "./_shared.js";
 
 /** Turns one row of scores into weights, in place: softmax over the allowed cells, 0 elsewhere. A row that sees nothing is all 0. */
 export function softmax(row, allowed = null) {
@@ -18,7 +18,7 @@ export function softmax(row, allowed = null) {
  */
 export function* headRows(maps, query, key, n, width, heads, allowed = null) {
   const dHead = width / heads;
-  const scale = 1 / Math.sqrt(dHead);
+  const scale = 1 / sqrt(dHead);
   const row = new Float64Array(n);
   for (let h = 0; h < heads; h++) {
     for (let i = 0; i < n; i++) {
@@ -81,10 +81,10 @@ export function renormalised(numbers, n, seen, rows = seen) {
 }
 
 /**
- * A picture of the map (rows of n cells), one colour a pixel; with pool > 1 a pixel shows the largest (in size) of
- * pool × pool numbers.
+ * A picture of the map (rows of n cells), one colour a pixel: 0 is the palette's colour `zero`, a 1 is `unit` colours
+ * further on. With pool > 1 a pixel shows the largest (in size) of pool × pool numbers.
  */
-export function shades(numbers, n, pool, colour) {
+export function shades(numbers, n, pool, palette, zero, unit) {
   const rows = numbers.length / n;
   const [high, wide] = [rows, n].map((cells) => ceil(cells / pool));
   const pixels = new Uint32Array(high * wide);
@@ -100,7 +100,7 @@ export function shades(numbers, n, pool, colour) {
           low = numbers[at] < low ? numbers[at] : low;
         }
       }
-      pixels[pixel] = colour(high >= -low ? high : low);
+      pixels[pixel] = palette[(zero + unit * (high >= -low ? high : low) + 0.5) | 0]; // `round` takes twice as long
     }
   }
   return pixels;

@@ -11,25 +11,41 @@ export function element(tag, properties = {}, ...children) {
   return node;
 }
 
-export const { abs, ceil, floor, max, min, round } = Math;
+export const { abs, ceil, floor, max, min, round, sqrt } = Math;
 
 /** The numbers in a binary trait, or null where it is empty. Copied only where a view of them would not be aligned. */
 export function decoded(view, Type) {
   if (!view?.byteLength) return null;
   const [from, size] = [view.byteOffset, Type.BYTES_PER_ELEMENT];
-  const end = from + view.byteLength;
-  return from % size ? new Type(view.buffer.slice(from, end)) : new Type(view.buffer, from, view.byteLength / size);
+  return from % size ? new Type(view.buffer.slice(from, from + view.byteLength)) : new Type(view.buffer, from, view.byteLength / size);
 }
 
-/** A function that sets traits and tells the kernel of them. */
-export const changer = (model) => (traits) => {
-  for (const [name, value] of Object.entries(traits)) model.set(name, value);
-  try {
-    model.save_changes();
-  } catch {
-    // Without a kernel nobody else needs to know: the picture follows the local state all the same.
-  }
-};
+/** A function that sets traits at once and tells the kernel of them when the gesture has paused, or lasts a second: what
+ *  JupyterLab does for each message, and for the kernel's answers, takes longer than a picture. Its tell() does not wait,
+ *  and its send() tells first, so that the kernel answers to what is on show. */
+export function changer(model) {
+  let [timer, first] = [0, 0];
+  const change = (traits) => {
+    for (const [name, value] of Object.entries(traits)) model.set(name, value);
+    const now = performance.now();
+    if (!timer) first = now;
+    clearTimeout(timer);
+    timer = setTimeout(change.tell, now - first < 1000 ? 100 : 0);
+  };
+  change.tell = () => {
+    timer = clearTimeout(timer);
+    try {
+      model.save_changes();
+    } catch {
+      // Without a kernel nobody else needs to know: the picture follows the local state all the same.
+    }
+  };
+  change.send = (message) => {
+    change.tell();
+    model.send(message);
+  };
+  return change;
+}
 
 /** Calls `handler` whenever one of the traits changes; gives the function that ends it. */
 export function watch(model, traits, handler) {
@@ -53,7 +69,7 @@ export function scheduler(draw) {
 
 /** Counts the drawings of a root element: who waits for one finds it there. */
 export function countDrawing(root) {
-  root.dataset.drawn = Number(root.dataset.drawn ?? 0) + 1;
+  root.dataset.drawn = +(root.dataset.drawn ?? 0) + 1;
 }
 
 /** The whole numbers that divide n, in rising order. */

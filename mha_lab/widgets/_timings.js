@@ -2,7 +2,7 @@
 //
 // The kernel measures and tells of it in traits. Everything else, the line at the present head count too, happens here.
 
-import { divisors, element, grouped, watch } from "./_shared.js";
+import { ceil, divisors, element, grouped, max, min, round, sqrt, watch } from "./_shared.js";
 
 const TOKENS = [16, 128, 512];
 const PATHS = ["explicit", "fused"];
@@ -12,7 +12,7 @@ const [WIDTH, HEIGHT, LEFT, TOP, FLOOR] = [560, 250, 46, 18, 212]; // of the cha
 /** Seconds as milliseconds, in three digits. */
 export function inMs(seconds) {
   const ms = seconds * 1000;
-  return ms < 999.5 ? ms.toPrecision(3) : grouped(Math.round(ms));
+  return ms < 999.5 ? ms.toPrecision(3) : grouped(round(ms));
 }
 
 const rowOf = (result, heads, path) => result.rows.find((row) => row.heads === heads && row.path === path);
@@ -35,7 +35,7 @@ export const logScale = (low, high, from, to) => (value) =>
 
 /** Round numbers from low to high: 1, 2, 5, 10 …, or powers of ten alone where these are many. */
 export function ticks(low, high) {
-  const powers = Array.from({ length: 12 }, (_, i) => Number(`1e${i - 5}`));
+  const powers = Array.from({ length: 12 }, (_, i) => +`1e${i - 5}`);
   const within = (value) => low <= value && value <= high;
   const fine = powers.flatMap((power) => [power, 2 * power, 5 * power]).filter(within);
   return fine.length > 7 ? powers.filter(within) : fine;
@@ -44,8 +44,8 @@ export function ticks(low, high) {
 /** Lowest and highest number of milliseconds on the axis: a decade at least, so that a flat curve looks flat. */
 export function bounds(rows) {
   const all = rows.flatMap(({ predicted, median, q1, q3 }) => [predicted, median, q1, q3]).filter((value) => value > 0);
-  const [low, high] = [Math.min(...all) * 900, Math.max(...all) * 1100];
-  const more = Math.max(1, Math.sqrt(10 / (high / low)));
+  const [low, high] = [min(...all) * 900, max(...all) * 1100];
+  const more = max(1, sqrt(10 / (high / low)));
   return [low / more, high * more];
 }
 
@@ -130,7 +130,7 @@ export function timingsPanel({ model, change }) {
   const canAsk = Boolean(model.send);
   const wait = () => {
     clearTimeout(timer);
-    const longest = Math.max(0, ...(present()?.rows ?? []).map((row) => row.predicted));
+    const longest = max(0, ...(present()?.rows ?? []).map((row) => row.predicted));
     timer = setTimeout(() => ((stalled = true), show()), 1000 * (model.get("_patience") + 8 * longest));
   };
   const ask = (kind) => {
@@ -138,7 +138,7 @@ export function timingsPanel({ model, change }) {
     stalled = false;
     wait();
     try {
-      model.send({ kind });
+      change.send({ kind });
     } catch {
       stalled = true;
     }
@@ -163,7 +163,7 @@ export function timingsPanel({ model, change }) {
     if (!running && document.activeElement === stop) start.focus();
     bar.hidden = left.hidden = stop.hidden = !running;
     bar.value = model.get("progress");
-    const seconds = Math.ceil(model.get("seconds_left"));
+    const seconds = ceil(model.get("seconds_left"));
     left.textContent = seconds ? `about ${seconds} s left` : "";
     let said = asked ? "Waiting for the kernel …" : model.get("timing_message");
     if (stalled || !canAsk) said = canAsk ? STALLED : NEEDS_PYTHON;

@@ -3,7 +3,7 @@
 // All state lives in the model's traits, and draw() reads them afresh: it does not matter whether a learner, a test or Python
 // set them. Head counts, layers, masks and colours are computed here, so that they answer without the kernel.
 
-import { abs, ceil, changer, countDrawing, decoded, divisors, element, floor, grouped, max, min, round, scheduler, shownWords, stepped, watch } from "./_shared.js";
+import { abs, ceil, changer, countDrawing, decoded, divisors, element, floor, grouped, max, min, round, scheduler, shownWords, sqrt, stepped, watch } from "./_shared.js";
 import { allowedCells, colourTable, headRows, largestOf, parameterCount, renormalised, shades, togglePin, weightsOf } from "./_head_maths.js";
 import { arrange, DIAGONAL_CELL, NUMBER_CELL, placeAt } from "./_head_layout.js";
 import { timingsPanel } from "./_timings.js";
@@ -14,8 +14,10 @@ const LOADING = "The first sentence loads the model: seconds …";
 const ANSWER_WITHIN = 5000; // ms
 const STAGE =
   "Heads: arrow keys choose one, Enter enlarges it, Shift and arrows read cells, Escape clears.";
-const SLICE = 6; // ms of a frame, in which a projection's maps are computed; a larger one fills up over several
+const SLICE = 4; // ms of a frame for computing maps, and as much for painting them; large ones fill up over several frames
 const WHOLE = 64 ** 2; // cells of a map; the exact weights of a layer of larger ones are asked for row by row
+const MOST_WRITTEN = 128; // words; the cells of more are too small for any
+const ROOM = 2 ** 25; // cells of all maps that are kept: 128 MiB
 const DEFLATED = 256 ** 2; // cells; a recording of larger maps comes deflated
 
 /** Rules between traits that hold for every view, with or without a kernel: what the new state does not have is dropped. */
@@ -134,7 +136,7 @@ function render({ model, el }) {
 
   // Exact weights of a recording, which is sent with 8 bits a weight: { id: [sentence, layer, first row, last row], weights }.
   let exact = { id: [] };
-  let asked = "";
+  let [asked, resting] = [false, 0];
 
   /** The maps of all tokens, computed when a trait that moves them has changed: n words look at s keys. */
   const whole = kept(() => {
@@ -175,15 +177,15 @@ function render({ model, el }) {
     }
     const ctx = now.canvas.getContext("2d");
     pen(ctx, "12px");
-    const wide = [...new Set([...now.words, ...now.keys])].map((word) => ctx.measureText(word).width);
+    const written = [...new Set([...now.words, ...now.keys])].slice(0, MOST_WRITTEN);
+    const wide = written.map((word) => ctx.measureText(word).width);
     const wordRoom = min(84, max(...wide));
     now.layout = arrange({ ...now, width, pinned: get("pinned"), wordRoom, unit: 1 / ratio });
     return now;
   });
 
-  /** Computes for so many milliseconds: rows of a projection's maps; and where words are hidden, the heads without them. */
-  function advance({ all, asking, seen, n, s, numbers, held }, ms) {
-    const end = performance.now() + ms;
+  /** Computes until then: rows of a projection's maps; and where words are hidden, the heads without them. */
+  function advance({ all, asking, seen, n, s, numbers, held }, end) {
     for (; all.rest && performance.now() < end; all.rows++) if (all.rest.next().done) all.rest = null;
     while (held?.length < min(all.heads, floor(all.rows / all.n)) && performance.now() < end) {
       const left = renormalised(partOf(all, held.length), all.s, seen, asking);
@@ -192,9 +194,8 @@ function render({ model, el }) {
     }
   }
 
-  /** How many rows are computed, in all heads; and whether more are to come. */
-  const ready = ({ all, held, n }) => (held ? held.length * n : all.rows);
-  const growing = (now) => ready(now) < now.heads * now.n;
+  /** Whether more is to come. */
+  const growing = ({ layout }) => layout.places.some(({ done }) => !done);
 
   const moving = () => [
     ..."sentence layer num_heads causal window".split(" ").map(get),
@@ -217,27 +218,37 @@ function render({ model, el }) {
     return map.map((weight, i) => weight - other[i]);
   }
 
+  /** Whether exact weights are for more than the readout: always, or once they are there for the `text` in cells too. */
+  const refines = ({ all, held, layout }, text) =>
+    all.whole && (held || table.open || get("pinned").length || (text && layout.places[0].cell >= NUMBER_CELL));
+
   /** A row of weights on show, and whether these are the exact ones. */
   function rowOf(now, head, query) {
     const { n, s, told, all, asking, seen } = now;
-    if (recorded && !told && isExact() && exact.id[2] === asking[query]) {
-      const row = exact.weights.subarray(head * all.s, (head + 1) * all.s);
+    const [, , first, end] = exact.id;
+    if (!told && isExact() && first <= asking[query] && asking[query] < end) {
+      const at = (head * (end - first) + asking[query] - first) * all.s;
+      const row = exact.weights.subarray(at, at + all.s);
       return [s === all.s ? row : renormalised(row, all.s, seen, [0]).map, true];
     }
     return [weights(now, (head * n + query) * s, s), told];
   }
 
-  /** Asks the kernel, if there is one, for the exact weights of a small layer or of one row. One question at a time. */
+  /** Asks the kernel, if there is one, for the exact weights of a small layer or of one row, where the pointer rests. One
+   *  question at a time. */
   function askExact({ all, asking, told }, query) {
     const rows = all.whole ? [0, all.n] : [asking[query], asking[query] + 1];
     const id = [get("sentence"), get("layer"), ...rows];
+    clearTimeout(resting);
     if (told || asked || String(id) === String(exact.id)) return;
-    try {
-      model.send({ kind: "exact", id });
-      asked = String(id);
-    } catch {
-      // Without a kernel the readout says that its numbers have 8 bits.
-    }
+    resting = setTimeout(() => {
+      try {
+        model.send({ kind: "exact", id });
+        asked = true;
+      } catch {
+        // Without a kernel the readout says that its numbers have 8 bits.
+      }
+    }, 100);
   }
 
   // ------------------------------------------------------------------------------------------------------------- drawing
@@ -248,12 +259,14 @@ function render({ model, el }) {
   const schedule = scheduler(draw);
   const idle = window.requestIdleCallback ?? setTimeout; // Safari has none
 
-  /** The drawing of the present state, or of the one ahead, after so many milliseconds more of work on it. */
-  function drawing(ms) {
+  /** The drawing of the present state, or of the one ahead, after a slice more of work on it. */
+  function drawing() {
     const now = sheet(width, ratio, ink, ...["stretch", "pinned", "hidden"].map(get), ...moving());
-    advance(now, ms);
-    if (now.drawn !== ready(now)) drawMaps(now);
-    now.drawn = ready(now);
+    const end = performance.now() + SLICE;
+    if (growing(now)) {
+      advance(now, end);
+      drawMaps(now, end + SLICE);
+    }
     return now;
   }
 
@@ -261,9 +274,9 @@ function render({ model, el }) {
     [width, ratio] = [stage.clientWidth, devicePixelRatio];
     if (!width || inflating()) return; // scrolled away: the observers call again
     ink = inks();
-    const now = (present = drawing(SLICE));
+    const now = (present = drawing());
     const { places, height } = now.layout;
-    if (recorded && now.all.whole && (get("pinned").length || now.held || table.open)) askExact(now);
+    if (recorded && refines(now)) askExact(now);
     const ctx = sized(maps, max(height, 560)); // as high as most: to enlarge a canvas costs as much as to draw all maps
     ctx.setTransform(1, 0, 0, 1, 0, 0);
     ctx.drawImage(now.canvas, 0, 0);
@@ -288,9 +301,10 @@ function render({ model, el }) {
     if (marks.hidden) sized(marks, present.layout.height); // the first pointer does not wait for a canvas to be made
     const at = steps.indexOf(get(trait));
     for (const next of [steps[at - 1], steps[at + 1]]) {
-      if (!(next >= 0)) continue; // beyond the ends
+      const cells = recorded ? 0 : next * present.n * present.s;
+      if (!(next >= 0) || 3 * cells > ROOM) continue; // beyond the ends, or it would not be kept
       ahead = { [trait]: next, pinned: get("pinned").filter((head) => recorded || head < next) };
-      const now = drawing(SLICE / 2);
+      const now = drawing();
       ahead = {};
       if (growing(now)) return idle(prepare);
     }
@@ -298,9 +312,9 @@ function render({ model, el }) {
 
   function inks() {
     const style = getComputedStyle(root);
-    const value = (name) => style.getPropertyValue(`--mha-${name}`).trim();
-    const names = "ink muted page line brand query key".split(" ");
-    return { family: style.fontFamily, ...Object.fromEntries(names.map((name) => [name, value(name)])) };
+    const wanted = "ink muted page line brand query key".split(" ");
+    const values = wanted.map((name) => [name, style.getPropertyValue(`--mha-${name}`).trim()]);
+    return { family: style.fontFamily, ...Object.fromEntries(values) };
   }
 
   /** The canvas's context, cleared, in CSS pixels, on as many device pixels as the screen has. */
@@ -317,8 +331,9 @@ function render({ model, el }) {
     return ctx;
   }
 
-  function drawMaps(now) {
-    const { layout, n, s, allowed } = now;
+  function drawMaps(now, end) {
+    const { all, held, layout, n, s, allowed } = now;
+    const ready = held ? held.length * n : all.rows; // rows, in all heads
     const ctx = sized(now.canvas, layout.height);
     for (const size of [false, true]) {
       const places = layout.places.filter(({ large }) => large === size);
@@ -328,20 +343,20 @@ function render({ model, el }) {
       const { pool, wide, high } = first;
       const [rows, columns] = [n, s].map((cells) => ceil(cells / pool));
       const last = places.length;
-      const across = ceil(Math.sqrt(last + 1));
+      const across = ceil(sqrt(last + 1));
       const part = (i) => [first.atlas, (i % across) * columns, floor(i / across) * rows, columns, rows];
       const put = (colours, i) =>
         first.atlas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(colours.buffer), columns), ...part(i).slice(1, 3));
       if (!first.atlas) {
         first.atlas = element("canvas", { width: across * columns, height: across * rows });
-        first.holes = allowed && shades(allowed, s, pool, (seen) => (seen ? 0 : 255 << 24)); // where all cells of a pixel are masked
+        first.holes = allowed && shades(allowed, s, pool, [255 << 24, 0], 0, 1); // where all cells of a pixel are masked
         if (allowed) put(first.holes, last);
         first.cover = paintCover(first, now, allowed && part(last));
       }
       places.forEach((place, i) => {
-        const rows = ready(now) - max(place.head, place.less ?? 0) * n;
+        const rows = ready - max(place.head, place.less ?? 0) * n;
         place.reach ??= 1;
-        if (place.done || rows <= 0) return;
+        if (place.done || rows <= 0 || (i && performance.now() > end)) return;
         const map = mapOf(place, now);
         if (get("stretch")) place.reach = largestOf(map) || 1;
         put(painted(place, map, s, first.holes), i);
@@ -378,8 +393,7 @@ function render({ model, el }) {
   /** The pixels of a place's map. */
   function painted({ less, pool, reach }, map, s, holes) {
     const [table, zero] = less === undefined ? [colours, 0] : [diverging, 127.5];
-    const palette = new Uint32Array(table.buffer);
-    const found = shades(map, s, pool, (weight) => palette[round(zero + (weight / reach) * (255 - zero))]);
+    const found = shades(map, s, pool, new Uint32Array(table.buffer), zero, (255 - zero) / reach);
     holes?.forEach((hole, i) => hole && (found[i] = 0));
     return found;
   }
@@ -704,7 +718,7 @@ function render({ model, el }) {
     waiting = setTimeout(() => say(NO_ANSWER), loaded ? ANSWER_WITHIN : 6 * ANSWER_WITHIN);
     say(loaded ? "Reading …" : LOADING);
     try {
-      model.send({ kind: "read", sentence });
+      change.send({ kind: "read", sentence });
     } catch {
       say(NO_ANSWER);
     }
@@ -714,16 +728,15 @@ function render({ model, el }) {
     if (kind === "answered") {
       stopWaiting();
     } else {
-      if (asked === String(id)) asked = "";
+      asked = false;
       exact = { id, weights: decoded(buffers[0], Float32Array) };
-      if (isExact() && !present.all.whole) return moved(); // one row of a long sentence
+      if (isExact() && present && !refines(present, true)) return moved();
     }
     schedule();
   }
 
   function stopWaiting() {
-    clearTimeout(waiting);
-    waiting = 0;
+    waiting = clearTimeout(waiting);
   }
 
   function point(event) {
@@ -813,8 +826,7 @@ function render({ model, el }) {
   stage.onclick = click;
   stage.onkeydown = press;
   root.onkeydown = (event) => event.stopPropagation(); // the notebook would move on with the arrow keys
-  stage.onfocus = () => ((focused = stage.matches(":focus-visible")), schedule());
-  stage.onblur = () => ((focused = false), schedule());
+  stage.onfocus = stage.onblur = () => ((focused = stage.matches(":focus-visible")), schedule());
 
   // ------------------------------------------------------------------------------------------------- redraw, and clean up
   const drawn = "sentence layer num_heads causal window hidden stretch pinned head _added typed message";
@@ -841,7 +853,7 @@ function render({ model, el }) {
 
   return () => {
     schedule.cancel();
-    clearTimeout(waiting);
+    [waiting, resting].forEach(clearTimeout);
     [resized, scrolled, themed].forEach((observer) => observer.disconnect());
     ends.forEach((end) => end());
     model.off("msg:custom", answered);
@@ -852,7 +864,7 @@ function render({ model, el }) {
 
 const signed = (number) => (number < 0 ? "−" : "+") + abs(number).toFixed(2);
 
-/** compute's results for the last few keys: who goes back and forth between two states does not wait. */
+/** compute's results for the last few keys, as far as they have room: who goes back and forth between two states does not wait. */
 function kept(compute) {
   const results = new Map();
   return (...key) => {
@@ -860,7 +872,8 @@ function kept(compute) {
     const result = results.get(id) ?? compute();
     results.delete(id);
     results.set(id, result); // now the last
-    if (results.size > 6) results.delete(results.keys().next().value);
+    const most = min(6, ROOM / (result.heads * result.n * result.s));
+    while (results.size > max(1, most)) results.delete(results.keys().next().value);
     return result;
   };
 }
@@ -878,12 +891,9 @@ function slider(count) {
 }
 
 /** An element of this explorer, with a class of its own. */
-function named(name, tag, properties, ...children) {
-  return element(tag, { className: `mha-heads-${name}`, ...properties }, ...children);
-}
+const named = (name, tag, properties, ...children) =>
+  element(tag, { className: `mha-heads-${name}`, ...properties }, ...children);
 
-function field(...parts) {
-  return element("label", {}, ...parts);
-}
+const field = (...parts) => element("label", {}, ...parts);
 
 export default { initialize, render };

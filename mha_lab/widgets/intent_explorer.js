@@ -251,7 +251,7 @@ function render({ model, el }) {
     waiting = setTimeout(() => say(NO_ANSWER), ANSWER_WITHIN);
     say("Reading …");
     try {
-      model.send({ kind: "read", sentence });
+      change.send({ kind: "read", sentence });
     } catch {
       say(NO_ANSWER);
     }

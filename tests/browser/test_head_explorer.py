@@ -109,6 +109,14 @@ def test_hover_reads_head_words_and_weight(lab):
     explorer.expect_python("hovered", [])
 
 
+def test_exact_weights_reach_the_readout_without_a_drawing_of_maps_that_write_none(lab):
+    explorer = Explorer(lab, SETUP + "explorer = HeadExplorer([recording(' '.join(map(str, range(40))))])\nexplorer")
+    drawn = explorer.root.get_attribute("data-drawn")
+    explorer.point(2, 30, 7)
+    expect(explorer.readout).to_contain_text(f"{explorer.value('weights[2, 30, 7].item()'):.4f}")
+    expect(explorer.root).to_have_attribute("data-drawn", drawn)
+
+
 def test_layer_sentence_and_stretch_redraw_the_maps(lab):
     explorer = Explorer(lab, RECORDED)
     maps = explorer.pixels()

@@ -123,6 +123,7 @@ def test_the_weights_stand_in_a_table(lab, root):
     for word, start in (-1, "the answer"), (3, "“need”"):
         root.get_by_role("radio").nth(word + 1).click()
         expect(table.locator("caption")).to_contain_text(f"heads of layer 1 look from {start}")
+        lab.expect_python("explorer.word", word)
         titles, *rows = table.locator("table").evaluate(texts)
         assert titles == ["", "the answer", *(f"head {h}" for h in range(4))]
         assert [name for name, *_ in rows] == lab.python("explorer._shown()['tokens']")

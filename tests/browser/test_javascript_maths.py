@@ -134,7 +134,8 @@ def test_a_pixel_shows_the_largest_of_its_cells(run, rows, pool):
     numbers = np.random.default_rng(0).integers(-99, 100, (rows, 7))
     pixels = run(
         "_head_maths",
-        "return Array.from(m.shades(Float32Array.from(data.numbers), 7, data.pool, (number) => 1000 + number));",
+        "const palette = Array.from({ length: 199 }, (_, i) => 1000 + i - 99);"
+        "return Array.from(m.shades(Float32Array.from(data.numbers), 7, data.pool, palette, 99, 1));",
         numbers=numbers.flatten().tolist(),
         pool=pool,
     )
@@ -156,6 +157,36 @@ def test_repeated_words_are_numbered_and_white_space_shows(run):
     tokens = ["the", "cat", "the", " a ", "", "\n", "</b>", "猫"]
     shown = run("_shared", "return m.shownWords(data.tokens)", tokens=tokens)
     assert shown == ["the₁", "cat", "the₂", "␣a␣", "∅", "↵", "</b>", "猫"]
+
+
+def test_the_kernel_is_told_when_a_gesture_pauses_or_lasts_and_before_it_is_asked(run):
+    told = run(
+        "_shared",
+        """let [now, due, head] = [0, null, 0];
+        const clock = { setTimeout, clearTimeout, now: performance.now };
+        window.setTimeout = (act, ms) => ((due = { act, at: now + ms }), 1);
+        window.clearTimeout = () => void (due = null);
+        performance.now = () => now;
+        const pass = (ms) => {
+            now += ms;
+            if (due && due.at <= now) due.act();
+        };
+        const told = [];
+        const change = m.changer({
+            set: (name, value) => (head = value),
+            save_changes: () => told.push([now, head]),
+            send: (message) => told.push([now, message]),
+        });
+        for (let i = 0; i < 30; i++, pass(50)) change({ head: i });
+        pass(400);
+        change({ head: 99 });
+        change.send('measure');
+        pass(400);
+        performance.now = clock.now;
+        Object.assign(window, { setTimeout: clock.setTimeout, clearTimeout: clock.clearTimeout });
+        return told;""",
+    )
+    assert told == [[1050, 20], [1900, 29], [1900, 99], [1900, "measure"]]
 
 
 def test_divisors_are_all_that_divide(run):
