@@ -469,7 +469,7 @@ def main():
         finally:
             server.stop()
     broken = {what: pair for what, pair in promises.items() if pair[0] > pair[1]}
-    print(f"{len(promises) - len(broken)} of {len(promises)} limits hold. Those that do not:")
+    print(f"{len(promises) - len(broken)} of {len(promises)} limits hold.{' Those that do not:' if broken else ''}")
     for what, (found, limit) in broken.items():
         print(f"  {what}: {found:,.1f}, limit {limit:,.1f}")
     print("```")

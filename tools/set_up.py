@@ -16,6 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
+SETTINGS = "mha_lab/widgets/jupyterlab.json"  # is copied into .venv
 INSTALLED = VENV / "installed.txt"  # a fingerprint for each requirements file that is installed in full
 
 OLDEST = (3, 11)  # numpy 2.4 needs it
@@ -39,9 +40,9 @@ def objection(version, has_venv, free_gb, needs_gb):
 
 
 def fingerprint(requirements):
-    """Changes with the file, the package's metadata, and the folder, whose path .venv holds."""
-    parts = [(ROOT / requirements).read_bytes(), (ROOT / "pyproject.toml").read_bytes(), str(ROOT).encode()]
-    return "{} {}".format(hashlib.sha256(b"\0".join(parts)).hexdigest(), requirements)
+    """Changes with the file, the package's metadata and settings, and the folder, whose path .venv holds."""
+    parts = [(ROOT / name).read_bytes() for name in (requirements, "pyproject.toml", SETTINGS)]
+    return "{} {}".format(hashlib.sha256(b"\0".join(parts + [str(ROOT).encode()])).hexdigest(), requirements)
 
 
 def changed(files):

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Literal
 
+import numpy as np
 import traitlets
 
 from mha_lab import cost
@@ -214,11 +215,10 @@ def _draw(explorer: CostExplorer) -> tuple[bytes, int]:
             light = name in ("QKᵀ", "AV")
             page.text(x + width / 2, 95, name, 12, anchor="mm", colour="#333333" if light else "white", bold=True)
         x += width
-    lines, memory, times = (
-        {"projections": [], "QKᵀ and AV": []},
-        {"explicit peak": [], "stored scores": [], "KV cache": []},
-        {},
-    )
+    points = explorer._points()
+    lines = {"projections": [], "QKᵀ and AV": []}
+    memory = {"explicit peak": [], "stored scores": [], "KV cache": []}
+    times = {path: [] for path in PATHS if path in now["seconds"] or any(path == one for *_, one in points)}
     for n in LENGTHS:
         at = explorer._costs_at(n)
         products = at["flops"]["QKᵀ"] + at["flops"]["AV"]
@@ -228,10 +228,9 @@ def _draw(explorer: CostExplorer) -> tuple[bytes, int]:
         memory["stored scores"].append((n, at["scores_bytes"]))
         memory["KV cache"].append((n, at["cache_bytes"]))
         for path, seconds in at["seconds"].items():
-            times.setdefault(path, []).append((n, seconds))
-    points = explorer._points()
+            times[path].append((n, seconds))
     charts = [("FLOPs", lines, "FLOP", []), ("Memory", memory, "B", [])]
-    if times or points:
+    if times:
         charts.append(("Time: predicted, and measured as points", times, "s", points))
     room = 960 / len(charts)
     for i, (title, curves, unit, dots) in enumerate(charts):
@@ -250,6 +249,8 @@ CURVE_COLOURS = {
     "KV cache": "#228833",
     **PATHS,
 }
+
+DASHES = {"QKᵀ and AV": (9, 3), "fused": (9, 3), "stored scores": (9, 3), "KV cache": (2, 3)}  # drawn, then left out
 
 
 def _chart(page, left, top, width, title, curves, unit, dots, n, crossing, words):
@@ -283,10 +284,31 @@ def _chart(page, left, top, width, title, curves, unit, dots, n, crossing, words
             page.box(x, top + 24 + step, 1, 4, "#333333")
         page.text(x + 5, top + 24 + height - 12, words, 11)
     for row, (name, curve) in enumerate(curves.items()):
-        colour = CURVE_COLOURS[name]
-        corners = [tuple(2 * at for at in place(m, value)) for m, value in curve]
-        page.draw.line(corners, colour, 4, joint="curve")
-        page.text(left + margin + 8, top + 36 + 17 * row, name, 12, colour=colour, bold=True)
+        x, y = left + margin + 6, top + 36 + 17 * row
+        page.box(x - 4, y - 9, page.width_of(name, 12, bold=True) + 46, 18, "white")  # the vertical lines stop here
+        if curve:
+            _line(page, [place(m, value) for m, value in curve], name)
+            _line(page, [(x, y), (x + 30, y)], name)
+        if any(path == name for *_, path in dots):
+            _mark(page, x + 15, y, name)
+        page.text(x + 36, y, name, 12, colour=CURVE_COLOURS[name], bold=True)
     for m, value, path in dots:
-        x, y = place(m, value)
-        page.draw.ellipse([2 * x - 9, 2 * y - 9, 2 * x + 9, 2 * y + 9], PATHS[path], "white", 2)
+        _mark(page, *place(m, value), path)
+
+
+def _line(page, corners, name):
+    """A curve, dashed as in the live view: curves are told apart without their colours."""
+    xs, ys = 2 * np.array(corners).T
+    along = np.cumsum(np.hypot(np.diff(xs, prepend=xs[0]), np.diff(ys, prepend=ys[0])))
+    on, off = (2 * length for length in DASHES.get(name, (along[-1], 1)))
+    for start in np.arange(0, along[-1], on + off):
+        inner = along[(along > start) & (along < start + on)]
+        at = [start, *inner, min(start + on, along[-1])]
+        points = list(zip(np.interp(at, along, xs), np.interp(at, along, ys)))
+        page.draw.line(points, CURVE_COLOURS[name], 4, joint="curve")
+
+
+def _mark(page, x, y, path):
+    """A measured point: a circle, and for the fused path a diamond."""
+    radius, corners, turn = (12, 4, 45) if path == "fused" else (10, 40, 0)
+    page.draw.regular_polygon((2 * x, 2 * y, radius), corners, turn, PATHS[path], "white", 2)

@@ -217,27 +217,32 @@ class Lab:
         )
 
 
-CONTRAST = """(root) => {
-    // WCAG 2 contrast of every text in an explorer with the first opaque background behind it.
-    const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
-    const luminance = (colour) => rgb(colour).slice(0, 3).map((c) => c / 255)
-        .map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
-        .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-    const behind = (node) => {
-        for (let n = node; n; n = n.parentElement) {
-            const colour = getComputedStyle(n).backgroundColor;
-            if ((rgb(colour)[3] ?? 1) === 1) return colour;
-        }
-        return 'rgb(255, 255, 255)';
+CONTRAST = """(root, property) => {
+    // WCAG 2 contrast of every text but that of controls that are off. Everything is painted as on the page: opacity and
+    // transparent colours count.
+    const context = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+    const luminance = (colour, alpha) => {
+        Object.assign(context, { globalAlpha: alpha, fillStyle: colour }).fillRect(0, 0, 1, 1);
+        return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3).map((c) => c / 255)
+            .map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+            .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+    };
+    const contrast = (node) => {
+        const styles = [];
+        for (let n = node; n; n = n.parentElement) styles.unshift(getComputedStyle(n));
+        let [behind, opacity] = [luminance('white', 1), 1];
+        for (const style of styles) behind = luminance(style.backgroundColor, (opacity *= style.opacity));
+        const ink = luminance(styles.at(-1)[property ?? 'color'], opacity);
+        return (Math.max(ink, behind) + 0.05) / (Math.min(ink, behind) + 0.05);
     };
     const found = {};
     const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
         const node = walker.currentNode.parentElement;
-        if (!walker.currentNode.data.trim() || !node.offsetParent || node.disabled) continue;
-        const [a, b] = [luminance(getComputedStyle(node).color), luminance(behind(node))];
-        found[walker.currentNode.data.trim()] = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        const text = walker.currentNode.data.trim();
+        if (!text || node.closest(':disabled, [aria-disabled=true]')) continue;
+        if (property === 'fill' || node.offsetParent) found[text] = Math.min(found[text] ?? 21, contrast(node));
     }
     return found;
 }"""
-"""How legible an explorer is: `root.evaluate(CONTRAST)` gives {text: ratio}."""
+"""How legible an explorer is: `root.evaluate(CONTRAST)` gives {text: ratio}; with "fill", of a figure's texts."""

@@ -31,8 +31,10 @@ def test_a_package_whose_installation_was_cut_short_is_forgotten(tmp_path):
 
 
 def test_a_changed_file_or_a_moved_folder_is_noticed(tmp_path, monkeypatch):
-    for name in "requirements.txt", "pyproject.toml":
-        (tmp_path / name).write_text("numpy==1")
+    needed = ["requirements.txt", "pyproject.toml", set_up.SETTINGS]
+    for path in (tmp_path / name for name in needed):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("numpy==1")
     monkeypatch.setattr(set_up, "ROOT", tmp_path)
     monkeypatch.setattr(set_up, "PYTHON", tmp_path / "pyproject.toml")
     monkeypatch.setattr(set_up, "INSTALLED", tmp_path / "installed.txt")
@@ -40,9 +42,10 @@ def test_a_changed_file_or_a_moved_folder_is_noticed(tmp_path, monkeypatch):
     assert set_up.changed(files) == files
     set_up.INSTALLED.write_text(set_up.fingerprint(files[0]))
     assert set_up.changed(files) == []
-    (tmp_path / "requirements.txt").write_text("numpy==2")
-    assert set_up.changed(files) == files
-    set_up.INSTALLED.write_text(set_up.fingerprint(files[0]))
+    for name in needed:
+        (tmp_path / name).write_text("numpy==2")
+        assert set_up.changed(files) == files
+        set_up.INSTALLED.write_text(set_up.fingerprint(files[0]))
     monkeypatch.setattr(set_up, "ROOT", tmp_path.rename(tmp_path.with_name("moved")))
     monkeypatch.setattr(set_up, "INSTALLED", set_up.ROOT / "installed.txt")
     monkeypatch.setattr(set_up, "PYTHON", set_up.ROOT / "pyproject.toml")
