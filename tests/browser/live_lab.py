@@ -218,8 +218,8 @@ class Lab:
 
 
 CONTRAST = """(root, property) => {
-    // WCAG 2 contrast of every text but that of controls that are off. Everything is painted as on the page: opacity and
-    // transparent colours count.
+    // WCAG 2 contrast of every text but that of controls that are off. Everything is painted as on the page: opacity
+    // and transparent colours count.
     const context = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
     const luminance = (colour, alpha) => {
         Object.assign(context, { globalAlpha: alpha, fillStyle: colour }).fillRect(0, 0, 1, 1);
