@@ -28,7 +28,8 @@ class HeadExplorer(Timings, Explorer):
     sentence, layer, num_heads, causal, window (a query sees keys fewer than so many positions away; 0 is none), hidden
     (words as they are shown, such as ["[CLS]", "the₂"]; the rows of what is left sum to 1 again), stretch, head (the
     current one), pinned (none, one or two heads), hovered ([head, query, key] or nothing), typed and message; those of
-    the timings panel are described in `Timings`.
+    the timings panel are described in `Timings`. What a learner does reaches Python when the gesture pauses for 0.1 s,
+    and at the latest after 1 s.
     """
 
     _esm = joined("head_explorer.js")
