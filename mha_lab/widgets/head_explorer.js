@@ -218,7 +218,7 @@ function render({ model, el }) {
     return map.map((weight, i) => weight - other[i]);
   }
 
-  /** Whether exact weights are for more than the readout: always, or once they are there for the `text` in cells too. */
+  /** Whether exact weights change more than the readout: what must have them or, with `text`, the numbers in cells too. */
   const refines = ({ all, held, layout }, text) =>
     all.whole && (held || table.open || get("pinned").length || (text && layout.places[0].cell >= NUMBER_CELL));
 
@@ -301,8 +301,8 @@ function render({ model, el }) {
     if (marks.hidden) sized(marks, present.layout.height); // the first pointer does not wait for a canvas to be made
     const at = steps.indexOf(get(trait));
     for (const next of [steps[at - 1], steps[at + 1]]) {
-      const cells = recorded ? 0 : next * present.n * present.s;
-      if (!(next >= 0) || 3 * cells > ROOM) continue; // beyond the ends, or it would not be kept
+      const { heads, n, s } = present.all;
+      if (!(next >= 0) || 3 * n * s * (recorded ? heads : next) > ROOM) continue; // beyond the ends, or it would not be kept
       ahead = { [trait]: next, pinned: get("pinned").filter((head) => recorded || head < next) };
       const now = drawing();
       ahead = {};
@@ -872,8 +872,8 @@ function kept(compute) {
     const result = results.get(id) ?? compute();
     results.delete(id);
     results.set(id, result); // now the last
-    const most = min(6, ROOM / (result.heads * result.n * result.s));
-    while (results.size > max(1, most)) results.delete(results.keys().next().value);
+    const { heads, n, s } = result;
+    while (results.size > max(1, min(6, ROOM / (heads * n * s)))) results.delete(results.keys().next().value);
     return result;
   };
 }
