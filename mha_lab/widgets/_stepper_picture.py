@@ -41,8 +41,8 @@ def _draw_scores(page: Page, x: float, scores: np.ndarray):
     """A column of bars on a scale of its own around 0; −∞ is hatched."""
     reach = np.abs(scores[np.isfinite(scores)]).max(initial=0) or 1.0
     zero = x + BAR / 2
-    page.text(x, 62, _short(-reach), 10, colour=MUTED)
-    page.text(x + BAR, 62, _short(reach), 10, anchor="rm", colour=MUTED)
+    page.text(x, 62, _short(-reach), 12, colour=MUTED)
+    page.text(x + BAR, 62, _short(reach), 12, anchor="rm", colour=MUTED)
     for j, score in enumerate(scores):
         y = TOP + j * ROW + 5
         if np.isfinite(score):
@@ -54,8 +54,8 @@ def _draw_scores(page: Page, x: float, scores: np.ndarray):
 
 
 def _draw_weights(page: Page, x: float, weights: np.ndarray, allowed: np.ndarray):
-    page.text(x, 62, "0", 10, colour=MUTED)
-    page.text(x + BAR, 62, "1", 10, anchor="rm", colour=MUTED)
+    page.text(x, 62, "0", 12, colour=MUTED)
+    page.text(x + BAR, 62, "1", 12, anchor="rm", colour=MUTED)
     for j, weight in enumerate(weights):
         y = TOP + j * ROW + 5
         if not allowed[j]:

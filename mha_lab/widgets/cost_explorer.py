@@ -19,9 +19,9 @@ MOST = {"n": 2**20, "d_model": 2**14, "batch": 64}
 BYTES = {"float32": 4, "bfloat16": 2}
 PATHS = {"explicit": "#AA3377", "fused": "#4477AA"}
 TERM_COLOURS = {
-    "W^Q": "#4477AA",
-    "W^K": "#EE6677",
-    "W^V": "#228833",
+    "W^Q": "#3D6A99",
+    "W^K": "#C23B4E",
+    "W^V": "#1F7A2E",
     "W^O": "#AA3377",
     "QKᵀ": "#BBBBBB",
     "AV": "#D8D8D8",
