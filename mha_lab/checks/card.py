@@ -96,8 +96,7 @@ def _paragraph(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    box = "background-color:rgba(127,127,127,0.14);color:inherit;padding:8px 12px;margin:8px 0;"
-    box += "overflow-x:auto"
+    box = "background-color:rgba(127,127,127,0.14);color:inherit;padding:8px 12px;margin:8px 0;overflow-x:auto"
     plain = "background-color:transparent;color:inherit;white-space:pre"
     return f'<pre style="{box}"><code style="{plain}">{html.escape(text)}</code></pre>'
 
