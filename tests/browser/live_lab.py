@@ -220,6 +220,7 @@ class Lab:
 CONTRAST = """(root, property) => {
     // WCAG 2 contrast of every text but that of controls that are off. Everything is painted as on the page: opacity
     // and transparent colours count.
+    if (!root.isConnected) throw new Error('an element that left the page has no colours');
     const context = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
     const luminance = (colour, alpha) => {
         Object.assign(context, { globalAlpha: alpha, fillStyle: colour }).fillRect(0, 0, 1, 1);
@@ -241,8 +242,11 @@ CONTRAST = """(root, property) => {
         const node = walker.currentNode.parentElement;
         const text = walker.currentNode.data.trim();
         if (!text || node.closest(':disabled, [aria-disabled=true]')) continue;
-        if (property === 'fill' || node.offsetParent) found[text] = Math.min(found[text] ?? 21, contrast(node));
+        if (property === 'fill' ? node.closest('svg') : node.offsetParent) found[text] = Math.min(found[text] ?? 21, contrast(node));
     }
     return found;
 }"""
-"""How legible an explorer is: `root.evaluate(CONTRAST)` gives {text: ratio}; with "fill", of a figure's texts."""
+"""How legible an explorer is: `root.evaluate(CONTRAST)` gives {text: ratio}; with "fill", of the texts in its figures.
+
+The root is what stays: a figure may be drawn anew between finding it and asking it.
+"""

@@ -137,7 +137,7 @@ def test_recorded_timings_name_their_machine_and_read_well_in_both_themes(lab):
         assert Axe().run(lab.page, context=".mha-timings").response["violations"] == []
         contrast = panel.node.evaluate(CONTRAST)
         assert min(contrast.values()) >= 4.5, contrast
-        drawn = panel.node.locator("svg").evaluate(CONTRAST, "fill")
+        drawn = panel.node.evaluate(CONTRAST, "fill")
         words = {text: drawn[text] for text in ("● explicit", "◆ fused", "heads", "ms")}
         assert min(words.values()) >= 4.5, words
 
