@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from mha_lab.widgets._base import CIVIDIS, DIFFERENCE
 
@@ -25,6 +25,7 @@ WIDE_FONTS = (
     *("Microsoft YaHei", "SimHei"),  # Windows
 )
 FINE = 2  # pixels of the picture for each CSS pixel
+MARGIN = 8  # CSS pixels on each side
 
 
 def colour_table(anchors=CIVIDIS) -> np.ndarray:
@@ -62,6 +63,11 @@ def font(size: float, bold: bool = False, text: str = "") -> ImageFont.FreeTypeF
     """DejaVu Sans, which Matplotlib brings along; size in CSS pixels. It has no Chinese, Japanese or Korean letters:
     for a text with such, one of WIDE_FONTS. Where none is installed, boxes stand for them; the live view has them."""
     return _font(size, bold, bool(WIDE.search(text)))
+
+
+def drawable(text: str) -> bool:
+    """Whether a font for it is installed."""
+    return not WIDE.search(text) or _wide_font() is not None
 
 
 @cache
@@ -189,12 +195,15 @@ class Page:
         bar = Image.fromarray(colour_table()[None]).resize((round(width * FINE), round(height * FINE)))
         self.image.paste(bar, _corner(x, y))
 
-    def png(self, *, of_maps: bool = False) -> bytes:
-        """Maps and little else go into 256 colours: half the bytes and half the time."""
+    def finished(self, *, of_maps: bool = False) -> tuple[bytes, int]:
+        """The page with a white margin, on which it stands well in a dark notebook too, as PNG, and its width in CSS
+        pixels. Maps and little else go into 256 colours: half the bytes and half the time."""
+        image = ImageOps.expand(self.image, MARGIN * FINE, PAGE)
+        if of_maps:
+            image = image.quantize(palette=_map_palette(), dither=Image.Dither.NONE)
         buffer = io.BytesIO()
-        image = self.image.quantize(palette=_map_palette(), dither=Image.Dither.NONE) if of_maps else self.image
         image.save(buffer, "PNG", compress_level=5)
-        return buffer.getvalue()
+        return buffer.getvalue(), self.width + 2 * MARGIN
 
 
 def decimal(number: float) -> str:

@@ -34,7 +34,7 @@ def draw_stages(stepper) -> tuple[bytes, int]:
         page.box(0, y, page.width, 0.5, LINE)
         page.text(90, y + 16, "output", 13, anchor="rm", bold=True)
         page.text(lefts[4], y + 16, _vector(now["output"]), 12, colour="#AA3377", bold=True)
-    return page.png(), page.width
+    return page.finished()
 
 
 def _draw_scores(page: Page, x: float, scores: np.ndarray):
@@ -98,7 +98,7 @@ def draw_sum(stepper) -> tuple[bytes, int]:
     page.box(0, y - 6, left + D * width, 1, LINE)
     page.text(0, y + 15, "output = the sum", 13, bold=True, colour="#AA3377")
     page.tinted_row(left, y, width, ROW - 2, now["total"], reach, bold=True)
-    return page.png(), page.width
+    return page.finished()
 
 
 def _short(number: float) -> str:

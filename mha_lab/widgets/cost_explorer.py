@@ -238,7 +238,7 @@ def _draw(explorer: CostExplorer) -> tuple[bytes, int]:
         meeting = "n = 2d =" if explorer.num_kv_heads == explorer.num_heads else "equal at"
         words = f"{meeting} {now['crossing']:,}"
         _chart(page, i * room, 130, room - 20, title, curves, unit, dots, explorer.n, crossing, words)
-    return page.png(), page.width
+    return page.finished()
 
 
 CURVE_COLOURS = {

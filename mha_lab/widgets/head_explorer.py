@@ -482,7 +482,7 @@ def _draw(explorer: HeadExplorer) -> tuple[bytes, int]:
             page.text(x - 5, y + (i + 0.5) * cell, page.clipped(token, size, room - 8), size, anchor="rm")
         for j, token in enumerate(keys) if room and row == 0 else ():
             page.text(x + (j + 0.5) * cell, y - 5, page.clipped(token, size, room - 8), size, angle=60)
-    return page.png(of_maps=True), page.width
+    return page.finished(of_maps=True)
 
 
 def _headline(explorer: HeadExplorer) -> str:

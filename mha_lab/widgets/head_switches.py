@@ -187,7 +187,7 @@ def _draw(switches: HeadSwitches) -> tuple[bytes, int]:
         for head in range(switches.num_heads):
             _switch(page, 64 + head * side, top + layer * side, side, head, (layer, head) not in off)
     _predictions(page, left, top, lines)
-    return page.png(), page.width
+    return page.finished()
 
 
 def _switch(page, x, y, side, head, on):

@@ -6,7 +6,7 @@ import numpy as np
 import traitlets
 
 from mha_lab.widgets._base import Explorer, joined, numbers, plural, shown_words
-from mha_lab.widgets._picture import LINE, MUTED, Page, weight_colour
+from mha_lab.widgets._picture import LINE, MUTED, Page, drawable, weight_colour
 from mha_lab.widgets.head_explorer import _model_shape, _pack
 
 SHOWN = 3  # answers
@@ -202,10 +202,10 @@ class IntentExplorer(Explorer):
 
 
 def _draw(explorer: IntentExplorer) -> tuple[bytes, int]:
-    """The answers as bars, and the rows of words. The picture's font has no Chinese: such words are numbered."""
+    """The answers as bars, and the rows of words. Where no installed font has Chinese letters, words are numbered."""
     tokens = shown_words(explorer._shown()["tokens"])
-    drawable = all(_drawable(token) for token in tokens)
-    labels = tokens if drawable else [str(i + 1) for i in range(len(tokens))]
+    written = all(drawable(token) for token in tokens)
+    labels = tokens if written else [str(i + 1) for i in range(len(tokens))]
     looks, width, left, size = explorer.looks, 900, 92, 12
     rows = [("the answer", explorer.shares), *((f"head {h}", weights) for h, weights in enumerate(looks))]
     top = max(float(values.max()) for _, values in rows) if explorer.stretch else 1.0
@@ -224,17 +224,17 @@ def _draw(explorer: IntentExplorer) -> tuple[bytes, int]:
     page = Page(width, begin + len(rows) * row_height + 4)
 
     sentence = shown_words([explorer.sentence])[0]  # a line break could not be measured
-    sentence = sentence if _drawable(sentence) else f"A sentence of {plural(len(tokens), 'token')}"
+    sentence = sentence if drawable(sentence) else f"A sentence of {plural(len(tokens), 'token')}"
     page.text(0, 12, page.clipped(sentence, 14, width - 10), 14, bold=True)
     for i, (name, probability) in enumerate(explorer.answers[:SHOWN]):
         y = 34 + i * 22
-        name = name if _drawable(name) else " ".join(filter(_drawable, name.split())).strip("· ")
+        name = name if drawable(name) else " ".join(filter(drawable, name.split())).strip("· ")
         page.text(0, y + 9, page.clipped(name, 13, 240), 13, bold=i == 0)
         page.box(250, y + 2, 300, 14, None, LINE)
         page.box(250, y + 2, max(1, 300 * probability), 14, BAR)
         page.text(558, y + 9, f"{probability:.0%}", 13)
     start = "the answer" if explorer.word < 0 else labels[explorer.word]
-    words = "" if drawable else " (its words by number: this picture has no Chinese letters)"
+    words = "" if written else " (its words by number: this picture has no Chinese letters)"
     page.text(0, begin - 18, f"Where layer {explorer.layer} looks from {start}{words}", 12, colour=MUTED)
     page.text(width - 172, begin - 18, "weight 0", 11, anchor="rm")
     page.colour_bar(width - 166, begin - 24, 90, 12)
@@ -247,9 +247,4 @@ def _draw(explorer: IntentExplorer) -> tuple[bytes, int]:
             colour = "white" if shade < 0.5 else "black"
             page.box(x, y + line * high, wide, high - 2, weight_colour(shade))
             page.text(x + wide / 2, y + line * high + high / 2 - 1, label, size, anchor="mm", colour=colour)
-    return page.png(), page.width
-
-
-def _drawable(text: str) -> bool:
-    """Whether DejaVu Sans has it: no Chinese, no Japanese, no Korean."""
-    return all(letter < "\u2e80" or letter > "\uffef" for letter in text)
+    return page.finished()

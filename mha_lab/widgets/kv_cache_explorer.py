@@ -200,7 +200,7 @@ def _draw(explorer: KVCacheExplorer) -> tuple[bytes, int]:
     else:
         page.text(left, bottom + 14, f"The budget, {explorer.budget} GiB, is beyond the longest bar.", 11, colour=MUTED)
     page.text(0, bottom + 40, f"Sizes: {m.source}", 11, colour=MUTED)
-    return page.png(), page.width
+    return page.finished()
 
 
 def rate(explorer: KVCacheExplorer) -> str:

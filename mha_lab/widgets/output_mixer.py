@@ -130,4 +130,4 @@ def _draw(mixer: OutputMixer) -> tuple[bytes, int]:
             page.box(0, y - 5, left + D * width, 1, LINE)
         page.text(left - 12, y + height / 2, name if on else f"{name} (off)", 13, anchor="rm", bold=row == H)
         page.tinted_row(left, y, width, height, values, reach, on=on, bold=row == H)
-    return page.png(), page.width
+    return page.finished()

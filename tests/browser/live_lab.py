@@ -242,7 +242,8 @@ CONTRAST = """(root, property) => {
         const node = walker.currentNode.parentElement;
         const text = walker.currentNode.data.trim();
         if (!text || node.closest(':disabled, [aria-disabled=true]')) continue;
-        if (property === 'fill' ? node.closest('svg') : node.offsetParent) found[text] = Math.min(found[text] ?? 21, contrast(node));
+        const counts = property === 'fill' ? node.closest('svg') : node.offsetParent;
+        if (counts) found[text] = Math.min(found[text] ?? 21, contrast(node));
     }
     return found;
 }"""

@@ -11,7 +11,7 @@ from PIL import Image
 from traitlets import TraitError
 
 from mha_lab import models, tasks
-from mha_lab.widgets import HeadExplorer, IntentExplorer
+from mha_lab.widgets import HeadExplorer, IntentExplorer, _picture
 from mha_lab.widgets._picture import Page
 
 ENGLISH, CHINESE = "I do not need insurance, please change my phone number.", "先问提前还款违约金，再改还款日。"
@@ -170,6 +170,17 @@ def test_the_picture_shows_white_space_numbers_repeated_words_and_clips_long_one
     explorer.picture()
     assert {"␣lead", "↵", "∅", "the₁", "the₂"} <= set(written)
     assert max(map(len, written)) < 130 and any(text.startswith("xxx") and text.endswith("…") for text in written)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_picture_numbers_chinese_words_only_where_no_font_has_their_letters(installed, reader, monkeypatch):
+    written = []
+    monkeypatch.setattr(Page, "text", lambda self, x, y, text, *args, **options: written.append(text))
+    monkeypatch.setattr(_picture, "_wide_font", lambda: ("some.ttf", 0) if installed else None)
+    monkeypatch.setattr(Page, "width_of", lambda self, text, *args: 10.0 * len(text))
+    reading = reader.read(CHINESE)
+    IntentExplorer([reading]).picture()
+    assert (reading.tokens[0] in written, "1" in written) == (installed, not installed)
 
 
 def test_what_is_read_is_a_trait_that_another_sentence_drops(explorer):

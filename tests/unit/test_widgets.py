@@ -467,6 +467,8 @@ def test_a_picture_stands_beside_the_live_view(make):
     image, width, data = png_of(make())
     assert image.format == "PNG" and image.width == 2 * width <= 2000
     assert len(image.getcolors(1 << 24)) > 20, "an empty page"
+    pixels, edge = np.asarray(image.convert("RGB")), 2 * _picture.MARGIN
+    assert (pixels[:, :edge] == 255).all() and (pixels[:, -edge:] == 255).all(), "no margin"
     assert data["text/plain"] == repr(make())
     assert "model_id" in data["application/vnd.jupyter.widget-view+json"]
 
