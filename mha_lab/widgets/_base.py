@@ -82,6 +82,11 @@ class Explorer(anywidget.AnyWidget):
         """The present state as PNG, and the width in CSS pixels at which it is sharp on a fine screen."""
         raise NotImplementedError
 
+    def trait_metadata(self, traitname, key, default=None):
+        """ipywidgets asks for "echo_update" whether the page is told what it just said. It is not: while a gesture lasts
+        the page is ahead of Python, and an echo of an earlier step would take it back."""
+        return False if key == "echo_update" else super().trait_metadata(traitname, key, default)
+
     def _repr_mimebundle_(self, **kwargs):
         data, metadata = super()._repr_mimebundle_(**kwargs)
         png, width = self.picture()

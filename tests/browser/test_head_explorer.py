@@ -198,6 +198,33 @@ def test_python_moves_the_page(lab):
     expect(explorer.readout).to_contain_text("head 1: the₁ → saw ")
 
 
+def test_the_kernels_answer_to_a_change_does_not_undo_the_next_one(lab):
+    code = PROJECTION.replace("size=(2, 5, 24)", "size=(2, 5, 720)").replace("num_heads=4", "num_heads=1")
+    explorer = Explorer(lab, code)
+    seen = explorer.root.get_by_role("slider").evaluate(
+        """async (dial) => {
+            const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
+            kernel.requestExecute({ code: 'import time; time.sleep(1.5)' }); // and answers in the middle of the gesture
+            const seen = [];
+            let going = true;
+            const watch = () => {
+                seen.push(+dial.value);
+                if (going) requestAnimationFrame(watch);
+            };
+            watch();
+            for (let step = 1; step <= dial.max; step++) {
+                dial.value = step;
+                dial.dispatchEvent(new Event('input'));
+                await new Promise((done) => setTimeout(done, 90));
+            }
+            going = false;
+            return seen;
+        }"""
+    )
+    assert seen == sorted(seen)
+    explorer.expect_python("num_heads", 720)
+
+
 def test_a_typed_sentence_runs_through_the_model(lab):
     explorer = Explorer(lab, WITH_MODEL)
     maps = explorer.pixels()
