@@ -83,8 +83,8 @@ class Explorer(anywidget.AnyWidget):
         raise NotImplementedError
 
     def trait_metadata(self, traitname, key, default=None):
-        """ipywidgets asks for "echo_update" whether the page is told what it just said. It is not: while a gesture lasts
-        the page is ahead of Python, and an echo of an earlier step would take it back."""
+        """ipywidgets asks for "echo_update" whether the page is told what it just said. It is not: while a gesture
+        lasts, the page is ahead of Python, and an echo of an earlier step would take it back."""
         return False if key == "echo_update" else super().trait_metadata(traitname, key, default)
 
     def _repr_mimebundle_(self, **kwargs):

@@ -4,6 +4,7 @@ import importlib.metadata
 import re
 import sys
 import tempfile
+import unicodedata
 from pathlib import Path
 
 import nbformat
@@ -12,6 +13,7 @@ import run_notebooks
 
 ROOT = Path(__file__).parents[2]
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PROJECTED = 104  # columns of code that JupyterLab shows on a page of 1,024 pixels
 
 
 @pytest.fixture(params=LESSONS, ids=lambda path: path.stem)
@@ -38,6 +40,16 @@ def test_a_stored_lesson_is_tidy(lesson):
     before = nbformat.writes(lesson)
     assert nbformat.writes(run_notebooks.tidy(lesson)) == before, "make notebooks tidies it"
     assert not any(run_notebooks.WIDGET in output.get("data", {}) for _, output in outputs(lesson))
+
+
+def columns(line):
+    """The width of a line in letters; a Chinese one takes the room of two."""
+    return sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in line)
+
+
+def test_the_code_of_a_lesson_is_read_on_a_projector_without_scrolling(lesson):
+    lines = [line for cell in lesson.cells if cell.cell_type == "code" for line in cell.source.splitlines()]
+    assert [line for line in lines if columns(line) > PROJECTED] == []
 
 
 def test_a_stored_lesson_names_no_machine_and_no_version(lesson):
