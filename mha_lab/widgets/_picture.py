@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
 from mha_lab.widgets._base import CIVIDIS, DIFFERENCE
 
@@ -26,6 +26,7 @@ WIDE_FONTS = (
 )
 FINE = 2  # pixels of the picture for each CSS pixel
 MARGIN = 8  # CSS pixels on each side
+Image.preinit()  # Pillow would look for its formats while the first picture is awaited
 
 
 def colour_table(anchors=CIVIDIS) -> np.ndarray:
@@ -96,16 +97,20 @@ def _map_palette() -> Image.Image:
     return palette
 
 
+def _pixel(x: float, y: float) -> tuple[float, float]:
+    return (x + MARGIN) * FINE, (y + MARGIN) * FINE
+
+
 def _corner(x: float, y: float) -> tuple[int, int]:
-    return round(x * FINE), round(y * FINE)
+    return tuple(map(round, _pixel(x, y)))
 
 
 class Page:
-    """A white page that is drawn on in CSS pixels."""
+    """A white page that is drawn on in CSS pixels, and has a margin around them: it stands on dark pages too."""
 
     def __init__(self, width: float, height: float):
         self.width = round(width)
-        self.image = Image.new("RGB", (round(width * FINE), round(height * FINE)), PAGE)
+        self.image = Image.new("RGB", _corner(width + MARGIN, height + MARGIN), PAGE)
         self.draw = ImageDraw.Draw(self.image)
 
     def text(self, x, y, text, size=12, *, anchor="lm", colour=INK, bold=False, angle=0):
@@ -113,12 +118,12 @@ class Page:
         angle turns about (x, y), and then the anchor is lm."""
         face = font(size, bold, text)
         if not angle:
-            self.draw.text((x * FINE, y * FINE), text, colour, face, anchor)
+            self.draw.text(_pixel(x, y), text, colour, face, anchor)
             return
         stencil = _turned(text, face, angle)
         left, top = _corner(x, y)
-        place = left - stencil.width // 2, top - stencil.height // 2
-        self.image.paste(Image.new("RGB", stencil.size, colour), place, stencil)
+        left, top = left - stencil.width // 2, top - stencil.height // 2
+        self.image.paste(colour, (left, top, left + stencil.width, top + stencil.height), stencil)
 
     def width_of(self, text, size=12, bold=False) -> float:
         return font(size, bold, text).getlength(text) / FINE
@@ -131,8 +136,24 @@ class Page:
         return text[: max(fitting, 1)] + "…"
 
     def box(self, x, y, width, height, colour=None, outline=None, thick=1):
-        corners = [x * FINE, y * FINE, (x + width) * FINE - 1, (y + height) * FINE - 1]
-        self.draw.rectangle(corners, colour, outline, round(thick * FINE))
+        right, bottom = _pixel(x + width, y + height)
+        self.draw.rectangle([*_pixel(x, y), right - 1, bottom - 1], colour, outline, round(thick * FINE))
+
+    def line(self, corners, colour, dash=None):
+        """Through these points; dash as (drawn, left out)."""
+        xs, ys = np.transpose([_pixel(x, y) for x, y in corners])
+        along = np.cumsum(np.hypot(np.diff(xs, prepend=xs[0]), np.diff(ys, prepend=ys[0])))
+        on, off = (length * FINE for length in dash or (along[-1], 1))
+        for start in np.arange(0, along[-1], on + off):
+            inner = along[(along > start) & (along < start + on)]
+            at = [start, *inner, min(start + on, along[-1])]
+            points = list(zip(np.interp(at, along, xs), np.interp(at, along, ys)))
+            self.draw.line(points, colour, 2 * FINE, joint="curve")
+
+    def mark(self, x, y, colour, *, diamond=False):
+        """A measured point: a circle or a diamond."""
+        radius, corners, turn = (6, 4, 45) if diamond else (5, 40, 0)
+        self.draw.regular_polygon((*_pixel(x, y), radius * FINE), corners, turn, colour, "white", FINE)
 
     def hatched(self, x, y, width, height):
         """Masked: light grey with stripes."""
@@ -196,13 +217,11 @@ class Page:
         self.image.paste(bar, _corner(x, y))
 
     def finished(self, *, of_maps: bool = False) -> tuple[bytes, int]:
-        """The page with a white margin, on which it stands well in a dark notebook too, as PNG, and its width in CSS
-        pixels. Maps and little else go into 256 colours: half the bytes and half the time."""
-        image = ImageOps.expand(self.image, MARGIN * FINE, PAGE)
-        if of_maps:
-            image = image.quantize(palette=_map_palette(), dither=Image.Dither.NONE)
+        """The page as PNG, and its width in CSS pixels. Maps and little else go into 256 colours: half the bytes and
+        half the time."""
+        image = self.image.quantize(palette=_map_palette(), dither=Image.Dither.NONE) if of_maps else self.image
         buffer = io.BytesIO()
-        image.save(buffer, "PNG", compress_level=5)
+        image.save(buffer, "PNG", compress_level=3)
         return buffer.getvalue(), self.width + 2 * MARGIN
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Literal
 
-import numpy as np
 import traitlets
 
 from mha_lab import cost
@@ -250,7 +249,8 @@ CURVE_COLOURS = {
     **PATHS,
 }
 
-DASHES = {"QKᵀ and AV": (9, 3), "fused": (9, 3), "stored scores": (9, 3), "KV cache": (2, 3)}  # drawn, then left out
+# Drawn, then left out, as in the live view: curves are told apart without their colours.
+DASHES = {"QKᵀ and AV": (9, 3), "fused": (9, 3), "stored scores": (9, 3), "KV cache": (2, 3)}
 
 
 def _chart(page, left, top, width, title, curves, unit, dots, n, crossing, words):
@@ -287,28 +287,10 @@ def _chart(page, left, top, width, title, curves, unit, dots, n, crossing, words
         x, y = left + margin + 6, top + 36 + 17 * row
         page.box(x - 4, y - 9, page.width_of(name, 12, bold=True) + 46, 18, "white")  # the vertical lines stop here
         if curve:
-            _line(page, [place(m, value) for m, value in curve], name)
-            _line(page, [(x, y), (x + 30, y)], name)
+            page.line([place(m, value) for m, value in curve], CURVE_COLOURS[name], DASHES.get(name))
+            page.line([(x, y), (x + 30, y)], CURVE_COLOURS[name], DASHES.get(name))
         if any(path == name for *_, path in dots):
-            _mark(page, x + 15, y, name)
+            page.mark(x + 15, y, PATHS[name], diamond=name == "fused")
         page.text(x + 36, y, name, 12, colour=CURVE_COLOURS[name], bold=True)
     for m, value, path in dots:
-        _mark(page, *place(m, value), path)
-
-
-def _line(page, corners, name):
-    """A curve, dashed as in the live view: curves are told apart without their colours."""
-    xs, ys = 2 * np.array(corners).T
-    along = np.cumsum(np.hypot(np.diff(xs, prepend=xs[0]), np.diff(ys, prepend=ys[0])))
-    on, off = (2 * length for length in DASHES.get(name, (along[-1], 1)))
-    for start in np.arange(0, along[-1], on + off):
-        inner = along[(along > start) & (along < start + on)]
-        at = [start, *inner, min(start + on, along[-1])]
-        points = list(zip(np.interp(at, along, xs), np.interp(at, along, ys)))
-        page.draw.line(points, CURVE_COLOURS[name], 4, joint="curve")
-
-
-def _mark(page, x, y, path):
-    """A measured point: a circle, and for the fused path a diamond."""
-    radius, corners, turn = (12, 4, 45) if path == "fused" else (10, 40, 0)
-    page.draw.regular_polygon((2 * x, 2 * y, radius), corners, turn, PATHS[path], "white", 2)
+        page.mark(*place(m, value), PATHS[path], diamond=path == "fused")

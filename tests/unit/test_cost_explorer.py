@@ -10,6 +10,7 @@ from traitlets import TraitError
 
 from mha_lab import MultiHeadAttention, cost
 from mha_lab.widgets import CostExplorer
+from mha_lab.widgets._picture import MARGIN
 from mha_lab.widgets.cost_explorer import LENGTHS, TERM_COLOURS, amount
 
 MACHINE = cost.Machine(
@@ -134,7 +135,7 @@ def test_the_picture_shows_the_flops_by_term_and_needs_no_machine():
         data, metadata = explorer._repr_mimebundle_()
         picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
         assert picture.width == 2 * metadata["image/png"]["width"]
-        bar = {"#" + bytes(picture.getpixel((x, 2 * 86))).hex() for x in range(picture.width)}
+        bar = {"#" + bytes(picture.getpixel((x, 2 * (MARGIN + 86)))).hex() for x in range(picture.width)}
         assert {colour.lower() for colour in TERM_COLOURS.values()} <= bar
     assert data["text/plain"] == "CostExplorer(1,024 tokens, d_model 512, 8 heads)"
 
