@@ -56,6 +56,16 @@ class Explorer:
         """Wait until it has drawn."""
         expect(self.root).to_have_attribute("data-drawn", re.compile("."))
 
+    def settled(self):
+        """Wait until it has not drawn for half a second, and give the count of its drawings."""
+        return self.root.evaluate(
+            """async (root) => {
+                for (let seen; seen !== root.dataset.drawn; await new Promise((over) => setTimeout(over, 500)))
+                    seen = root.dataset.drawn;
+                return root.dataset.drawn;
+            }"""
+        )
+
     def pixels(self, layer="first"):
         """The drawn maps (layer "first") or the marks over them ("last"), to be compared."""
         return getattr(self.stage.locator("canvas"), layer).evaluate("(canvas) => canvas.toDataURL()")
@@ -111,7 +121,7 @@ def test_hover_reads_head_words_and_weight(lab):
 
 def test_exact_weights_reach_the_readout_without_a_drawing_of_maps_that_write_none(lab):
     explorer = Explorer(lab, SETUP + "explorer = HeadExplorer([recording(' '.join(map(str, range(40))))])\nexplorer")
-    drawn = explorer.root.get_attribute("data-drawn")
+    drawn = explorer.settled()
     explorer.point(2, 30, 7)
     expect(explorer.readout).to_contain_text(f"{explorer.value('weights[2, 30, 7].item()'):.4f}")
     expect(explorer.root).to_have_attribute("data-drawn", drawn)
@@ -455,7 +465,7 @@ def test_idle_time_draws_what_the_next_step_of_the_slider_shows(lab):
         lab.page.wait_for_function("() => window.prepared && !window.waiting")
     finally:
         lab.page.evaluate("() => { window.requestIdleCallback = window.idle; }")
-    frames, maps = int(explorer.root.get_attribute("data-drawn")), explorer.pixels()
+    frames, maps = int(explorer.settled()), explorer.pixels()
     explorer.root.get_by_role("slider").press("ArrowRight")
     explorer.expect_python("num_heads", 6)
     explorer.changed(maps)
