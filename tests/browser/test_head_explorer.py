@@ -285,6 +285,7 @@ def test_a_sentence_that_comes_deflated_is_shown_like_any_other(lab):
     maps = explorer.changed(maps)
     explorer.root.get_by_role("slider").press("ArrowRight")
     explorer.changed(maps)
+    explorer.expect_python("layer", 1)
     lab.python("explorer.set_trait('hovered', [1, 200, 7])")
     weight = explorer.value("weights[1, 200, 7].item()")
     expect(explorer.readout).to_contain_text(f"head 1: w200 → w7 {weight:.2f}{weight:.4f}")
