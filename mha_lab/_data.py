@@ -34,5 +34,5 @@ def _compare(path, found, expected, remedy):
 def _remedy(path):
     """How the file comes back: from Git, or, where there is no clone but a package or an unpacked archive, anew."""
     if (path.parents[1] / ".git").exists():
-        return f" (`git restore {path.parent.name}/{path.name}` brings it back)."
-    return ", which an installed package does not bring: work in a clone of it, or in its unpacked archive."
+        return f"; `git restore {path.parent.name}/{path.name}` brings it back."
+    return "; data/ comes with the repository and with no installed package: work in a clone, or unpack it anew."
