@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 from matplotlib.patheffects import withStroke
 
-from mha_lab.plots.look import INK, OUTPUT, VALUE, array, styled
+from mha_lab.plots.look import INK, OUTPUT, VALUE, array, lettering, one_each, styled, text
 
 HALO = withStroke(linewidth=3, foreground="white")
 """Around a word that may lie on a dot or a line."""
@@ -32,13 +32,15 @@ def curves(
     label_at  for lines that end at one place: the index of the point beside which the label stands instead."""
     if ax is None:
         _, ax = plt.subplots(figsize=(6.4, 3.6))
-    x = array(x)
+    x = array("x", x, "(points,)")
     for (name, y), marker in zip(lines.items(), "os^Dv<>P*X", strict=False):
         color = (colors or {}).get(name, INK)
-        y = array(y)
+        y = array(f"the line {name!r}", y, "(points,)")
+        if y.shape != x.shape:
+            raise ValueError(f"the line {name!r} has {len(y)} points and x {len(x)}: one for each.")
         ax.plot(x, y, marker=marker, markersize=5, color=color, linewidth=1.8)
         end = (label_at or {}).get(name, -1)
-        ax.annotate(name, (x[end], y[end]), xytext=(8, 0), textcoords="offset points", va="center", color=color)
+        _beside(ax, name, (x[end], y[end]), (8, 0), color, va="center")
     if "x" in log:
         ax.set_xscale("log", base=2)
     if "y" in log:
@@ -48,7 +50,7 @@ def curves(
     ax.set_xticks(x, [f"{tick:,g}" if tick in named else "" for tick in x])
     ax.minorticks_off()
     ax.grid(axis="y", color="#E4E4E4")
-    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    _titled(ax, xlabel, ylabel, title)
     return ax
 
 
@@ -68,15 +70,17 @@ def seeds(
     line's end."""
     if ax is None:
         _, ax = plt.subplots(figsize=(6.4, 3.6))
-    x, quality = array(x), array(quality)
+    x, quality = array("x", x, "(C,)"), array("quality", quality, "(C, seeds)")
+    if len(x) != len(quality):
+        raise ValueError(f"quality has {len(quality)} rows and x {len(x)} numbers: one for each.")
     ax.plot(x, quality.mean(axis=1), color=color, linewidth=1.8)
     ax.plot(x, quality, "o", color=color, alpha=0.5, markersize=5)
-    ax.annotate(label, (x[-1], quality[-1].mean()), xytext=(9, 0), textcoords="offset points", va="center", color=color)
+    _beside(ax, label, (x[-1], quality[-1].mean()), (9, 0), color, va="center")
     ax.set_xscale("log", base=2)
     ax.xaxis.set_major_formatter("{x:,g}")
     ax.minorticks_off()
     ax.grid(axis="y", color="#E4E4E4")
-    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    _titled(ax, xlabel, ylabel, title)
     return ax
 
 
@@ -91,20 +95,39 @@ def value_plane(
     ax: Axes | None = None,
 ) -> Axes:
     """Values (S, 2) as points with their words, the polygon they span (in the given order), and outputs (M, 2)."""
+    values = _points("values", values)
+    tokens = one_each("tokens", tokens, len(values), "values")
     if ax is None:
         _, ax = plt.subplots(figsize=(5.2, 4.2))
-    values = array(values)
     ax.add_patch(Polygon(values, facecolor=VALUE, alpha=0.12, edgecolor=VALUE))
     ax.scatter(*values.T, color=VALUE, s=60, zorder=3)
-    for word, point in zip(tokens, values, strict=True):
-        place = {"xytext": (7, 7), "textcoords": "offset points"}
-        ax.annotate(word, point, **place, color=VALUE, weight="bold", zorder=5, path_effects=[HALO])
+    for word, point in zip(tokens, values):
+        _beside(ax, word, point, (7, 7), VALUE, weight="bold", zorder=5, path_effects=[HALO])
     if outputs is not None:
-        outputs = array(outputs)
+        outputs = _points("outputs", outputs)
+        labels = [""] * len(outputs) if output_labels is None else output_labels
         ax.scatter(*outputs.T, color=OUTPUT, s=60, marker="D", zorder=4)
-        for label, point in zip(output_labels or [], outputs, strict=True):
-            ax.annotate(label, point, xytext=(9, -4), textcoords="offset points", color=OUTPUT)
+        for label, point in zip(one_each("output_labels", labels, len(outputs), "outputs"), outputs):
+            _beside(ax, label, point, (9, -4), OUTPUT)
     ax.margins(0.2)
     ax.set_aspect("equal")
-    ax.set(xlabel="value, feature 0", ylabel="value, feature 1", title=title)
+    _titled(ax, "value, feature 0", "value, feature 1", title)
     return ax
+
+
+def _points(name, data):
+    points = array(name, data, "(points, 2)")
+    if points.shape[1] != 2:
+        raise ValueError(f"{name} has shape {points.shape}: a point of a plane has 2 numbers.")
+    return points
+
+
+def _beside(ax, words, point, offset, color, **options):
+    """Words at an offset, in points of print, from a point of the data."""
+    options |= {"xytext": offset, "textcoords": "offset points", "color": color}
+    ax.annotate(text(words), point, **options, **lettering())
+
+
+def _titled(ax, xlabel, ylabel, title):
+    for write, words in (ax.set_xlabel, xlabel), (ax.set_ylabel, ylabel), (ax.set_title, title):
+        write(text(words), **lettering())

@@ -1,10 +1,15 @@
 """The one look of all figures: what has which colour, and the style in which every function draws."""
 
+import warnings
+from contextvars import ContextVar
 from functools import wraps
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.font_manager import FontProperties, findfont, get_font
+
+from mha_lab._shown import WIDE, plain, wide_fonts
 
 QUERY, KEY, VALUE, OUTPUT, OTHER = "#4477AA", "#EE6677", "#228833", "#AA3377", "#BBBBBB"
 """One thing, one colour, in every figure and explorer (Paul Tol's bright scheme)."""
@@ -33,19 +38,81 @@ STYLE = {
 }
 
 
+ABSENT = "□"  # a letter that no installed font has; the font that Matplotlib brings along has this one
+_absent: ContextVar[set[str]] = ContextVar("_absent")
+"""The letters of the figure that is being drawn for which ABSENT stands."""
+
+
 def styled(draw):
     """Draw in the lab's style and leave the caller's matplotlib settings as they were."""
 
     @wraps(draw)
     def drawing(*args, **kwargs):
-        with plt.rc_context(STYLE):
-            drawn = draw(*args, **kwargs)
-            interactive = matplotlib.is_interactive()  # turned on when a notebook's first figure loads its backend
+        token = _absent.set(set())
+        family = plt.rcParams["font.family"]
+        try:
+            with plt.rc_context(
+                STYLE | {"font.family": [*family, *wide_fonts()]}
+            ):  # letter by letter, the first that has it
+                drawn = draw(*args, **kwargs)
+                interactive = matplotlib.is_interactive()  # turned on when a notebook's first figure loads its backend
+            absent = sorted(_absent.get())
+        finally:
+            _absent.reset(token)
         matplotlib.interactive(interactive)
+        if absent:
+            warnings.warn(_advice(absent), stacklevel=2)
         return drawn
 
     return drawing
 
 
-def array(data) -> np.ndarray:
-    return data.detach().cpu().numpy() if hasattr(data, "detach") else np.asarray(data)
+def text(words) -> str:
+    """A caller's words as they can be drawn: ABSENT for a letter of which no installed font knows the form.
+    (Matplotlib would warn of each, every time the figure is drawn.)"""
+    words = str(words)
+    if words.isascii():
+        return words
+    fonts = [get_font(findfont(FontProperties(family=[family]))) for family in plt.rcParams["font.family"]]
+    absent = {
+        letter for letter in words if letter > "~" and not any(font.get_char_index(ord(letter)) for font in fonts)
+    }
+    _absent.get(set()).update(absent)
+    return "".join(ABSENT if letter in absent else letter for letter in words)
+
+
+def lettering() -> dict:
+    """How a caller's words are set, also on axes that were made elsewhere: $ is a letter and begins no mathematics."""
+    return {"parse_math": False, "family": plt.rcParams["font.family"]}
+
+
+def _advice(absent):
+    letters = " ".join(absent[:8]) + (" …" if len(absent) > 8 else "")
+    install = "install a font that has them"
+    if any(map(WIDE.match, absent)):
+        install = "install Noto Sans CJK (Debian and Ubuntu: apt install fonts-noto-cjk)"
+    return f"no font on this machine has {letters}: {ABSENT} stands for them; {install} and restart the kernel."
+
+
+def array(name: str, data, shape: str = "") -> np.ndarray:
+    """Numbers in a tensor, an array or nested lists, with as many dimensions as `shape` names, such as "(N, S)".
+    Raises ValueError, in one sentence, for what is none."""
+    try:
+        numbers = np.asarray(plain(data))
+    except (TypeError, ValueError, RuntimeError) as problem:
+        raise ValueError(f"{name} is no block of numbers: {problem}.") from None
+    if numbers.dtype.kind not in "biuf":
+        raise ValueError(f"{name} is no block of numbers, but of {numbers.dtype}: {str(data)[:40]}.")
+    if shape and (numbers.ndim != shape.count(",") + 1 - shape.count(",)") or 0 in numbers.shape):
+        raise ValueError(f"{name} has shape {numbers.shape}; it must be {shape}, each at least 1.")
+    return numbers
+
+
+def one_each(name: str, words, count: int, things: str) -> list[str]:
+    """`words` as a list, one for each of `count` things. Raises ValueError, with both numbers, where it is not."""
+    if isinstance(words, str):
+        raise ValueError(f"{name} is one string; it must be a list of {count}, one for each of the {things}.")
+    words = [str(word) for word in plain(words)]
+    if len(words) != count:
+        raise ValueError(f"there are {len(words)} {name} for {count} {things}: one for each.")
+    return words

@@ -9,7 +9,8 @@ from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from mha_lab.plots.look import OTHER, QUERY, SCORES, VALUE, WEIGHTS, array, styled
+from mha_lab._shown import plain
+from mha_lab.plots.look import OTHER, QUERY, SCORES, VALUE, WEIGHTS, array, lettering, one_each, styled, text
 
 PRINTED_CELLS = 100  # a map with at most this many cells shows its numbers
 
@@ -47,7 +48,8 @@ def score_map(
     """Scores (N, S), before softmax, on a diverging scale around 0; otherwise as `attention_map`.
 
     reach  the score at the scale's ends: the same for maps that are to be compared (default: the largest here)."""
-    finite = array(scores)[np.isfinite(array(scores))]
+    scores = array("scores", scores, "(N, S)")
+    finite = scores[np.isfinite(scores)]
     reach = reach or float(np.abs(finite).max(initial=0.0)) or 1.0
     return _map(scores, queries, keys, mask, numbers, title, ax, SCORES, -reach, reach)
 
@@ -64,9 +66,10 @@ def head_maps(
     figure: Figure | None = None,
 ) -> Figure:
     """Small multiples: weights (H, N, S), one map a head, words on the left column and the top row."""
-    weights = array(weights)
+    weights = array("weights", weights, "(H, N, S)")
     keys = queries if keys is None else keys
     labels = [f"head {i}" for i in range(len(weights))] if labels is None else labels
+    labels = one_each("labels", labels, len(weights), "heads")
     columns = _grid_columns(len(weights))
     rows = -(-len(weights) // columns)
     side = min(max(9.6 / columns, 1.1), 3.2)  # inches a map
@@ -82,9 +85,10 @@ def head_maps(
             continue
         top, left = index < columns, index % columns == 0
         _map(weights[index], queries, keys, mask, False, "", ax, WEIGHTS, 0.0, 1.0, font, words=(left, top), bar=False)
-        ax.set_title(labels[index], fontsize=9, pad=3, loc="center", y=None if top else 1.0)
+        y = None if top else 1.0
+        ax.set_title(text(labels[index]), fontsize=9, pad=3, loc="center", y=y, **lettering())
     _colour_bar(axes[0, 0].images[0], list(axes.flat), "attention weight", shrink=0.7 / rows)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    figure.suptitle(text(title), x=0.01, ha="left", fontsize=12, **lettering())
     return figure
 
 
@@ -101,16 +105,24 @@ def label_grid(
     """A small tensor (rows, columns) whose cells hold words instead of numbers: one sees where each came from.
 
     tint (rows, columns) of 0 to 1 shades the cells: equal shades belong together."""
-    labels = np.asarray(labels, dtype=object)
+    labels = np.asarray(plain(labels), dtype=object)
+    if labels.ndim != 2 or 0 in labels.shape:
+        raise ValueError(f"labels have shape {labels.shape}; they must be (rows, columns), each at least 1.")
     if ax is None:
         _, ax = plt.subplots(figsize=(0.85 * labels.shape[1] + 1.2, 0.42 * labels.shape[0] + 0.9))
-    tint = np.zeros(labels.shape) if tint is None else array(tint)
+    tint = np.zeros(labels.shape) if tint is None else array("tint", tint, "(rows, columns)")
+    if tint.shape != labels.shape:
+        raise ValueError(f"tint has shape {tint.shape} and labels {labels.shape}: they must be equal.")
     ax.imshow(tint, cmap="Greys", vmin=0, vmax=2.2, aspect="auto")  # never darker than its words
     for (row, column), label in np.ndenumerate(labels):
-        ax.text(column, row, label, ha="center", va="center", fontsize=10)
-    _words(ax, rows or [""] * labels.shape[0], columns or [""] * labels.shape[1], 10, rotation=0)
+        ax.text(column, row, text(label), ha="center", va="center", fontsize=10, **lettering())
+    sides = (("rows", rows), ("columns", columns))
+    sides = [
+        [""] * n if given is None else one_each(name, given, n, name) for (name, given), n in zip(sides, labels.shape)
+    ]
+    _words(ax, *sides, 10, rotation=0)
     _lines_between_cells(ax, labels.shape, "white")
-    ax.set_title(title)
+    ax.set_title(text(title), **lettering())
     return ax
 
 
@@ -129,7 +141,15 @@ def image_maps(
 
     On each patch lies a square whose area is its weight: it covers the whole patch from `full` on. outlined (M, rows,
     columns) boolean: a frame around these patches."""
-    images, weights = array(images), array(weights)
+    images = array("images", images, "(M, height, width)")
+    weights = array("weights", weights, "(M, rows, columns of patches)")
+    labels = one_each("labels", labels, len(images), "images")
+    if len(weights) != len(images):
+        raise ValueError(f"there are {len(images)} images and {len(weights)} blocks of weights: one for each.")
+    if outlined is not None:
+        outlined = array("outlined", outlined, "(M, rows, columns)")
+        if outlined.shape != weights.shape:
+            raise ValueError(f"outlined has shape {outlined.shape} and weights {weights.shape}: they must be equal.")
     columns = min(columns, len(images))
     rows = -(-len(images) // columns)
     height, width = images.shape[1:]
@@ -145,45 +165,46 @@ def image_maps(
             corner = (column + 0.5) * patch - side / 2, (row + 0.5) * patch - side / 2
             ax.add_patch(Rectangle(corner, side, side, facecolor=QUERY, alpha=0.75, linewidth=0))
         ax.add_patch(Rectangle((0, 0), width, height, fill=False, edgecolor=OTHER, linewidth=2))
-        marked = np.argwhere(array(outlined[index])) if outlined is not None else np.empty((0, 2))
+        marked = np.argwhere(outlined[index]) if outlined is not None else np.empty((0, 2))
         if len(marked):
             (top, left), (bottom, right) = marked.min(axis=0) * patch, (marked.max(axis=0) + 1) * patch
             frame = (left, top), right - left, bottom - top
             ax.add_patch(Rectangle(*frame, fill=False, edgecolor=VALUE, linewidth=3))
-        ax.set_title(labels[index], fontsize=10, loc="center", pad=5)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+        ax.set_title(text(labels[index]), fontsize=10, loc="center", pad=5, **lettering())
+    figure.suptitle(text(title), x=0.01, ha="left", fontsize=12, **lettering())
     return figure
 
 
 @styled
 def document_maps(weights, *, labels: Sequence[str], title: str = "") -> Figure:
     """Maps of long texts side by side, weights (M, N, S), with token numbers instead of words."""
-    weights = array(weights)
+    weights = array("weights", weights, "(M, N, S)")
+    labels = one_each("labels", labels, len(weights), "maps")
     width = min(4.2 * len(weights), 9.6)
     figure = plt.figure(figsize=(width + 0.9, width / len(weights) + 0.5), layout="constrained")
     axes = figure.subplots(1, len(weights), sharey=True, squeeze=False)[0]
     for ax, each, label in zip(axes, weights, labels, strict=True):
         image = ax.imshow(each, cmap=WEIGHTS, vmin=0, vmax=1, interpolation="nearest")
-        ax.set_title(label, fontsize=10)
+        ax.set_title(text(label), fontsize=10, **lettering())
         ax.set(xlabel="key: token looked at", xticks=range(0, each.shape[1] + 1, max(1, each.shape[1] // 4)))
         ax.spines[:].set_visible(False)
     axes[0].set(ylabel="query: token that looks", yticks=range(0, weights.shape[1] + 1, max(1, weights.shape[1] // 4)))
     _colour_bar(image, list(axes), "attention weight")
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    figure.suptitle(text(title), x=0.01, ha="left", fontsize=12, **lettering())
     return figure
 
 
 def _map(
     data, queries, keys, mask, numbers, title, ax, cmap, low, high, font=10.0, words=(True, True), bar=True
 ) -> Axes:
-    data = array(data)
+    data = array("a map", data, "(N, S)")
     keys = queries if keys is None else keys
     if data.shape != (len(queries), len(keys)):
         raise ValueError(f"a map of shape {data.shape} needs {data.shape} words; it got {(len(queries), len(keys))}.")
     if ax is None:
         width, height = 0.46 * len(keys) + 2.2, 0.4 * len(queries) + 1.3
         _, ax = plt.subplots(figsize=(min(width, 9.0), min(height, 7.6)), layout="constrained")
-    allowed = np.ones(data.shape, bool) if mask is None else np.broadcast_to(array(mask).astype(bool), data.shape)
+    allowed = np.ones(data.shape, bool) if mask is None else _allowed(mask, data.shape)
     shown = np.where(allowed, data, np.nan)
     image = ax.imshow(shown, cmap=cmap, vmin=low, vmax=high)
     hidden = [Rectangle((column - 0.5, row - 0.5), 1, 1) for row, column in np.argwhere(~allowed)]
@@ -198,10 +219,24 @@ def _map(
     _words(ax, queries if words[0] else [], keys if words[1] else [], font)
     _lines_between_cells(ax, data.shape, "white")
     if title:
-        ax.set_title(title)
+        ax.set_title(text(title), **lettering())
     if bar and not numbers and ax.figure.get_layout_engine() is not None:
         _colour_bar(image, ax, "attention weight" if cmap == WEIGHTS else "score")
     return ax
+
+
+def _allowed(mask, shape):
+    mask = array("mask", mask)
+    try:
+        return np.broadcast_to(mask.astype(bool), shape)
+    except ValueError:
+        raise ValueError(f"mask has shape {mask.shape} and the map {shape}: they must be equal.") from None
+
+
+def _clipped(word, longest=60):
+    """A word with no more letters than there is room for: Matplotlib would measure a million of them."""
+    word = str(word)
+    return word if len(word) <= longest else word[: longest - 1] + "…"
 
 
 def _colour_bar(image, axes, label, shrink=0.7):
@@ -212,9 +247,10 @@ def _colour_bar(image, axes, label, shrink=0.7):
 
 def _words(ax, rows, columns, font, rotation=55):
     """Words on the left and on the top, each beside its row or column."""
-    ax.set_yticks(range(len(rows)), rows, fontsize=font)
+    rows, columns = ([text(_clipped(word)) for word in side] for side in (rows, columns))
+    ax.set_yticks(range(len(rows)), rows, fontsize=font, **lettering())
     alignment = {"ha": "left", "rotation_mode": "anchor"} if rotation else {}
-    ax.set_xticks(range(len(columns)), columns, fontsize=font, rotation=rotation, **alignment)
+    ax.set_xticks(range(len(columns)), columns, fontsize=font, rotation=rotation, **alignment, **lettering())
     ax.tick_params(length=0, top=False, bottom=False, labeltop=True, labelbottom=False)
     ax.spines[:].set_visible(False)
 

@@ -10,6 +10,7 @@ import numpy as np
 import rjsmin
 import traitlets
 
+from mha_lab._shown import plain
 from mha_lab.widgets import _static
 
 CIVIDIS = [
@@ -106,10 +107,9 @@ def numbers(name: str, data, shape: str, dtype=np.float32) -> np.ndarray:
     """`data` (a tensor, an array, nested lists) as an array of as many dimensions as `shape` names, all finite.
 
     shape is such as "(N, K)", or "(N, K) or (H, N, K)" where two will do."""
-    data = data.detach().cpu() if hasattr(data, "detach") else data
     try:
-        array = np.asarray(data, dtype=dtype)
-    except (TypeError, ValueError) as problem:
+        array = np.asarray(plain(data), dtype=dtype)
+    except (TypeError, ValueError, RuntimeError) as problem:
         raise ValueError(f"{name} is not a block of numbers of shape {shape}: {problem}.") from None
     if array.ndim not in {one.count(",") + 1 for one in shape.split(" or ")}:
         raise ValueError(f"{name} has shape {array.shape}; it must be {shape}.")
@@ -138,7 +138,7 @@ def allowed_cells(mask, shape: tuple[int, int]) -> np.ndarray | None:
     """`mask` as a boolean array of this shape (N, S), True = may attend; None stays None."""
     if mask is None:
         return None
-    mask = np.asarray(mask.detach().cpu() if hasattr(mask, "detach") else mask)
+    mask = np.asarray(plain(mask))
     if mask.dtype != bool:
         raise TypeError(f"mask has dtype {mask.dtype}; it must be boolean, True = may attend.")
     if mask.shape != shape:

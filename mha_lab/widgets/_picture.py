@@ -4,7 +4,6 @@
 """
 
 import io
-import re
 from bisect import bisect
 from functools import cache, lru_cache
 from importlib.util import find_spec
@@ -13,17 +12,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mha_lab._shown import WIDE, wide_fonts
 from mha_lab.widgets._base import CIVIDIS, DIFFERENCE
 
 INK, MUTED, PAGE, LINE = "#333333", "#767676", "#ffffff", "#bbbbbb"
 ABOVE, BELOW = "#D5801F", "#7D6BB3"  # positive and negative numbers
 STRONGEST = 0.5  # share of that colour in the cell with the largest number: words on it stay legible
-WIDE = re.compile("[\u1100-\u11ff\u2e80-\ud7ff\uf900-\ufaff\uff00-\uffef]")  # Chinese, Japanese, Korean
-WIDE_FONTS = (
-    *("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei"),  # Linux
-    *("PingFang SC", "Hiragino Sans GB", "Heiti SC", "Arial Unicode MS"),  # macOS
-    *("Microsoft YaHei", "SimHei"),  # Windows
-)
 FINE = 2  # pixels of the picture for each CSS pixel
 MARGIN = 8  # CSS pixels on each side
 Image.preinit()  # Pillow would look for its formats while the first picture is awaited
@@ -42,14 +36,9 @@ def _colours(difference: bool) -> np.ndarray:
     return colour_table(DIFFERENCE if difference else CIVIDIS)
 
 
-@cache
 def _wide_font() -> tuple[str, int] | None:
     """(file, face in it) of an installed font with Chinese, Japanese and Korean letters."""
-    from matplotlib.font_manager import fontManager  # slow, and needed for such letters alone
-
-    entries = sorted(fontManager.ttflist, key=lambda entry: entry.weight == 400)  # the regular ones last: they stay
-    installed = {entry.name: (entry.fname, getattr(entry, "index", 0)) for entry in entries}
-    return next((installed[name] for name in WIDE_FONTS if name in installed), None)
+    return next(iter(wide_fonts().values()), None)  # the first time slow, and needed for such letters alone
 
 
 @cache

@@ -1,10 +1,16 @@
+from types import SimpleNamespace
+
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from matplotlib import font_manager
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from mha_lab import causal_mask, plots
+from mha_lab._shown import wide_fonts
 from mha_lab.plots import look
 
 WORDS = ["trophy", "suitcase", "it"]
@@ -126,3 +132,136 @@ def test_a_label_stands_at_the_end_of_its_line_or_where_it_is_wanted():
     lines = {"near": [1.0, 1.0, 1.0], "far": [1.0, 0.5, 1.0]}
     ax = plots.curves([1, 2, 3], lines, xlabel="x", ylabel="y", label_at={"far": 1})
     assert {text.get_text(): text.xy for text in ax.texts} == {"near": (3, 1.0), "far": (2, 0.5)}
+
+
+# numbers of any kind, words in any script ----------------------------------------------------------------------------
+
+WORD, OTHER_WORD = r"$\nothing$", "银行"
+EVERY_FIGURE = {
+    "attention_map": lambda number, word: plots.attention_map(number(2, 2), [word, "b"], title=word),
+    "score_map": lambda number, word: plots.score_map(number(2, 2), [word, "b"], title=word),
+    "head_maps": lambda number, word: plots.head_maps(
+        number(2, 1, 2), ["a"], [word, "c"], labels=["0", word], title=word
+    ),
+    "label_grid": lambda number, word: plots.label_grid(
+        [[word]], rows=[word], columns=[word], tint=number(1, 1), title=word
+    ),
+    "image_maps": lambda number, word: plots.image_maps(number(1, 8, 16), number(1, 4, 8), labels=[word], title=word),
+    "document_maps": lambda number, word: plots.document_maps(number(1, 4, 4), labels=[word], title=word),
+    "curves": lambda number, word: plots.curves(number(3), {word: number(3)}, xlabel=word, ylabel=word, title=word),
+    "seeds": lambda number, word: plots.seeds(
+        number(3) + 1, number(3, 2), xlabel=word, ylabel=word, title=word, label=word
+    ),
+    "value_plane": lambda number, word: plots.value_plane(number(1, 2), [word], number(1, 2), output_labels=[word]),
+}
+
+
+def figure_of(drawn):
+    return drawn if isinstance(drawn, Figure) else drawn.figure
+
+
+def ones(*shape):
+    return torch.ones(shape)
+
+
+@pytest.mark.parametrize("draw", EVERY_FIGURE.values(), ids=EVERY_FIGURE)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_every_figure_takes_tensors_of_every_precision_with_or_without_gradients(draw, dtype):
+    figure_of(draw(lambda *shape: torch.ones(shape, dtype=dtype, requires_grad=True), "word")).canvas.draw()
+
+
+def test_half_precision_is_drawn_as_its_numbers():
+    weights = torch.tensor([[0.25, 0.75], [1.0, 0.0]])
+    for given in (weights.bfloat16(), [row.bfloat16() for row in weights]):
+        shown = plots.attention_map(given, WORDS[:2]).images[0].get_array()
+        assert shown.tolist() == weights.tolist()
+
+
+@pytest.mark.parametrize("draw", EVERY_FIGURE.values(), ids=EVERY_FIGURE)
+def test_a_word_with_two_dollars_is_a_word_in_every_figure(draw):
+    figure = figure_of(draw(ones, WORD))
+    figure.canvas.draw()  # mathematics that Matplotlib does not know would raise here
+    drawn = [text for text in figure.findobj(Text) if text.get_text() == WORD]
+    assert drawn and not any(text.get_parse_math() for text in drawn)
+
+
+@pytest.mark.skipif(not wide_fonts(), reason="this machine has no font with Chinese letters")
+@pytest.mark.parametrize("draw", EVERY_FIGURE.values(), ids=EVERY_FIGURE)
+def test_chinese_words_are_drawn_in_every_figure(draw, recwarn):
+    figure = figure_of(draw(ones, OTHER_WORD))
+    figure.canvas.draw()
+    assert not recwarn.list  # Matplotlib warns of every letter that its fonts lack
+    assert OTHER_WORD in words(figure.findobj(Text))
+
+
+@pytest.mark.skipif(not wide_fonts(), reason="this machine has no font with Chinese letters")
+def test_chinese_words_are_drawn_on_axes_that_somebody_else_made(recwarn):
+    _, ax = plt.subplots()
+    plots.attention_map(np.eye(2), ["我", "b"], title="标题", ax=ax).figure.canvas.draw()
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("draw", EVERY_FIGURE.values(), ids=EVERY_FIGURE)
+def test_without_a_font_for_chinese_one_line_names_the_package_to_install(draw, monkeypatch, recwarn):
+    monkeypatch.setattr(look, "wide_fonts", dict)
+    figure = figure_of(draw(ones, OTHER_WORD))
+    figure.canvas.draw()
+    (warning,) = recwarn.list
+    assert "no font on this machine has 行 银" in str(warning.message)
+    assert "apt install fonts-noto-cjk" in str(warning.message) and warning.filename == __file__
+    assert "□□" in words(figure.findobj(Text))
+
+
+def test_a_font_that_was_installed_after_matplotlib_listed_them_is_found_and_looked_for_once(monkeypatch):
+    entry = SimpleNamespace(name="PingFang SC", fname="/new.ttc", weight=400, index=3)
+    looks, manager = [], SimpleNamespace(ttflist=[SimpleNamespace(name="DejaVu Sans", fname="/old.ttf", weight=400)])
+
+    def addfont(path):
+        if path == "/broken.ttf":
+            raise RuntimeError("no font")
+        manager.ttflist.append(entry)
+
+    manager.addfont = addfont
+    monkeypatch.setattr(font_manager, "fontManager", manager)
+    installed = ["/old.ttf", "/broken.ttf", "/new.ttc"]
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: looks.append(1) or installed)
+    wide_fonts.cache_clear()
+    try:
+        assert [wide_fonts(), wide_fonts()] == [{"PingFang SC": ("/new.ttc", 3)}] * 2 and looks == [1]
+    finally:
+        wide_fonts.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "draw, message",
+    [
+        (lambda: plots.head_maps(np.eye(3), WORDS), r"weights has shape \(3, 3\); it must be \(H, N, S\)"),
+        (lambda: plots.head_maps(np.ones((2, 3, 3)), WORDS, labels=["one"]), "there are 1 labels for 2 heads"),
+        (lambda: plots.head_maps(np.ones((0, 3, 3)), WORDS), r"weights has shape \(0, 3, 3\)"),
+        (lambda: plots.attention_map([["a"]], ["b"]), "a map is no block of numbers, but of <U1"),
+        (lambda: plots.attention_map([[1.0], [1.0, 2.0]], ["b", "c"]), "a map is no block of numbers: .*inhomogeneous"),
+        (lambda: plots.attention_map(torch.ones(2, 2, device="meta"), ["b", "c"]), "on the device meta has no numbers"),
+        (lambda: plots.attention_map(None, ["b"]), "a map is no block of numbers, but of object: None"),
+        (
+            lambda: plots.attention_map(np.eye(3), WORDS, mask=np.eye(2)),
+            r"mask has shape \(2, 2\) and the map \(3, 3\)",
+        ),
+        (lambda: plots.document_maps(np.eye(3), labels=["a"]), r"weights has shape \(3, 3\); it must be \(M, N, S\)"),
+        (lambda: plots.document_maps(np.ones((2, 3, 3)), labels="ab"), "labels is one string; it must be a list of 2"),
+        (lambda: plots.image_maps(np.ones((2, 8, 8)), np.ones((1, 4, 4)), labels=["a", "b"]), "2 images and 1 blocks"),
+        (lambda: plots.label_grid(["a", "b"]), r"labels have shape \(2,\)"),
+        (lambda: plots.label_grid([["a", "b"]], columns=["c"]), "there are 1 columns for 2 columns: one for each"),
+        (lambda: plots.value_plane(np.eye(3), WORDS), r"values has shape \(3, 3\): a point of a plane has 2 numbers"),
+        (lambda: plots.curves([1, 2], {"a": [1]}, xlabel="", ylabel=""), "the line 'a' has 1 points and x 2"),
+        (lambda: plots.seeds([1, 2], np.ones((3, 1)), xlabel="", ylabel=""), "quality has 3 rows and x 2 numbers"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_in_one_sentence(draw, message):
+    with pytest.raises(ValueError, match=message) as refusal:
+        draw()
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_word_of_any_length_is_drawn_in_no_time():
+    ax = plots.attention_map(np.eye(2), ["x" * 10**6, "b"])
+    assert words(ax.get_yticklabels())[0] == "x" * 59 + "…"
