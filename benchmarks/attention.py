@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mha_lab import KVCache, MultiHeadAttention, attention, cost, measure, merge_heads, split_heads
+from mha_lab import KVCache, MultiHeadAttention, attention, cost, measure, memory, merge_heads, split_heads
 from mha_lab.attention import fused_attention
 from mha_lab.variants import chunked_attention, windowed_attention
 
@@ -147,7 +147,7 @@ def layer_table(device):
                 for backward in False, True:
                     # The explicit peers hold three tensors of scores, and in training their gradients beside them.
                     needed = (6 if backward else 3) * cost.stored_scores(B, N, HEADS) * 4
-                    if needed > 0.5 * measure.free_memory(device) or B * N > 8192:
+                    if needed > 0.5 * memory.free_memory(device) or B * N > 8192:
                         continue
                     x = torch.randn(B, N, D_MODEL, device=device)
                     calls = {name: partial(forward_and_backward, run, x) for name, run in candidates.items()}
@@ -174,7 +174,7 @@ def decoding_table(device, num_heads=16, d_head=64):
         for S in 1024, 4096, LONG:
             for G in 16, 4, 2, 1:
                 size = cost.kv_cache_bytes(B, S, G, d_head, bytes_per_number=4)
-                if 12 * size * num_heads / G > measure.free_memory(device):  # peers that repeat it, and copy it
+                if 12 * size * num_heads / G > memory.free_memory(device):  # peers that repeat it, and copy it
                     continue
                 steps = decoding_steps(device, B, S, num_heads, G, d_head)
                 times = measure.compare(steps, repeats=9, budget=0.4, device=device)
@@ -237,7 +237,7 @@ def memory_table(device, num_heads=8, d_head=64, width=128):
         qkv = torch.randn(3, 1, num_heads, N, d_head, device=device)
         cells = []
         for name, way in ways.items():
-            too_much = name == "all scores" and 8 * cost.stored_scores(1, N, num_heads) > measure.free_memory(device)
+            too_much = name == "all scores" and 8 * cost.stored_scores(1, N, num_heads) > memory.free_memory(device)
             peak = math.nan if too_much else measure.peak_memory(partial(way, *qkv), device=device)
             cells.append("does not fit" if too_much else f"{peak / 2**20:,.0f}")
         print(row(f"{N:,}", *cells), flush=True)

@@ -9,8 +9,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import parametrize
 
+from mha_lab import _door
+from mha_lab._autograd import may_write_over, only_first_derivatives
+from mha_lab._fits import check_shapes, check_tokens, layer_mask
 from mha_lab.kv_cache import KVCache
+from mha_lab.masks import causal_mask
+from mha_lab.memory import require_if_large
+
+HALF = (torch.float16, torch.bfloat16)
 
 
 def attention(
@@ -30,28 +38,43 @@ def attention(
             Ainslie 2023).
     mask    boolean, broadcastable to the scores (..., N, S). A query that may attend to nothing gets weights and
             output 0.
-    score_bias  added to the scaled scores, broadcastable to (..., N, S): a distance that costs (ALiBi, Press 2022).
+    score_bias  floating-point, added to the scaled scores, broadcastable to (..., N, S): a distance that costs (ALiBi,
+            Press 2022). −∞ hides a key, as the mask does.
     scale   1/√K unless given (Vaswani 2017, equation 1).
     dropout probability with which a weight is zeroed (and the rest scaled up): rows then no longer sum to 1.
 
-    Returns output (..., N, width of value) and weights (..., N, S).
-    Raises ValueError for shapes that do not fit, TypeError for a mask that is not boolean.
+    Returns output (..., N, width of value) and weights (..., N, S). In 16 bits, scores and softmax are computed in 32,
+    as in the fused kernels. Raises ValueError for shapes that do not fit, TypeError for a mask that is not boolean.
     """
     check_shapes(query, key, value, mask, score_bias)
+    if query.dtype in HALF:
+        options = {"mask": mask, "score_bias": score_bias, "scale": scale, "dropout": dropout}
+        with torch.autocast(query.device.type, enabled=False):
+            output, weights = attention(query.float(), key.float(), value.float(), **options)
+        return output.to(value.dtype), weights.to(value.dtype)
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     scores = matmul_by_group(query * scale, key.mT)  # N·K products with the scale instead of N·S
+    over = may_write_over(scores)
+    some = None  # 1 for a query that sees something, 0 for one that sees nothing: softmax would divide 0 by 0
     if score_bias is not None:
-        scores += score_bias
+        score_bias = score_bias.to(scores.dtype)
+        scores = scores.add_(score_bias) if over else scores + score_bias
     if mask is not None:
-        # Not −∞: a fully masked row would become NaN. The lowest finite number gives exp = 0 beside any allowed score.
-        scores.masked_fill_(~mask, torch.finfo(scores.dtype).min)
-    # Where no gradient will ask for the scores, the weights are written over them.
-    weights = torch.softmax(scores, dim=-1, out=None if scores.requires_grad else scores)
-    if mask is not None and not mask.any(dim=-1).all():
-        weights = weights.masked_fill(~mask, 0.0)  # changes fully masked rows only
+        some = mask.any(dim=-1, keepdim=True)
+        hidden = ~(mask | ~some)  # a row that sees nothing keeps its scores for now
+        scores = scores.masked_fill_(hidden, -torch.inf) if over else scores.masked_fill(hidden, -torch.inf)
+    if score_bias is not None and scores.shape[-1]:
+        alone = scores.amax(dim=-1, keepdim=True) == -torch.inf
+        scores = scores.masked_fill_(alone, 0.0) if over else scores.masked_fill(alone, 0.0)
+        some = ~alone if some is None else some & ~alone
+    weights = torch.softmax(scores, dim=-1, out=scores if over else None)
     if dropout:
         weights = F.dropout(weights, dropout)
-    return matmul_by_group(weights, value), weights
+    output = matmul_by_group(weights, value)
+    if some is not None:
+        some = some.to(weights.dtype)
+        output, weights = output * some, weights.mul_(some) if over else weights * some
+    return output, weights
 
 
 def fused_attention(
@@ -67,12 +90,17 @@ def fused_attention(
     """The output of `attention` where nobody asks for the weights: the kernel never stores them (Dao 2022).
 
     query (B, H, N, K), key and value (B, G, S, K); is_causal, for N = S alone, is the causal mask without its N² bytes.
-    The heads of a group are folded into the rows of their query, so that decoding reads each key and value once."""
+    The heads of a group are folded into the rows of their query, so that decoding reads each key and value once.
+    The kernel has no forward derivative (then `attention` computes) and no second one (its error says what to ask for).
+    """
     check_shapes(query, key, value, mask, score_bias)
-    (B, H, N, K), G = query.shape, key.shape[1]
-    if N == 1 and H == G:  # one row of scores a head is nothing to save, and two plain products are faster
+    (B, H, N, K), (_, G, S, _) = query.shape, key.shape
+    if N == 1 and H == G and query.dtype not in HALF:
+        # One row of scores a head is nothing to save, and two plain products are faster.
         return attention(query, key, value, mask=mask, score_bias=score_bias, dropout=dropout)[0]
+    only_first_derivatives(query, key, value)
     if score_bias is not None:
+        score_bias = score_bias.to(query.dtype)
         mask = score_bias if mask is None else score_bias.where(mask, -torch.inf)
     if mask is not None:
         mask = mask.expand(*(1,) * (4 - mask.dim()), *mask.shape)  # with three dimensions the kernel takes a slow path
@@ -81,44 +109,19 @@ def fused_attention(
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, enable_gqa=H != G, **options)
     if mask is not None:
         masks, rows = (G, H // G) if mask.shape[1] > 1 else (1, H // G)
-        mask = mask.expand(-1, masks * rows, N, -1).reshape(mask.shape[0], masks, rows * N, -1)
+        mask = mask.expand(-1, masks * rows, N, S).reshape(mask.shape[0], masks, rows * N, S)
     folded = query.reshape(B, G, H // G * N, K)
-    return F.scaled_dot_product_attention(folded, key, value, attn_mask=mask, **options).view(B, H, N, -1)
-
-
-def causal_mask(num_queries: int, num_keys: int | None = None, *, device: torch.device | str | None = None) -> Tensor:
-    """(N, S) mask in which a query sees itself and the past. The last query sits at the last key, so that a few new
-    queries against a longer cache (S > N) see the whole past."""
-    num_keys = num_queries if num_keys is None else num_keys
-    if num_queries > num_keys:
-        raise ValueError(f"{num_queries} causal queries need at least as many keys, not {num_keys}: each sees itself.")
-    everything = torch.ones(num_queries, num_keys, dtype=torch.bool, device=device)
-    return everything.tril(num_keys - num_queries)
-
-
-def window_mask(n: int, width: int, *, device: torch.device | str | None = None) -> Tensor:
-    """(N, N) mask in which a query sees keys fewer than `width` positions away, on both sides.
-    `window_mask(n, w) & causal_mask(n)` leaves each query its last w keys, itself included."""
-    if width < 1:
-        raise ValueError(f"a window of width {width} sees nothing: width 1 is the token itself.")
-    position = torch.arange(n, device=device)
-    return (position[:, None] - position).abs() < width
-
-
-def padding_mask(lengths: Tensor | list[int], num_keys: int | None = None) -> Tensor:
-    """(B, 1, S) mask: the first lengths[b] keys of sequence b are seen. S is the longest length unless given."""
-    lengths = torch.as_tensor(lengths)
-    longest = int(lengths.max())
-    num_keys = longest if num_keys is None else num_keys
-    if longest > num_keys:
-        raise ValueError(f"a sequence of length {longest} does not fit into num_keys={num_keys}.")
-    return (torch.arange(num_keys, device=lengths.device) < lengths[:, None])[:, None, :]
+    found = F.scaled_dot_product_attention(folded, key, value, attn_mask=mask, **options)
+    return found.view(B, H, N, value.shape[-1])
 
 
 def split_heads(x: Tensor, num_heads: int) -> Tensor:
     """(B, N, H·K) → (B, H, N, K): head i takes columns i·K … (i+1)·K of every token."""
-    B, N, width = x.shape
-    return x.view(B, N, num_heads, width // num_heads).transpose(1, 2)
+    _door.instance("x", x, Tensor, "a tensor")
+    num_heads = _door.whole("num_heads", num_heads)
+    if x.dim() != 3 or x.shape[-1] % num_heads:
+        raise ValueError(f"x has shape {tuple(x.shape)}; it must be (B, N, a multiple of num_heads={num_heads}).")
+    return x.unflatten(-1, (num_heads, x.shape[-1] // num_heads)).transpose(1, 2)
 
 
 def merge_heads(x: Tensor) -> Tensor:
@@ -127,13 +130,17 @@ def merge_heads(x: Tensor) -> Tensor:
 
 
 class MultiHeadAttention(nn.Module):
-    """H attentions side by side, each on its own d_head = d_model / H columns of the projections, mixed by W^O.
+    """H attentions side by side, each on its own d_head columns of the projections, mixed by W^O.
 
     num_kv_heads = num_heads is multi-head attention (the default), 1 is multi-query attention (Shazeer 2019), anything
     between is grouped-query attention (Ainslie 2023).
 
+    d_head   width of a head: d_model / num_heads unless given (Vaswani 2017), and any other in most models of today.
     rotary   a function (x, start) → x that turns queries and keys (B, heads, N, K) by their places start, start + 1, …
-             in the text, such as `mha_lab.rotary.rotate`.
+             in the text, such as `mha_lab.rotary.rotate`. Queries and the keys of a context are each counted from 0.
+
+    What later models add composes from outside: a subclass changes how tokens are projected, how heads attend, or how
+    they are combined (`mha_lab.variants`).
     """
 
     def __init__(
@@ -142,23 +149,27 @@ class MultiHeadAttention(nn.Module):
         num_heads: int,
         num_kv_heads: int | None = None,
         *,
+        d_head: int | None = None,
         bias: bool = True,
         dropout: float = 0.0,
         rotary: Callable[[Tensor, int], Tensor] | None = None,
     ):
         super().__init__()
-        num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
-        _check_divides(d_model, num_heads, f"d_model={d_model} cannot be split over num_heads={num_heads}")
-        _check_divides(num_heads, num_kv_heads, f"num_heads={num_heads} cannot share num_kv_heads={num_kv_heads}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout={dropout} is not a probability below 1.")
-        self.d_model, self.num_heads, self.num_kv_heads = d_model, num_heads, num_kv_heads
-        self.d_head = d_model // num_heads
+        d_model = _door.whole("d_model", d_model)
+        num_heads = _door.whole("num_heads", num_heads, at_least=None if d_head is None else 1)
+        G = num_heads if num_kv_heads is None else _door.whole("num_kv_heads", num_kv_heads, at_least=None)
+        if d_head is None:
+            d_head = _door.divides(d_model, num_heads, f"d_model={d_model} cannot be split over num_heads={num_heads}")
+        K = _door.whole("d_head", d_head)
+        _door.divides(num_heads, G, f"num_heads={num_heads} cannot share num_kv_heads={G}")
+        _door.share("dropout", dropout)
+        require_if_large(2 * d_model * (num_heads + G) * K * torch.get_default_dtype().itemsize)
+        self.d_model, self.num_heads, self.num_kv_heads, self.d_head = d_model, num_heads, G, K
         self.dropout, self.rotary = dropout, rotary
-        self.q_proj = nn.Linear(d_model, num_heads * self.d_head, bias=bias)
-        self.k_proj = nn.Linear(d_model, num_kv_heads * self.d_head, bias=bias)
-        self.v_proj = nn.Linear(d_model, num_kv_heads * self.d_head, bias=bias)
-        self.out_proj = nn.Linear(num_heads * self.d_head, d_model, bias=bias)
+        self.q_proj = nn.Linear(d_model, num_heads * K, bias=bias)
+        self.k_proj = nn.Linear(d_model, G * K, bias=bias)
+        self.v_proj = nn.Linear(d_model, G * K, bias=bias)
+        self.out_proj = nn.Linear(num_heads * K, d_model, bias=bias)
 
     def forward(
         self,
@@ -174,86 +185,109 @@ class MultiHeadAttention(nn.Module):
         """Tokens of x (B, N, D) look at those of context (B, S, D), or at each other when there is none.
 
         mask          boolean (N, S), (B, N, S) or (B, H, N, S); any of these dimensions may be 1. True = may attend.
-        score_bias    added to every head's scores, broadcastable to (B, H, N, S).
+        score_bias    floats added to every head's scores, broadcastable to (B, H, N, S).
         causal        each token sees itself and the past only; joined with `mask` where both are given.
         need_weights  also return every head's weights, (B, H, N, S). Without, they are never stored (FlashAttention).
-        cache         x holds new tokens; they also see the tokens the cache has, and are added to it. With a window,
-                      each sees itself and the window - 1 tokens before it.
+                      Their path is also the one that has second derivatives.
+        cache         x holds new tokens, which are added to it. A cache is causal, whatever `causal` says: each token
+                      sees itself, the new ones before it and those in the cache (of a window: as far as it reaches).
+                      S counts all of these keys, also in a mask. After an error the cache is as it was.
 
         Returns output (B, N, D), or (output, weights). Raises ValueError or TypeError at the door, with the numbers.
         """
-        context = self._check_tokens(x, context, causal, cache)
-        query = split_heads(self.q_proj(x), self.num_heads)  # (B, H, N, K)
-        key = split_heads(self.k_proj(context), self.num_kv_heads)  # (B, G, S, K)
-        value = split_heads(self.v_proj(context), self.num_kv_heads)
+        check_tokens(self.q_proj.weight, x, context)
+        _door.instance("causal", causal, bool, "True or False")
+        if cache is not None:
+            _door.instance("cache", cache, KVCache, "a KVCache")
+        if context is None:
+            context = x
+        elif causal or cache is not None:
+            raise ValueError("causal and cache order x against its own past: they do not go with a context.")
+        (B, N, _), held = x.shape, 0
+        if cache is not None:
+            held = cache.reach(N) - N
+        S = context.shape[1] + held
+        scores = B, self.num_heads, N, S
+        if mask is not None:
+            mask = layer_mask("mask", mask, scores, held, x.device)
+        if score_bias is not None:
+            score_bias = layer_mask("score_bias", score_bias, scores, held, x.device)
+
+        query, key, value = self.project(x, context)
         if self.rotary is not None:
             start = 0 if cache is None else cache.seen
             query, key = self.rotary(query, start), self.rotary(key, start)
-        window = None
-        if cache is not None:
-            window = cache.window
-            key, value = cache.append(key, value)
-
-        N, S = query.shape[-2], key.shape[-2]
-        if mask is not None and mask.dim() == 3:
-            mask = mask[:, None]  # (B, N, S) serves every head
         # The fused kernel knows the causal mask itself. It aligns it at the first key: right for N = S only.
-        is_causal = causal and mask is None and score_bias is None and window is None and N == S and not need_weights
+        causal = causal or cache is not None
+        plain = mask is None and score_bias is None and not need_weights
+        is_causal = causal and plain and N == S and (cache is None or not cache.window)
         if causal and N > 1 and not is_causal:  # a single token is the last one and sees all
-            past = causal_mask(N, S, device=x.device)
+            past = causal_mask(N, device=x.device) if cache is None else cache.mask(N, device=x.device)
             mask = past if mask is None else mask & past
-        if window is not None and N > 1:
-            recent = causal_mask(N, S, device=x.device).triu(S - N - window + 1)
-            mask = recent if mask is None else mask & recent
-        dropout = self.dropout if self.training else 0.0
+        if cache is not None:
+            key, value = cache.stage(key, value, owner=self)
 
+        options = {"mask": mask, "score_bias": score_bias, "is_causal": is_causal}
+        heads, weights = self.attend(query, key, value, need_weights=need_weights, **options)
+        output = self.combine(heads, x)
+        if cache is not None:
+            cache.commit()  # last: whatever went wrong before, the cache is as it was
+        return (output, weights) if need_weights else output
+
+    def project(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x (B, N, D) and context (B, S, D) → query (B, H, N, K), key and value (B, G, S, K)."""
+        query = split_heads(self.q_proj(x), self.num_heads)
+        key, value = (split_heads(p(context), self.num_kv_heads) for p in (self.k_proj, self.v_proj))
+        return query, key, value
+
+    def attend(
+        self, query, key, value, *, mask=None, score_bias=None, is_causal=False, need_weights=False
+    ) -> tuple[Tensor, Tensor | None]:
+        """Every head's output (B, H, N, K), and its weights where they are needed. is_causal stands in for a mask."""
+        options = {"mask": mask, "score_bias": score_bias, "dropout": self.dropout if self.training else 0.0}
         if need_weights:
-            heads, weights = attention(query, key, value, mask=mask, score_bias=score_bias, dropout=dropout)
-            return self.out_proj(merge_heads(heads)), weights
-        options = {"score_bias": score_bias, "is_causal": is_causal, "dropout": dropout}
-        return self.out_proj(merge_heads(fused_attention(query, key, value, mask=mask, **options)))
+            return attention(query, key, value, **options)
+        return fused_attention(query, key, value, is_causal=is_causal, **options), None
+
+    def combine(self, heads: Tensor, x: Tensor) -> Tensor:
+        """heads (B, H, N, K) of tokens x (B, N, D) → (B, N, D): side by side, and mixed by W^O."""
+        return self.out_proj(merge_heads(heads))
 
     @classmethod
     def from_torch(cls, module: nn.MultiheadAttention) -> "MultiHeadAttention":
-        """The same layer as an nn.MultiheadAttention, with its weights copied."""
+        """The same layer as an nn.MultiheadAttention, with its weights copied: same dtype, device, mode and dropout,
+        and frozen where it was frozen. Raises ValueError for what this layer cannot keep."""
+        _door.instance("module", module, nn.MultiheadAttention, "an nn.MultiheadAttention")
         if module.in_proj_weight is None or module.bias_k is not None or module.add_zero_attn:
             raise ValueError(
-                "from_torch takes an nn.MultiheadAttention without kdim, vdim, add_bias_kv and add_zero_attn: "
-                "this layer has one width, d_model, and attends to nothing but tokens."
+                "from_torch takes an nn.MultiheadAttention without kdim, vdim, add_bias_kv and add_zero_attn: this "
+                "layer has one width, d_model, and attends to nothing but tokens. (add_zero_attn is a sink: "
+                "mha_lab.variants.SinkAttention.from_torch keeps it.)"
             )
+        if not module.batch_first:
+            raise ValueError(
+                "this nn.MultiheadAttention takes (tokens, batch, d_model), and our layer (batch, tokens, d_model): "
+                "set its batch_first = True first, which changes no weight."
+            )
+        if parametrize.is_parametrized(module) or parametrize.is_parametrized(module.out_proj):
+            raise ValueError("this nn.MultiheadAttention has parametrized weights: remove_parametrizations first.")
         has_bias = module.in_proj_bias is not None
         layer = cls(module.embed_dim, module.num_heads, bias=has_bias, dropout=module.dropout)
         layer.to(module.in_proj_weight).train(module.training)
         projections = layer.q_proj, layer.k_proj, layer.v_proj
+        pairs = list(zip((p.weight for p in projections), module.in_proj_weight.chunk(3), strict=True))
+        pairs.append((layer.out_proj.weight, module.out_proj.weight))
+        if has_bias:
+            pairs += zip((p.bias for p in projections), module.in_proj_bias.chunk(3), strict=True)
+            pairs.append((layer.out_proj.bias, module.out_proj.bias))
         with torch.no_grad():
-            for projection, weight in zip(projections, module.in_proj_weight.chunk(3), strict=True):
-                projection.weight.copy_(weight)
-            layer.out_proj.weight.copy_(module.out_proj.weight)
-            if has_bias:
-                for projection, bias in zip(projections, module.in_proj_bias.chunk(3), strict=True):
-                    projection.bias.copy_(bias)
-                layer.out_proj.bias.copy_(module.out_proj.bias)
+            for ours, theirs in pairs:
+                ours.copy_(theirs).requires_grad_(theirs.requires_grad)
         return layer
 
     def extra_repr(self) -> str:
-        return f"d_model={self.d_model}, num_heads={self.num_heads}, num_kv_heads={self.num_kv_heads}"
-
-    def _check_tokens(self, x, context, causal, cache):
-        """The sequence that keys and values come from, once x and context are known to fit this layer."""
-        for name, tokens in ("x", x), ("context", context):
-            if tokens is not None and (tokens.dim() != 3 or tokens.shape[-1] != self.d_model):
-                raise ValueError(
-                    f"{name} has shape {tuple(tokens.shape)}; this layer takes (batch, tokens, {self.d_model})."
-                )
-        if context is None:
-            return x
-        if context.shape[0] != x.shape[0]:
-            raise ValueError(
-                f"x is a batch of {x.shape[0]} and context a batch of {context.shape[0]}: they must be equal."
-            )
-        if causal or cache is not None:
-            raise ValueError("causal and cache order x against its own past: they do not go with a context.")
-        return context
+        sizes = f"d_model={self.d_model}, num_heads={self.num_heads}, num_kv_heads={self.num_kv_heads}"
+        return sizes if self.num_heads * self.d_head == self.d_model else f"{sizes}, d_head={self.d_head}"
 
 
 def matmul_by_group(rows: Tensor, shared: Tensor) -> Tensor:
@@ -265,36 +299,3 @@ def matmul_by_group(rows: Tensor, shared: Tensor) -> Tensor:
     *batch, H, N, width = rows.shape
     G = shared.shape[-3]
     return (rows.reshape(*batch, G, H // G * N, width) @ shared).view(*batch, H, N, shared.shape[-1])
-
-
-def check_shapes(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, score_bias: Tensor | None = None
-) -> None:
-    """Raises ValueError, or TypeError for a mask that is not boolean, where `attention` could not be computed."""
-    if query.shape[-1] != key.shape[-1]:
-        raise ValueError(
-            f"query has d_head {query.shape[-1]} and key {key.shape[-1]}: their dot product needs them equal."
-        )
-    if key.shape[-2] != value.shape[-2]:
-        raise ValueError(f"there are {key.shape[-2]} keys and {value.shape[-2]} values: each key needs its value.")
-    if query.dim() > 2 and key.dim() > 2 and query.shape[-3] % key.shape[-3]:
-        raise ValueError(f"{query.shape[-3]} query heads cannot share {key.shape[-3]} key heads: it must divide them.")
-    if mask is not None and mask.dtype != torch.bool:
-        raise TypeError(f"mask has dtype {mask.dtype}; it must be torch.bool, True = may attend.")
-    scores = (*query.shape[:-1], key.shape[-2])
-    for name, given in ("mask", mask), ("score_bias", score_bias):
-        if given is None:
-            continue
-        fits = given.dim() <= len(scores) and all(g in (1, s) for g, s in zip(reversed(given.shape), reversed(scores)))
-        if not fits:
-            raise ValueError(
-                f"{name} has shape {tuple(given.shape)} and the scores {scores}: each dimension must be equal or 1."
-            )
-
-
-def _check_divides(whole: int, parts: int, problem: str) -> None:
-    if parts < 1:
-        raise ValueError(f"{problem}: there must be at least 1.")
-    if whole % parts:
-        divisors = ", ".join(str(d) for d in range(1, whole + 1) if whole % d == 0)
-        raise ValueError(f"{problem}: {whole} / {parts} leaves {whole % parts}; divisors of {whole}: {divisors}.")

@@ -1,90 +1,205 @@
 """What a decoder remembers, so that it computes the keys and values of each token once.
 
-Shapes: B batch, G key/value heads, S keys, K d_head, as everywhere in `mha_lab`.
+Shapes: B batch, G key/value heads, N new tokens, S keys, K d_head, as everywhere in `mha_lab`.
 """
 
+import copy
+import weakref
+from dataclasses import dataclass, replace
+
+import torch
 from torch import Tensor
+
+from mha_lab import _door
+from mha_lab.memory import require_if_large
 
 
 class KVCache:
-    """The keys and values of the tokens that one attention layer has seen.
+    """The keys and values of the tokens that one attention layer has seen of one batch of texts.
 
     capacity  tokens to make room for at once. Beyond it the room doubles, so that each token is copied about once on
               average however long the text grows; below it, what is in the cache is never copied.
     window    forget all but this many tokens: sliding-window attention (Beltagy 2020), whose memory does not grow with
-              the text. A layer that is given such a cache lets no token see farther back.
+              the text.
 
-    The storage is written in place: decode under torch.no_grad().
+    A cache is causal: what it holds is the past, and `mask` says which of it each new token may see. A layer first
+    stages the new tokens, and commits them when its output is there: whatever goes wrong before, the cache is as it
+    was. The storage is written in place, but for tokens whose gradients may be asked for: they are copied at each step.
     """
 
     def __init__(self, *, capacity: int = 0, window: int | None = None):
-        if window is not None and window < 1:
+        self.capacity = _door.whole("capacity", capacity, at_least=0)
+        self.window = None if window is None else _door.whole("window", window, at_least=None)
+        if window is not None and self.window < 1:
             raise ValueError(f"a cache with a window of {window} tokens remembers nothing: window 1 is the new token.")
-        self.capacity, self.window = capacity, window
-        self.seen = 0
+        self._state = self._staged = _State()
+
+    @property
+    def seen(self) -> int:
         """How many tokens were ever added: the place of the next one in its text."""
-        self._storage: tuple[Tensor, Tensor] | None = None
-        self._start = self._end = 0  # what is held, as columns of the storage
+        return self._state.seen
 
     def __len__(self) -> int:
         """How many tokens it holds."""
-        return self._end - self._start
+        return self._state.end - self._state.start
+
+    def __bool__(self) -> bool:
+        """A cache is there, even while it is empty: `if cache:` asks whether there is one."""
+        return True
+
+    def __repr__(self) -> str:
+        window = f", window={self.window}" if self.window else ""
+        if self._state.storage is None:
+            return f"KVCache(empty{window})"
+        key, value = self.key, self.value
+        return f"KVCache({self.seen} tokens seen, key {tuple(key.shape)}, value {tuple(value.shape)}{window})"
 
     @property
     def key(self) -> Tensor | None:
         """(B, G, S, K), a view, or None where nothing was added yet."""
-        return None if self._storage is None else self._storage[0][..., self._start : self._end, :]
+        return None if self._state.storage is None else self._state.columns()[0]
 
     @property
     def value(self) -> Tensor | None:
         """(B, G, S, K), a view, or None where nothing was added yet."""
-        return None if self._storage is None else self._storage[1][..., self._start : self._end, :]
+        return None if self._state.storage is None else self._state.columns()[1]
+
+    def reach(self, new: int) -> int:
+        """S, how many keys stand before a layer that adds `new` tokens: these, and the past that the first may see."""
+        return new + (len(self) if self.window is None else min(len(self), self.window - 1))
+
+    def mask(self, new: int, *, device: torch.device | str | None = None) -> Tensor | None:
+        """(N, S) boolean for `new` tokens that are not yet added: each sees itself and the past, as far as the window
+        reaches. None for a single token, which sees all."""
+        if new <= 1:
+            return None
+        S = self.reach(new)
+        require_if_large(2 * new * S, device)
+        past = torch.ones(new, S, dtype=torch.bool, device=device).tril(S - new)
+        return past if self.window is None else past.triu(S - new - self.window + 1)
 
     def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Add the new tokens' keys and values (B, G, N, K); return those that the new tokens may see, as views."""
-        self._check(key)
-        if self.window is not None:  # the first of the new tokens sees this many old ones
-            self._start = max(self._start, self._end - (self.window - 1))
-        new = key.shape[-2]
-        if self._storage is None or self._end + new > self._storage[0].shape[-2]:
-            self._make_room(key, value)
-        for stored, added in zip(self._storage, (key, value), strict=True):
-            stored[..., self._end : self._end + new, :] = added
-        self._end += new
-        self.seen += new
-        return self.key, self.value
+        both = self.stage(key, value)
+        self.commit()
+        return both
+
+    def stage(self, key: Tensor, value: Tensor, *, owner: object = None) -> tuple[Tensor, Tensor]:
+        """What `append` would return. The cache is as before until `commit()`.
+
+        owner  the layer that asks: a cache serves one layer.
+        Raises ValueError or TypeError for what does not fit what is held: nothing is broadcast, nothing is converted.
+        """
+        self._check(key, value, owner)
+        held, new = self._state, key.shape[-2]
+        storage, end = held.storage, held.end
+        start = end + new - self.reach(new)  # the first of the new tokens sees the window - 1 before it
+        if storage is None or end + new > storage[0].shape[-2] or _needs_gradients(key, value, *storage):
+            storage = self._with_room(key, value, start)
+            start, end = 0, end - start
+        for stored, added in zip(storage, (key, value), strict=True):
+            stored[..., end : end + new, :] = added
+        owner = held.owner if owner is None else weakref.ref(owner)
+        self._staged = _State(storage, start, end + new, held.seen + new, owner)
+        return self._staged.columns()
+
+    def commit(self) -> None:
+        """Remember what was staged last."""
+        self._state = self._staged
 
     def truncate(self, length: int) -> None:
         """Forget all but the first `length` tokens of the text, as when a draft is rejected."""
-        if not 0 <= length <= self.seen:
+        length = _door.whole("length", length, at_least=0)
+        if length > self.seen:
             raise ValueError(f"the cache has seen {self.seen} tokens and cannot be cut to {length}.")
-        if self.seen > len(self) and length:
+        if self.seen > len(self) and 0 < length < self.seen:
             raise ValueError(
                 f"of {self.seen} tokens the window of {self.window} has kept {len(self)}: what stood before "
                 f"token {length} is gone. Only reset() is possible."
             )
-        self._start, self._end, self.seen = 0, length, length
+        if length < self.seen:
+            self._state = replace(self._state, start=0, end=length, seen=length)
 
     def reset(self) -> None:
         """Forget everything and keep the room: for the next text of the same batch."""
         self.truncate(0)
 
-    def _check(self, key):
-        if self._storage is None:
-            return
-        stored = self._storage[0]
-        if key.shape[:2] != stored.shape[:2]:
-            raise ValueError(
-                f"the cache holds (batch, kv heads) {tuple(stored.shape[:2])} and was given {tuple(key.shape[:2])}: "
-                "use one cache for each layer and each batch."
-            )
+    def __copy__(self) -> "KVCache":
+        return copy.deepcopy(self)  # two texts that go on from one past must not write into one storage
 
-    def _make_room(self, key, value):
-        """Move what is held to the front of a storage with room for twice as much, or for the capacity."""
-        held, needed = len(self), len(self) + key.shape[-2]
-        room = max(self.capacity, needed if self._storage is None else 2 * needed)
+    def __getstate__(self) -> dict:
+        unowned = replace(self._state, owner=None)  # a copy belongs to the layer that uses it first
+        return self.__dict__ | {"_state": unowned, "_staged": unowned}
+
+    def _check(self, key, value, owner):
+        for name, tensor in ("key", key), ("value", value):
+            _door.instance(name, tensor, Tensor, "a tensor of shape (B, G, N, K)")
+            if tensor.dim() != 4 or tensor.shape[:3] != key.shape[:3]:
+                raise ValueError(
+                    f"key has shape {tuple(key.shape)} and value {tuple(value.shape)}: the cache takes (B, G, N, K), "
+                    "equal but for the last."
+                )
+        if (key.dtype, key.device) != (value.dtype, value.device):
+            raise ValueError(
+                f"key is {key.dtype} on {key.device} and value {value.dtype} on {value.device}: they must be equal."
+            )
+        held_by = self._state.owner and self._state.owner()
+        if owner is not None and held_by is not None and held_by is not owner:
+            raise ValueError(f"the cache holds another layer's {len(self)} tokens: use one cache for each layer.")
+        if self._state.storage is None:
+            return
+        for name, stored, new in zip(("key", "value"), self._state.storage, (key, value)):
+            has, given = (tuple(t.shape[:2]) for t in (stored, new))
+            if has != given:
+                raise ValueError(
+                    f"the cache holds (batch, kv heads) {has} and was given {given}: "
+                    "use one cache for each layer and each batch."
+                )
+            if stored.shape[-1] != new.shape[-1]:
+                raise ValueError(
+                    f"the cache holds {name}s of {stored.shape[-1]} numbers and was given {new.shape[-1]}: "
+                    "use one cache for each layer."
+                )
+            if (stored.dtype, stored.device) != (new.dtype, new.device):
+                raise ValueError(
+                    f"the cache holds {name}s that are {stored.dtype} on {stored.device} and was given {new.dtype} on "
+                    f"{new.device}: a cache converts nothing."
+                )
+            if stored.is_inference() and not torch.is_inference_mode_enabled():
+                raise RuntimeError(
+                    "the cache was filled under torch.inference_mode(), and its storage can be written there alone: "
+                    "go on under inference_mode, or use torch.no_grad() from the start."
+                )
+
+    def _with_room(self, key, value, start):
+        """A new storage that begins with what is held from column `start` on, and has room for more."""
+        held = self._state.end - start
+        needed = held + key.shape[-2]
+        kept = self._state.storage or ()
+        room = needed if _needs_gradients(key, value, *kept) else max(self.capacity, 2 * needed if kept else needed)
+        numbers = sum(new.shape[:-2].numel() * new.shape[-1] for new in (key, value)) * room
+        require_if_large(numbers * key.element_size(), key.device)
         storage = tuple(new.new_empty(*new.shape[:-2], room, new.shape[-1]) for new in (key, value))
-        if held:
-            for stored, old in zip(storage, (self.key, self.value), strict=True):
-                stored[..., :held, :] = old
-        self._storage, self._start, self._end = storage, 0, held
+        for stored, old in zip(storage, kept):
+            stored[..., :held, :] = old[..., start : self._state.end, :]
+        return storage
+
+
+@dataclass(frozen=True)
+class _State:
+    """All that a cache knows, changed at one stroke: an interrupt finds the old one or the new one."""
+
+    storage: tuple[Tensor, Tensor] | None = None
+    start: int = 0
+    end: int = 0
+    """What is held: columns start to end of the storage."""
+    seen: int = 0
+    owner: weakref.ref | None = None
+
+    def columns(self) -> tuple[Tensor, Tensor]:
+        return tuple(stored[..., self.start : self.end, :] for stored in self.storage)
+
+
+def _needs_gradients(*tensors):
+    """Whether the backward pass may ask for what stands in a storage: it must then not be written over."""
+    return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)

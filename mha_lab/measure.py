@@ -17,7 +17,6 @@ from functools import cache
 from itertools import cycle
 from pathlib import Path
 
-import psutil
 import torch
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -25,6 +24,7 @@ from torch.utils._pytree import tree_leaves
 
 from mha_lab.attention import MultiHeadAttention
 from mha_lab.cost import FRESH, Machine
+from mha_lab.memory import require_memory
 
 SAMPLE = 2e-4  # seconds: shorter calls are repeated within a sample until the clock reads at least this
 STREAM = 256 * 2**20
@@ -198,47 +198,6 @@ class _CPUStorages(TorchDispatchMode):
 def _cpu_storages(tree):
     leaves = (leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor) and leaf.device.type == "cpu")
     return [leaf.untyped_storage() for leaf in leaves]
-
-
-def require_memory(size: int, *, device: str | torch.device = "cpu") -> None:
-    """Raise MemoryError, in words, where `size` bytes would not fit beside what already runs. A tenth is kept back."""
-    free = free_memory(device)
-    if size > 0.9 * free:
-        raise MemoryError(
-            f"This needs about {_in_words(size)} of memory and {_in_words(free)} are free on this machine "
-            f"({torch.device(device)}), of which a tenth is kept back: choose smaller sizes."
-        )
-
-
-def free_memory(device: str | torch.device = "cpu") -> int:
-    """Bytes that can still be allocated: on a CPU without swapping and within a container's limit."""
-    device = torch.device(device)
-    if device.type == "cuda":
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # PyTorch hands it out again
-        return torch.cuda.mem_get_info(device)[0] + kept
-    return min(psutil.virtual_memory().available, _container_leaves())
-
-
-def _container_leaves(root=Path("/sys/fs/cgroup")):
-    """What a container's limit (Linux control groups, version 2 or 1) leaves; files kept in memory can be dropped."""
-    for folder, limit, used in (
-        (root, "memory.max", "memory.current"),
-        (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
-    ):
-        try:
-            left = int((folder / limit).read_text()) - int((folder / used).read_text())
-            counts = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-        except (OSError, ValueError):  # not this version, or no limit: the word "max"
-            continue
-        return left + int(counts.get("total_inactive_file", counts.get("inactive_file", 0)))
-    return sys.maxsize
-
-
-def _in_words(size):
-    for unit, power in ("TiB", 40), ("GiB", 30):
-        if size >= 2**power:
-            return f"{size / 2**power:,.1f} {unit}"
-    return f"{size / 2**20:.0f} MiB"
 
 
 def calibrate(seconds: float = 1.0, *, device: str | torch.device = "cpu") -> Machine:

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mha_lab.attention import attention, causal_mask, check_shapes, matmul_by_group, merge_heads, split_heads
+from mha_lab._fits import check_shapes
+from mha_lab.attention import attention, matmul_by_group, merge_heads, split_heads
 from mha_lab.kv_cache import KVCache
+from mha_lab.masks import causal_mask
 
 
 def chunked_attention(

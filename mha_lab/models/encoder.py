@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mha_lab.attention import MultiHeadAttention, window_mask
+from mha_lab.attention import MultiHeadAttention
+from mha_lab.masks import window_mask
 
 
 class Encoder(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mha_lab.attention import KVCache
+from mha_lab.kv_cache import KVCache
 from mha_lab.models.encoder import Block
 from mha_lab.models.parts import Sinusoidal
 from mha_lab.tasks import END, PAD, START

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from mha_lab.attention import padding_mask
+from mha_lab.masks import padding_mask
 from mha_lab.models.encoder import Block
 
 MAX_TOKENS = 2048

@@ -7,8 +7,20 @@ import numpy as np
 import torch
 import traitlets
 
-from mha_lab.attention import attention, causal_mask, split_heads, window_mask
-from mha_lab.widgets._base import DIFFERENCE, Explorer, allowed_cells, joined, numbers, plural, shown_words, words
+from mha_lab._shown import plain
+from mha_lab.attention import attention, split_heads
+from mha_lab.masks import causal_mask, window_mask
+from mha_lab.widgets._base import (
+    DIFFERENCE,
+    Explorer,
+    allowed_cells,
+    found,
+    joined,
+    numbers,
+    plural,
+    shown_words,
+    words,
+)
 from mha_lab.widgets._picture import FINE, MUTED, Page
 from mha_lab.widgets._timings import Timings
 
@@ -102,7 +114,7 @@ class HeadExplorer(Timings, Explorer):
         if len({p["sentence"] for p in packed}) < len(packed):
             raise ValueError("two recordings have the same sentence: the menu could not tell them apart.")
         self._model = model
-        self._exact = {str(r.sentence): numbers("weights", r.weights, LAYERS_OF_MAPS) for r in recordings}
+        self._exact = {str(r.sentence): _maps(r) for r in recordings}
         super().__init__(
             source="recorded",
             _recordings=packed,
@@ -183,7 +195,7 @@ class HeadExplorer(Timings, Explorer):
                 self.loaded = True
             recording = self._model.read(sentence)
             packed = _pack(recording, (self.num_layers, self.num_heads))
-            self._exact[sentence] = numbers("weights", recording.weights, LAYERS_OF_MAPS)
+            self._exact[sentence] = _maps(recording)
             self._added = [*self._added, {**packed, "sentence": sentence}]
         self.sentence = sentence
 
@@ -242,7 +254,7 @@ class HeadExplorer(Timings, Explorer):
         return [packed["sentence"] for packed in self._all()]
 
     def _shown(self) -> dict:
-        return next(packed for packed in self._all() if packed["sentence"] == self.sentence)
+        return found(self._all(), self.sentence)
 
     def _words(self) -> list[str]:
         return self.tokens if self.source == "projection" else self._shown()["tokens"]
@@ -288,11 +300,8 @@ class HeadExplorer(Timings, Explorer):
 
     @traitlets.validate("sentence")
     def _sentence_exists(self, proposal):
-        known = self._sentences()
-        if self.source == "recorded" and proposal["value"] not in known:
-            raise traitlets.TraitError(
-                f"{proposal['value']!r} is not among the {len(known)} sentences; read() adds one."
-            )
+        if self.source == "recorded":
+            found(self._all(), proposal["value"])
         return proposal["value"]
 
     @traitlets.validate("causal", "window")
@@ -375,7 +384,27 @@ def _model_shape(recording) -> tuple[int, int]:
         raise ValueError(
             f"{type(recording).__name__} has no .{missing[0]}: a recording has .sentence, .tokens, .weights."
         )
-    return numbers("weights", recording.weights, LAYERS_OF_MAPS).shape[:2]
+    return _maps(recording).shape[:2]
+
+
+def _maps(recording) -> np.ndarray:
+    """Its weights (layers, H, N, S). A batch of one is taken too, as the models of transformers give it: a tuple of
+    (1, H, N, S), one for each layer."""
+    given = plain(recording.weights)
+    if given is None or (isinstance(given, list) and any(layer is None for layer in given)):
+        raise ValueError(
+            "weights is None: the model kept none. Models of transformers give them when they are loaded with "
+            'attn_implementation="eager" and called with output_attentions=True.'
+        )
+    weights = numbers("weights", given, f"{LAYERS_OF_MAPS} or (layers, batch, H, N, S)")
+    if weights.ndim == 4:
+        return weights
+    if weights.shape[1] != 1:
+        raise ValueError(
+            f"weights have shape {weights.shape}, (layers, batch, H, N, S) with a batch of {weights.shape[1]}: a "
+            "recording is of one sentence, such as [layer[0] for layer in weights]."
+        )
+    return weights[:, 0]
 
 
 def _pack(recording, model_shape: tuple[int, int], mask=None) -> dict:
@@ -391,7 +420,7 @@ def _pack(recording, model_shape: tuple[int, int], mask=None) -> dict:
             f"{recording.sentence!r} has (layers, heads) {found} and the first recording {model_shape}: "
             "one explorer shows one model."
         )
-    weights = numbers("weights", recording.weights, LAYERS_OF_MAPS)
+    weights = _maps(recording)
     n, s = weights.shape[-2:]
     context = getattr(recording, "context", None)
     if 0 in weights.shape or (context is None and n != s):
@@ -407,12 +436,7 @@ def _pack(recording, model_shape: tuple[int, int], mask=None) -> dict:
     expected = 1.0 if allowed is None else allowed.any(axis=-1)
     wrong = np.argwhere((np.abs(sums - expected) > 0.01) | (smallest < 0))
     if len(wrong):
-        layer, head, row = wrong[0]
-        raise ValueError(
-            f"layer {layer}, head {head}, row {row} is not attention: its smallest weight is "
-            f"{smallest[layer, head, row]:.3g} and its sum {sums[layer, head, row]:.3g}. "
-            "Weights lie from 0 to 1, and rows sum to 1."
-        )
+        raise ValueError(_not_attention(wrong[0], sums, smallest, allowed))
     if allowed is not None and weights[..., ~allowed].max(initial=0.0) > 0.001:
         raise ValueError(
             f"a masked cell has weight {weights[..., ~allowed].max():.3g}, not 0: in the mask, True = may attend."
@@ -427,6 +451,24 @@ def _pack(recording, model_shape: tuple[int, int], mask=None) -> dict:
         "weights": sent,
         "mask": b"" if allowed is None else allowed.astype(np.uint8).tobytes(),
     }
+
+
+def _not_attention(where, sums, smallest, allowed) -> str:
+    """What is wrong with this row of weights, and where it usually comes from."""
+    layer, head, row = where
+    total, least = sums[layer, head, row], smallest[layer, head, row]
+    if least < 0:
+        cause = "Scores become weights by softmax(dim=-1)."
+    elif total == 0:
+        cause = "A query that may attend to nothing, such as padding, is shown with mask=, where True = may attend."
+    elif allowed is not None and not allowed[row].any():
+        cause = "In the mask, True = may attend, and this row has none."
+    else:
+        cause = "Dropout leaves such rows: call .eval() on the model before it reads."
+    return (
+        f"layer {layer}, head {head}, row {row} is not attention: its smallest weight is {least:.3g} and its sum "
+        f"{total:.3g}. Weights lie from 0 to 1, and rows sum to 1. {cause}"
+    )
 
 
 def _draw(explorer: HeadExplorer) -> tuple[bytes, int]:

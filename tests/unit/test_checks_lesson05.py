@@ -11,7 +11,7 @@ from exercise_promises import promises
 from torch.nn import functional as F
 
 from mha_lab import MultiHeadAttention, checks, cost
-from mha_lab.attention import KVCache
+from mha_lab.kv_cache import KVCache
 
 EXERCISES = {name: getattr(checks, name) for name in ("grouped_attention", "cache_bytes", "decode_step")}
 WRONG = {}  # (exercise, mistake) -> a learner's function; several under one name are ways to the same mistake

@@ -8,7 +8,7 @@ import torch
 from exercise_promises import promises
 
 from mha_lab import KVCache, checks
-from mha_lab.attention import causal_mask, window_mask
+from mha_lab.masks import causal_mask, window_mask
 
 EXERCISES = {name: getattr(checks, name) for name in ("add_block", "window_scores", "slide")}
 

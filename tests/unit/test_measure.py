@@ -214,43 +214,6 @@ def test_peak_memory_on_a_gpu_is_the_peak_above_what_was_there(monkeypatch):
     assert measure.peak_memory(call, device="cuda") == 1234
 
 
-def test_what_would_not_fit_is_refused_with_both_amounts(monkeypatch):
-    monkeypatch.setattr(measure, "free_memory", lambda device: 10 * 2**30)
-    measure.require_memory(9 * 2**30)
-    with pytest.raises(MemoryError, match=r"about 9\.5 GiB .* 10\.0 GiB are free"):
-        measure.require_memory(int(9.5 * 2**30))
-    with pytest.raises(MemoryError, match=r"about 1,024\.5 TiB"):
-        measure.require_memory(2**50 + 2**39)
-    monkeypatch.setattr(measure, "free_memory", lambda device: 2**20)
-    with pytest.raises(MemoryError, match=r"about 300 MiB .* 1 MiB are free"):
-        measure.require_memory(300 * 2**20)
-
-
-def test_free_memory_is_no_more_than_the_machine_has():
-    import psutil
-
-    assert 0 < measure.free_memory() <= psutil.virtual_memory().total
-    with pytest.raises(MemoryError):
-        measure.require_memory(psutil.virtual_memory().total)
-
-
-@pytest.mark.parametrize("version", [1, 2])
-def test_free_memory_stays_within_the_limit_of_a_container(version, tmp_path):
-    folder = tmp_path if version == 2 else tmp_path / "memory"
-    names = ("memory.max", "memory.current") if version == 2 else ("memory.limit_in_bytes", "memory.usage_in_bytes")
-    counts = "anon 700\ninactive_file 200\n" + ("" if version == 2 else "total_inactive_file 250\n")
-    folder.mkdir(exist_ok=True)
-    for name, text in zip((*names, "memory.stat"), ("1000\n", "900\n", counts)):
-        (folder / name).write_text(text)
-    assert measure._container_leaves(tmp_path) == 100 + (200 if version == 2 else 250)
-
-
-def test_without_a_limit_a_container_leaves_everything(tmp_path):
-    assert measure._container_leaves(tmp_path) > 2**60
-    (tmp_path / "memory.max").write_text("max\n")
-    assert measure._container_leaves(tmp_path) > 2**60
-
-
 # the machine ---------------------------------------------------------------------------------------------------------
 
 

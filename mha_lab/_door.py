@@ -1,0 +1,63 @@
+"""What every public function does first with what it was given: one sentence, with the number and the rule.
+
+No torch in here, so that `cost` stays arithmetic.
+"""
+
+import math
+import operator
+from typing import Any
+
+
+def whole(name: str, value: Any, at_least: int | None = 1) -> int:
+    """A count as Python's own int, whose products never overflow as NumPy's do.
+
+    Raises TypeError for what is not a whole number, ValueError for one that is too small."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} is {told(value)}; it must be a whole number.") from None
+    if at_least is not None and number < at_least:
+        raise ValueError(f"{name}={number}: it must be at least {at_least}.")
+    return number
+
+
+def instance(name: str, value: Any, kind: type, wanted: str) -> None:
+    """Raises TypeError where the value is not of this kind, such as a list in a tensor's place."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is {told(value)}; it must be {wanted}.")
+
+
+def share(name: str, value: Any) -> None:
+    """Raises ValueError where the value is not a probability below 1."""
+    if isinstance(value, str) or not 0 <= value < 1:
+        raise ValueError(f"{name}={value!r} is not a probability below 1.")
+
+
+def divides(whole: int, parts: int, problem: str) -> int:
+    """whole // parts where that comes out even; ValueError, with what would, where it does not."""
+    if parts < 1:
+        raise ValueError(f"{problem}: there must be at least 1.")
+    rest = whole % parts
+    if rest:
+        raise ValueError(f"{problem}: {whole} / {parts} leaves {rest}; divisors of {whole}: {divisors(whole)}.")
+    return whole // parts
+
+
+def divisors(number: int) -> str:
+    """What divides a number, in words. No more than 1,000 are tried, however large it is: above a million, … stands
+    between those up to 1,000 and what they leave."""
+    small = [d for d in range(1, min(math.isqrt(number), 1000) + 1) if number % d == 0]
+    large = [number // d for d in reversed(small) if d * d != number]
+    between = ["…"] if number > 1_000_000 else []
+    return ", ".join(map(str, [*small, *between, *large]))
+
+
+def told(value: Any) -> str:
+    """A value in a few words: the float 2.5, the list [1, 2], a Tensor of shape (2, 3)."""
+    kind = type(value).__name__
+    if value is None:
+        return "None"
+    if hasattr(value, "shape"):
+        return f"a {kind} of shape {tuple(value.shape)}"
+    words = repr(value)
+    return f"the {kind} {words}" if len(words) <= 40 else f"a {kind}"

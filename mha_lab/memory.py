@@ -1,0 +1,63 @@
+"""How much memory is free, asked before much of it is taken: a sentence in place of a machine that stands still."""
+
+import math
+import sys
+from pathlib import Path
+
+import psutil
+import torch
+
+LARGE = 2**30
+"""Bytes from which on the package's own functions ask before they allocate. Asking takes as long as a small layer."""
+
+
+def require_memory(size: float, *, device: str | torch.device = "cpu") -> None:
+    """Raise MemoryError, in words, where `size` bytes would not fit beside what already runs. A tenth is kept back."""
+    if isinstance(size, str) or not size >= 0 or math.isinf(size):
+        raise ValueError(f"size={size!r} is not a number of bytes.")
+    free = free_memory(device)
+    if size > 0.9 * free:
+        raise MemoryError(
+            f"This needs about {_in_words(size)} of memory and {_in_words(free)} are free on this machine "
+            f"({torch.device(device)}), of which a tenth is kept back: choose smaller sizes."
+        )
+
+
+def require_if_large(size: int, device: torch.device | None = None) -> None:
+    """`require_memory` on the device (the default one unless given), for `LARGE` sizes only; never while compiling,
+    where a size may be a symbol."""
+    if not torch.compiler.is_compiling() and size >= LARGE:
+        require_memory(size, device=torch.get_default_device() if device is None else device)
+
+
+def free_memory(device: str | torch.device = "cpu") -> int:
+    """Bytes that can still be allocated: on a CPU without swapping and within a container's limit."""
+    device = torch.device(device)
+    if device.type == "meta":
+        return sys.maxsize  # shapes without numbers
+    if device.type == "cuda":
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # PyTorch hands it out again
+        return torch.cuda.mem_get_info(device)[0] + kept
+    return min(psutil.virtual_memory().available, _container_leaves())
+
+
+def _container_leaves(root=Path("/sys/fs/cgroup")):
+    """What a container's limit (Linux control groups, version 2 or 1) leaves; files kept in memory can be dropped."""
+    for folder, limit, used in (
+        (root, "memory.max", "memory.current"),
+        (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ):
+        try:
+            left = int((folder / limit).read_text()) - int((folder / used).read_text())
+            counts = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        except (OSError, ValueError):  # not this version, or no limit: the word "max"
+            continue
+        return left + int(counts.get("total_inactive_file", counts.get("inactive_file", 0)))
+    return sys.maxsize
+
+
+def _in_words(size):
+    for unit, power in ("TiB", 40), ("GiB", 30):
+        if size >= 2**power:
+            return f"{size / 2**power:,.1f} {unit}"
+    return f"{size / 2**20:.0f} MiB"
