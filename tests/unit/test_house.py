@@ -21,9 +21,8 @@ FLOORS = {
     name: floor
     for floor, names in enumerate(
         (
-            ("_door", "_data", "memory"),
-            ("cost", "masks", "_autograd", "_fits"),
-            ("kv_cache",),
+            ("_door", "_data", "_shown", "_autograd", "memory"),
+            ("cost", "masks", "_fits", "kv_cache", "published"),
             ("attention", "rotary"),
             ("plots", "variants", "measure", "tasks"),
             ("models", "train", "heads", "long_sequences"),
