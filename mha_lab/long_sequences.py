@@ -12,6 +12,7 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -20,10 +21,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from mha_lab import _data, cost, measure
+from mha_lab import _data, _door, cost, measure
 from mha_lab.attention import MultiHeadAttention, attention
 from mha_lab.cost import Machine
 from mha_lab.kv_cache import KVCache
+from mha_lab.memory import require_memory
 from mha_lab.variants import chunked_attention, windowed_attention
 
 PATHS = "full", "chunked", "SDPA", "window"
@@ -63,7 +65,14 @@ class Decoding:
 
 def text(n: int, *, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
     """Random query, key and value (1, H, N, K) of n tokens."""
-    return tuple(torch.randn(3, 1, HEADS, n, D_HEAD, generator=torch.Generator().manual_seed(seed)))
+    shape = 3, 1, HEADS, _door.whole("n", n), D_HEAD
+    require_memory(_text_bytes(n))
+    return tuple(_random(shape, seed))
+
+
+def _random(shape, seed):
+    """The same numbers whatever the default type and device are."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float32, device="cpu")
 
 
 def ways(query: Tensor, key: Tensor, value: Tensor) -> dict[str, Callable[[], Tensor]]:
@@ -83,6 +92,8 @@ def predicted_bytes(path: str, n: int) -> int:
     chunked  three tiles of H·TILE² scores and what was found so far; at the end that again, in one piece
     SDPA     one x, and a number for each row of each head, which its backward pass would want
     window   3·WINDOW·H scores a token; and ten x: each block has a copy of the keys and values that it sees"""
+    _check_path(path)
+    n = _door.whole("n", n)
     x, scores = n * HEADS * D_HEAD, HEADS * min(n, TILE) ** 2
     rows = HEADS * min(n, TILE) * D_HEAD  # the x of a tile's queries
     numbers = {
@@ -94,13 +105,24 @@ def predicted_bytes(path: str, n: int) -> int:
     return 4 * numbers[path]
 
 
+def _text_bytes(n):
+    """Query, key and value."""
+    return 3 * 4 * n * HEADS * D_HEAD
+
+
+def _check_path(path):
+    if path not in PATHS:
+        raise ValueError(f"there is no path {path!r}; there are: {', '.join(PATHS)}.")
+
+
 def predicted_seconds(machine: Machine, path: str, n: int) -> float:
     """Seconds by `cost.predict_steps`, which knows nothing of tiles and windows: they are many small layers to it.
 
     chunked  (n / TILE)² layers of TILE queries on TILE keys, each with the calls of a layer
     window   a batch of n / WINDOW texts, with WINDOW queries on 3·WINDOW keys; and all that it allocates, mostly
              copies of neighbours, written once and read once more"""
-    d_model = HEADS * D_HEAD
+    _check_path(path)
+    n, d_model = _door.whole("n", n), HEADS * D_HEAD
 
     def attending(B, N, S, path="explicit"):
         steps = cost.predict_steps(machine, B, N, d_model, HEADS, S=S, path=path)
@@ -120,34 +142,58 @@ def measure_ways(
 ) -> Iterator[tuple[int, Measured]]:
     """Calibrates this machine, then measures length after length: each time the tokens, and everything so far.
 
-    seconds  for each path at each length, beyond which no further run is begun (there are always three)"""
-    with torch.no_grad(), measure.single_thread():
+    budget   bytes that a path may take at a length; one that would take more is left out there
+    seconds  for each path at each length, beyond which no further run is begun (there are always three)
+
+    Raises MemoryError, in words, for a text that would not fit."""
+    paths = tuple(paths)
+    for path in paths:
+        _check_path(path)
+    return _measured_ways(lengths, paths, budget, seconds)
+
+
+def _measured_ways(lengths, paths, budget, seconds):
+    with _alone():
         found = Measured(measure.calibrate())
-        for n in lengths:
-            fits = [path for path in paths if predicted_bytes(path, n) <= budget]
-            measure.require_memory(max((predicted_bytes(path, n) for path in fits), default=0))
-            run = {path: way for path, way in ways(*text(n)).items() if path in fits}
-            found.peak |= {(path, n): measure.peak_memory(way) for path, way in run.items()}
-            times = measure.compare(run, repeats=9, budget=seconds, device="cpu")
-            found.seconds |= {(path, n): timing.fastest for path, timing in times.items()}
-            yield n, found
+    for n in lengths:
+        fits = [path for path in paths if predicted_bytes(path, n) <= budget]
+        require_memory(_text_bytes(n) + max((predicted_bytes(path, n) for path in fits), default=0))
+        if fits:
+            with _alone():
+                run = {path: way for path, way in ways(*text(n)).items() if path in fits}
+                found.peak |= {(path, n): measure.peak_memory(way) for path, way in run.items()}
+                times = measure.compare(run, repeats=9, budget=seconds, device="cpu")
+                found.seconds |= {(path, n): timing.fastest for path, timing in times.items()}
+        yield n, found
+
+
+@contextmanager
+def _alone():
+    """Without gradients and on one thread. Entered and left between two results: a generator that somebody keeps and
+    does not finish must not leave them so."""
+    with torch.no_grad(), measure.single_thread():
+        yield
 
 
 def measure_decoding(
     contexts: Iterable[int] = CONTEXTS, *, seconds: float = 0.3, prefill: bool = True
 ) -> Iterator[tuple[int, Decoding]]:
-    """Context after context: each time the tokens, and everything so far. Without prefill only single tokens."""
+    """Context after context: each time the tokens, and everything so far. Without prefill only single tokens.
+
+    Raises MemoryError, in words, for a context that would not fit."""
     found, layer = Decoding(), measure.constant_layers(HEADS * D_HEAD, [HEADS])[HEADS]
-    with torch.no_grad(), measure.single_thread():
-        for n in contexts:
-            x = torch.randn(1, n, layer.d_model, generator=torch.Generator().manual_seed(0))
+    for n in contexts:
+        # x, the keys and values of its cache; with prefill x in the forms of query, key, value, heads and output too
+        require_memory((3 + 5 * prefill) * 4 * _door.whole("a context", n) * layer.d_model)
+        with _alone():
+            x = _random((1, n, layer.d_model), 0).to(layer.q_proj.weight)
             steps = {"step": step(layer, x), "window": step(layer, x, window=WINDOW)}
             if prefill:
                 whole = measure.timeit(lambda x=x: layer(x, causal=True), repeats=5, budget=seconds, device="cpu")
                 found.prefill[n] = whole.fastest
             for name, timing in measure.compare(steps, budget=seconds, device="cpu").items():
                 getattr(found, name)[n] = timing.fastest
-            yield n, found
+        yield n, found
 
 
 def step(layer: MultiHeadAttention, x: Tensor, *, window: int | None = None) -> Callable[[], Tensor]:

@@ -5,8 +5,15 @@ import dataclasses
 import pytest
 import torch
 
-from mha_lab import attention, long_sequences, measure, window_mask
+from mha_lab import attention, long_sequences, measure, memory, window_mask
 from mha_lab.long_sequences import HEADS, PATHS, WINDOW, Decoding, predicted_bytes, predicted_seconds
+
+
+@pytest.fixture(autouse=True)
+def calibrated(monkeypatch):
+    """Rates that are there already: measuring them takes a second."""
+    machine = long_sequences.recorded()[0].machine
+    monkeypatch.setattr(measure, "calibrate", lambda: machine)
 
 
 @pytest.mark.parametrize("n", [300, 1024])
@@ -52,6 +59,79 @@ def test_decoding_is_measured_context_by_context():
     assert n == 32 and found.prefill.keys() == found.step.keys() == found.window.keys() == {16, 32}
     *_, (_, found) = long_sequences.measure_decoding((16,), seconds=0, prefill=False)
     assert not found.prefill and found.step[16] > 0
+
+
+def test_a_text_that_would_not_fit_is_refused_before_it_is_made(monkeypatch):
+    """Also where no way is within the budget: the text itself needs room. And where one is, it needs it beside it."""
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2**30)
+    for refused in (
+        lambda: next(long_sequences.measure_ways([10**6], seconds=0)),
+        lambda: next(long_sequences.measure_ways([10**6], budget=0, seconds=0)),
+        lambda: next(long_sequences.measure_ways([10**6], paths=(), seconds=0)),
+        lambda: next(long_sequences.measure_decoding([10**9], seconds=0)),
+        lambda: next(long_sequences.measure_decoding([10**6], seconds=0, prefill=False)),
+        lambda: long_sequences.text(10**6),
+    ):
+        with pytest.raises(MemoryError, match=r"^This needs about [\d.,]+ [GT]iB of memory and 1\.0 GiB are free"):
+            refused()
+    room = predicted_bytes("SDPA", 100_000) + 3 * 4 * 100_000 * 512
+    monkeypatch.setattr(memory, "free_memory", lambda device: room)  # of which a tenth is kept back
+    with pytest.raises(MemoryError):
+        next(long_sequences.measure_ways([100_000], paths=["SDPA"], budget=10**15))
+
+
+def test_a_length_at_which_no_way_fits_the_budget_takes_no_time():
+    ((n, found),) = long_sequences.measure_ways([20_000], budget=1)
+    assert n == 20_000 and not found.peak and not found.seconds
+
+
+def test_paths_may_be_anything_that_is_gone_through_once():
+    *_, (_, found) = long_sequences.measure_ways((64, 128), paths=(path for path in ("full", "SDPA")), seconds=0)
+    assert set(found.seconds) == {(path, n) for path in ("full", "SDPA") for n in (64, 128)}
+
+
+@pytest.mark.parametrize("measuring", [long_sequences.measure_ways, long_sequences.measure_decoding])
+def test_between_two_results_the_caller_has_gradients_and_all_threads(measuring):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        kept = measuring((16, 32), seconds=0)
+        for _ in kept:
+            assert torch.is_grad_enabled() and torch.get_num_threads() == 2
+        kept = measuring((16, 32), seconds=0)
+        next(kept)
+        assert torch.is_grad_enabled() and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (lambda: long_sequences.measure_ways(paths="full"), "there is no path 'f'; there are: full, chunked, SDPA, wi"),
+        (lambda: predicted_bytes("flash", 5), "there is no path 'flash'"),
+        (lambda: predicted_seconds(None, "flash", 5), "there is no path 'flash'"),
+        (lambda: predicted_seconds(None, "chunked", 0), "n=0: it must be at least 1"),
+        (lambda: list(long_sequences.measure_ways([0], seconds=0)), "n=0: it must be at least 1"),
+        (lambda: list(long_sequences.measure_decoding([-1], seconds=0)), "a context=-1: it must be at least 1"),
+        (lambda: long_sequences.text(1.5), "n is the float 1.5; it must be a whole number"),
+    ],
+)
+def test_lengths_and_paths_that_there_cannot_be_are_refused(wrong, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        wrong()
+
+
+def test_texts_are_the_same_whatever_the_default_type_is():
+    expected = long_sequences.text(5)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert all(map(torch.equal, long_sequences.text(5), expected))
+        assert long_sequences.text(5)[0].dtype == torch.float32
+        *_, (_, found) = long_sequences.measure_decoding((16,), seconds=0)
+        assert found.step
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 # the record ----------------------------------------------------------------------------------------------------------
