@@ -1,8 +1,15 @@
 """Rotary positions (Su 2021, arXiv:2104.09864): queries and keys are turned by their place, so that a score depends on
 the distance between two tokens and not on where they stand."""
 
+import math
+
 import torch
 from torch import Tensor
+
+from mha_lab import _door
+
+WITHOUT_FLOAT64 = "mps", "xpu"
+"""Kinds of devices of which some, or all, cannot compute in float64: for these the CPU makes the angles."""
 
 
 def rotate(x: Tensor, start: int = 0, *, base: float = 10_000.0, adjacent: bool = False) -> Tensor:
@@ -12,7 +19,11 @@ def rotate(x: Tensor, start: int = 0, *, base: float = 10_000.0, adjacent: bool 
     adjacent  which numbers make a pair: 2i and 2i + 1, as in the paper and in GGUF files, or, the default, i and
               i + K/2, as in the weights of transformers. Weights of one layout give wrong scores in the other, of the
               right shape.
+
+    The angles are float64 whatever x is: in float32 an angle of a million is off by up to 0.03.
+    Raises ValueError or TypeError, in one sentence, for what cannot be turned.
     """
+    start = _check(x, start, base)
     return _turn(x, *_cos_sin(x, start, base), adjacent)
 
 
@@ -21,26 +32,56 @@ class Rotary:
     computed once for each step."""
 
     def __init__(self, *, base: float = 10_000.0, adjacent: bool = False):
+        _check_base(base)
         self.base, self.adjacent = base, adjacent
         self._known = None, None
 
     def __call__(self, x: Tensor, start: int = 0) -> Tensor:
-        asked = start, *x.shape[-2:], x.dtype, x.device, torch.is_inference_mode_enabled()
-        if self._known[0] != asked:
-            self._known = asked, _cos_sin(x, start, self.base)
-        return _turn(x, *self._known[1], self.adjacent)
+        if not _may_be_kept(x):
+            return rotate(x, start, base=self.base, adjacent=self.adjacent)
+        asked = start, self.base, *x.shape[-2:], x.dtype, x.device, torch.is_inference_mode_enabled()
+        known, cos_sin = self._known
+        if known != asked:  # else all this was checked before
+            cos_sin = _cos_sin(x, _check(x, start, self.base), self.base)
+            self._known = asked, cos_sin
+        return _turn(x, *cos_sin, self.adjacent)
+
+
+def _may_be_kept(x):
+    """Whether angles made for x can serve a later call: not while a compiler or a transform (torch.func) works, nor
+    for a tensor that only stands for one. What they make is of no use to anybody else."""
+    transformed = torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None
+    return not transformed and type(x) in (Tensor, torch.nn.Parameter)
+
+
+def _check(x, start, base):
+    """The first place as a whole number, once x and base are known to make sense."""
+    _door.instance("x", x, Tensor, "a tensor (…, tokens, d_head)")
+    if x.dim() < 2 or not x.is_floating_point():
+        raise ValueError(f"x is {x.dtype} of shape {tuple(x.shape)}; it must be floats (…, tokens, d_head).")
+    K = x.shape[-1]
+    if K % 2 or K == 0:
+        odd = "odd" if K else "nothing to turn"
+        raise ValueError(f"rotary positions turn pairs of numbers: d_head={K} is {odd}.")
+    _check_base(base)
+    return start if torch.compiler.is_compiling() else _door.whole("start", start, at_least=None)
+
+
+def _check_base(base):
+    if isinstance(base, bool | str | Tensor) or not hasattr(base, "__float__"):
+        raise TypeError(f"base is {_door.told(base)}; it must be a number, such as 10,000.")
+    if not 0 < base < math.inf:
+        raise ValueError(f"base={base}: angles are its powers, so it must lie above 0 and be finite.")
 
 
 def _cos_sin(x, start, base):
     """(N, K/2) each."""
-    K = x.shape[-1]
-    if K % 2:
-        raise ValueError(f"rotary positions turn pairs of numbers: d_head={K} is odd.")
-    exact = {"device": x.device, "dtype": torch.promote_types(x.dtype, torch.float32)}
-    place = torch.arange(start, start + x.shape[-2], **exact)
-    rate = base ** (-torch.arange(0, K, 2, **exact) / K)
+    N, K = x.shape[-2:]
+    exact = {"device": "cpu" if x.device.type in WITHOUT_FLOAT64 else x.device, "dtype": torch.float64}
+    place = torch.arange(start, start + N, **exact)
+    rate = float(base) ** (-torch.arange(0, K, 2, **exact) / K)
     angle = place[:, None] * rate
-    return angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    return angle.cos().to(x.device, x.dtype), angle.sin().to(x.device, x.dtype)
 
 
 def _turn(x, cos, sin, adjacent):

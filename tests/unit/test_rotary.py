@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from mha_lab import KVCache, MultiHeadAttention, window_mask
+from mha_lab import KVCache, MultiHeadAttention, rotary, window_mask
 from mha_lab.rotary import Rotary, rotate
 
 D_MODEL = 24
@@ -62,3 +64,109 @@ def test_angles_made_without_gradients_serve_a_backward_pass():
 def test_an_odd_width_cannot_be_rotated():
     with pytest.raises(ValueError, match="d_head=7 is odd"):
         rotate(torch.zeros(2, 7))
+
+
+# exact, and under everything that torch does to a function ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", [1_000, 1_000_000, 30_000_000])
+@pytest.mark.parametrize("turn", [rotate, Rotary()])
+def test_float32_is_as_exact_at_a_far_place_as_at_the_first(turn, place):
+    x = seeded(2, 3, 64)
+    torch.testing.assert_close(turn(x.float(), place), rotate(x, place).float(), rtol=0, atol=1e-6)
+
+
+class Float64Devices(TorchDispatchMode):
+    """Where numbers in float64 are made while it is on."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and result.dtype == torch.float64:
+            self.seen.add(result.device.type)
+        return result
+
+
+@pytest.mark.parametrize("without, expected", [((), {"meta"}), (("meta",), {"cpu"})])
+def test_without_float64_on_the_device_the_cpu_makes_the_angles(without, expected, monkeypatch):
+    monkeypatch.setattr(rotary, "WITHOUT_FLOAT64", without)  # meta stands for a GPU
+    with Float64Devices() as devices:
+        turned = rotate(torch.ones(2, 3, 8, device="meta", dtype=torch.bfloat16), 5)
+    assert devices.seen == expected and turned.device.type == "meta" and turned.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_stays_half_precision(dtype):
+    x = seeded(2, 3, 8)
+    for turn in rotate, Rotary():
+        turned = turn(x.to(dtype), 100_000)
+        assert turned.dtype == dtype
+        torch.testing.assert_close(turned.double(), rotate(x, 100_000), rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("adjacent", [False, True])
+def test_a_base_or_a_layout_that_is_changed_counts_from_the_next_call_on(adjacent):
+    turn, x = Rotary(), seeded(2, 5, 8)
+    turn(x)
+    turn.base, turn.adjacent = 500.0, adjacent
+    assert torch.equal(turn(x), rotate(x, base=500.0, adjacent=adjacent))
+
+
+def test_the_angles_of_a_step_are_made_once_for_all_layers(monkeypatch):
+    made = []
+    cos_sin = rotary._cos_sin
+    monkeypatch.setattr(rotary, "_cos_sin", lambda *args: made.append(args[1]) or cos_sin(*args))
+    turn = Rotary()
+    for start in 3, 4:
+        for _ in range(6):  # of queries and keys, with another number of heads
+            turn(seeded(2, 4, 1, 8), start), turn(seeded(2, 1, 1, 8), start)
+    assert made == [3, 4]
+
+
+@pytest.mark.parametrize("turn", [rotate, Rotary()])
+def test_it_goes_through_compile_export_transforms_and_shapes_without_numbers(turn):
+    """And what they make is not remembered: an ordinary call afterwards is right."""
+    x = seeded(2, 4, 6, 8)
+    expected = rotate(x, 3)
+    close(torch.compile(turn, fullgraph=True, backend="eager")(x, 3), expected)
+
+    class Layer(torch.nn.Module):
+        def forward(self, x):
+            return turn(x, 3)
+
+    close(torch.export.export(Layer(), (x,)).module()(x), expected)
+    close(torch.func.vmap(lambda each: turn(each, 3))(x), expected)
+    close(torch.func.jvp(lambda x: turn(x, 3), (x,), (x,))[1], expected)
+    close(torch.func.grad(lambda x: (turn(x, 3) * expected).sum())(x), x)
+    with FakeTensorMode() as mode:
+        assert turn(mode.from_tensor(x), 3).shape == x.shape
+    assert turn(x.to("meta"), 3).shape == x.shape
+    close(turn(x, 3), expected)
+
+
+X = torch.zeros(3, 8)
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (lambda: rotate(torch.ones(3, 8, dtype=torch.int64)), r"x is torch.int64 of shape \(3, 8\); it must be floats"),
+        (lambda: Rotary()(torch.ones(3, 8, dtype=torch.int64)), "x is torch.int64"),
+        (lambda: rotate(torch.ones(8)), r"x is torch.float32 of shape \(8,\)"),
+        (lambda: rotate([[1.0, 2.0]]), r"x is the list \[\[1.0, 2.0\]\]; it must be a tensor"),
+        (lambda: Rotary()(torch.ones(3, 7)), "d_head=7 is odd"),
+        (lambda: rotate(torch.ones(3, 0)), "d_head=0 is nothing to turn"),
+        (lambda: rotate(X, base=0), "base=0: "),
+        (lambda: rotate(X, base=-1.0), "base=-1.0: "),
+        (lambda: rotate(X, base=float("nan")), "base=nan: "),
+        (lambda: Rotary(base=float("inf")), "base=inf: "),
+        (lambda: Rotary(base="10000"), "base is the str '10000'; it must be a number"),
+        (lambda: rotate(X, 1.5), "start is the float 1.5; it must be a whole number"),
+    ],
+)
+def test_what_cannot_be_turned_is_refused_in_one_sentence(wrong, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        wrong()
