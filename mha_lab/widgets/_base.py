@@ -158,5 +158,13 @@ def shown_words(tokens: Sequence[str]) -> list[str]:
     return [token if seen[token] == 1 else numbered for token, numbered in zip(tokens, shown)]
 
 
+def found(readings: Sequence[dict], sentence: str) -> dict:
+    """The one with this sentence. Raises TraitError, in words, where there is none."""
+    for reading in readings:
+        if reading["sentence"] == sentence:
+            return reading
+    raise traitlets.TraitError(f"{sentence!r} is not among the {plural(len(readings), 'sentence')}; read() adds one.")
+
+
 def plural(count: int, thing: str) -> str:
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import traitlets
 
-from mha_lab.widgets._base import Explorer, joined, numbers, plural, shown_words
+from mha_lab.widgets._base import Explorer, found, joined, numbers, plural, shown_words
 from mha_lab.widgets._picture import LINE, MUTED, Page, drawable, weight_colour
-from mha_lab.widgets.head_explorer import _model_shape, _pack
+from mha_lab.widgets.head_explorer import _maps, _model_shape, _pack
 
 SHOWN = 3  # answers
 BAR = "#4477AA"
@@ -128,12 +128,12 @@ class IntentExplorer(Explorer):
         return [*self._readings, *self._typed]
 
     def _shown(self) -> dict:
-        return next(each for each in self._all() if each["sentence"] == self.sentence)
+        return found(self._all(), self.sentence)
 
     def _packed(self, reading, names: list[str]) -> dict:
         """A reading as it is sent; a weight is the square of byte / 255, as in HeadExplorer, and never deflated."""
         packed = _pack(reading, self._shape)  # its checks, and how tokens are sent
-        weights = numbers("weights", reading.weights, "(layers, H, N, N)")
+        weights = _maps(reading)
         N, A = len(packed["tokens"]), len(names)
         shares = numbers("shares", reading.shares, "(N)")
         probabilities = numbers("probabilities", reading.probabilities, "(A)")
@@ -163,12 +163,7 @@ class IntentExplorer(Explorer):
 
     @traitlets.validate("sentence")
     def _sentence_exists(self, proposal):
-        known = [each["sentence"] for each in self._all()]
-        if proposal["value"] not in known:
-            raise traitlets.TraitError(
-                f"{proposal['value']!r} is not among the {plural(len(known), 'sentence')}; read() adds one."
-            )
-        return proposal["value"]
+        return found(self._all(), proposal["value"])["sentence"]
 
     @traitlets.validate("word")
     def _word_exists(self, proposal):

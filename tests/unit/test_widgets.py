@@ -14,7 +14,7 @@ from matplotlib import colormaps
 from PIL import Image
 from traitlets import TraitError
 
-from mha_lab import attention, causal_mask, split_heads, widgets, window_mask
+from mha_lab import MultiHeadAttention, attention, causal_mask, split_heads, widgets, window_mask
 from mha_lab.pretrained import PROJECTION_LAYER, recorded, recorded_projection
 from mha_lab.widgets import AttentionStepper, HeadExplorer, _base, _picture
 from mha_lab.widgets._base import DIFFERENCE, joined
@@ -74,6 +74,62 @@ def type_into(explorer, sentence):
 
 
 # ---------------------------------------------------------------------------------------------------- recorded heads
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_shown_as_its_numbers(dtype):
+    half = recording()
+    half.weights = half.weights.to(dtype).requires_grad_()
+    assert np.array_equal(HeadExplorer([half]).weights, half.weights[0].float().detach())
+    query, key = (data.to(dtype) for data in projection())
+    exact = HeadExplorer.from_projection(query.float(), key.float(), WORDS, num_heads=3)
+    assert np.array_equal(HeadExplorer.from_projection(query, key, WORDS, num_heads=3).weights, exact.weights)
+    given = [torch.tensor(data).to(dtype) for data in (QUERY, KEY, VALUE)]
+    assert AttentionStepper(*given, WORDS).stages["output"].tolist() == pytest.approx(
+        AttentionStepper(QUERY, KEY, VALUE, WORDS).stages["output"].tolist()
+    )
+    mixer = widgets.OutputMixer(torch.ones(2, 3, 2, dtype=dtype), torch.ones(4, 5, dtype=dtype), WORDS)
+    assert mixer.mix["sum"].tolist() == [4.0] * 5
+
+
+def test_a_batch_of_one_as_transformers_gives_it_is_a_recording():
+    """A tuple of (1, H, N, N), one for each layer; of a larger batch the sentence says how to take one."""
+    one = recording()
+    batched = SimpleNamespace(**vars(one) | {"weights": tuple(layer[None] for layer in one.weights)})
+    assert np.array_equal(HeadExplorer([batched], layer=1).weights, one.weights[1])
+    batched.weights = tuple(layer.expand(2, -1, -1, -1) for layer in one.weights)
+    with pytest.raises(ValueError, match=r"\(2, 2, 3, 5, 5\), .* with a batch of 2: .* such as \[layer\[0\] for layer"):
+        HeadExplorer([batched])
+    for nothing in (None, (None, None)):
+        batched.weights = nothing
+        with pytest.raises(ValueError, match='weights is None: .*attn_implementation="eager".*output_attentions=True'):
+            HeadExplorer([batched])
+
+
+def test_rows_that_are_no_attention_say_what_usually_makes_them():
+    layer, x = MultiHeadAttention(12, 3, dropout=0.2), torch.randn(1, 5, 12, generator=torch.Generator().manual_seed(0))
+    words = torch.tensor([[[False, True, True, True, True]]])
+
+    def shown(weights, **options):
+        given = SimpleNamespace(sentence="a b c d e", tokens=list("abcde"), weights=weights)
+        return HeadExplorer([given], **options)
+
+    padded = layer.eval()(x, mask=words, causal=True, need_weights=True)[1]
+    with pytest.raises(
+        ValueError, match=r"row 0 is not attention: .* sum 0\. .* is shown with mask=, where True = may"
+    ):
+        shown(padded)
+    shown(padded, mask=causal_mask(5) & words[0])
+    with pytest.raises(ValueError, match=r"Dropout leaves such rows: call \.eval\(\) on the model"):
+        shown(layer.train()(x, need_weights=True)[1])
+    with pytest.raises(ValueError, match=r"Scores become weights by softmax\(dim=-1\)"):
+        shown(torch.linspace(-1, 1, 75).view(1, 3, 5, 5))
+
+
+def test_a_sentence_that_is_not_there_is_named_whatever_else_is_asked_for():
+    for options in ({}, {"hidden": ["the₂"]}, {"pinned": [1]}, {"layer": 1}):
+        with pytest.raises(TraitError, match="'typo' is not among the 1 sentence; read"):
+            HeadExplorer([recording()], sentence="typo", **options)
 
 
 def test_weights_are_sent_once_with_one_byte_each_finest_where_they_are_small():
