@@ -5,8 +5,8 @@ sinks               a place to look at that gives nothing, and a window that kee
 gates               a gate on every head's output; queries and keys of one length
 latent              keys and values of all heads made of a few numbers a token
 
-Each is tested equal to a naive form. The layers of sinks and gates are subclasses of `MultiHeadAttention`, each of which
-changes one of its steps; a class that inherits from several has them all.
+Each is tested equal to a naive form. The layers of sinks and gates are subclasses of `MultiHeadAttention`, each of
+which changes one of its steps; a class that inherits from several has them all.
 """
 
 from mha_lab.variants.chunked import chunked_attention
