@@ -10,6 +10,37 @@ def check_shapes(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, score_bias: Tensor | None = None
 ) -> None:
     """Raises ValueError, or TypeError for what is no tensor of the right kind, where `attention` is not defined."""
+    if not _plainly_fit(query, key, value):
+        _explain(query, key, value)
+    scores = (*query.shape[:-1], key.shape[-2])
+    for name, extra in ("mask", mask), ("score_bias", score_bias):
+        if extra is not None:
+            check_kind(name, extra, query.device)
+            if not fits(extra.shape, scores):
+                raise ValueError(
+                    f"{name} has shape {tuple(extra.shape)} and the scores {scores}: each dimension must be equal or 1."
+                )
+
+
+def _plainly_fit(query, key, value):
+    """What nearly every call is, asked in one go: a layer of few tokens takes no longer than a few such questions."""
+    if not (type(query) is type(key) is type(value) is Tensor and query.dtype == key.dtype == value.dtype):
+        return False
+    asks, offers = query.shape, key.shape
+    return (
+        len(asks) == len(offers) > 2
+        and asks[-1] == offers[-1] > 0
+        and offers[:-1] == value.shape[:-1]
+        and asks[:-3] == offers[:-3]
+        and offers[-3] > 0
+        and asks[-3] % offers[-3] == 0
+        and query.is_floating_point()
+        and query.device == key.device == value.device
+    )
+
+
+def _explain(query, key, value):
+    """Raises TypeError or ValueError for what does not fit; other calls, less plain, do fit."""
     given = {"query": query, "key": key, "value": value}
     for name, tensor in given.items():
         _door.instance(name, tensor, Tensor, "a tensor")
@@ -35,14 +66,6 @@ def check_shapes(
         shapes = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in given.items())
         raise ValueError(f"the batches differ: {shapes}. Dimensions in front of the heads must be equal, or 1.")
     _check_alike(given)
-    scores = (*query.shape[:-1], key.shape[-2])
-    for name, extra in ("mask", mask), ("score_bias", score_bias):
-        if extra is not None:
-            check_kind(name, extra, query.device)
-            if not fits(extra.shape, scores):
-                raise ValueError(
-                    f"{name} has shape {tuple(extra.shape)} and the scores {scores}: each dimension must be equal or 1."
-                )
 
 
 def _check_alike(given):

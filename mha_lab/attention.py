@@ -94,11 +94,20 @@ def fused_attention(
     The kernel has no forward derivative (then `attention` computes) and no second one (its error says what to ask for).
     """
     check_shapes(query, key, value, mask, score_bias)
-    (B, H, N, K), (_, G, S, _) = query.shape, key.shape
+    H, N, G = query.shape[1], query.shape[2], key.shape[1]
     if N == 1 and H == G and query.dtype not in HALF:
         # One row of scores a head is nothing to save, and two plain products are faster.
         return attention(query, key, value, mask=mask, score_bias=score_bias, dropout=dropout)[0]
     only_first_derivatives(query, key, value)
+    try:
+        return _fused(query, key, value, mask, score_bias, is_causal, dropout)
+    except NotImplementedError:  # what torch raises where a forward derivative is asked for
+        mask = causal_mask(N, device=query.device) if is_causal else mask
+        return attention(query, key, value, mask=mask, score_bias=score_bias, dropout=dropout)[0]
+
+
+def _fused(query, key, value, mask, score_bias, is_causal, dropout):
+    (B, H, N, K), (_, G, S, _) = query.shape, key.shape
     if score_bias is not None:
         score_bias = score_bias.to(query.dtype)
         mask = score_bias if mask is None else score_bias.where(mask, -torch.inf)
@@ -121,7 +130,8 @@ def split_heads(x: Tensor, num_heads: int) -> Tensor:
     num_heads = _door.whole("num_heads", num_heads)
     if x.dim() != 3 or x.shape[-1] % num_heads:
         raise ValueError(f"x has shape {tuple(x.shape)}; it must be (B, N, a multiple of num_heads={num_heads}).")
-    return x.unflatten(-1, (num_heads, x.shape[-1] // num_heads)).transpose(1, 2)
+    B, N, width = x.shape
+    return x.view(B, N, num_heads, width // num_heads).transpose(1, 2)
 
 
 def merge_heads(x: Tensor) -> Tensor:
@@ -236,9 +246,9 @@ class MultiHeadAttention(nn.Module):
 
     def project(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x (B, N, D) and context (B, S, D) → query (B, H, N, K), key and value (B, G, S, K)."""
-        query = split_heads(self.q_proj(x), self.num_heads)
-        key, value = (split_heads(p(context), self.num_kv_heads) for p in (self.k_proj, self.v_proj))
-        return query, key, value
+        key, value = self.k_proj(context), self.v_proj(context)
+        H, G = self.num_heads, self.num_kv_heads
+        return split_heads(self.q_proj(x), H), split_heads(key, G), split_heads(value, G)
 
     def attend(
         self, query, key, value, *, mask=None, score_bias=None, is_causal=False, need_weights=False

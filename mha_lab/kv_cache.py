@@ -5,7 +5,7 @@ Shapes: B batch, G key/value heads, N new tokens, S keys, K d_head, as everywher
 
 import copy
 import weakref
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -90,7 +90,7 @@ class KVCache:
         owner  the layer that asks: a cache serves one layer.
         Raises ValueError or TypeError for what does not fit what is held: nothing is broadcast, nothing is converted.
         """
-        self._check(key, value, owner)
+        kind = self._check(key, value, owner)
         held, new = self._state, key.shape[-2]
         storage, end = held.storage, held.end
         start = end + new - self.reach(new)  # the first of the new tokens sees the window - 1 before it
@@ -100,7 +100,7 @@ class KVCache:
         for stored, added in zip(storage, (key, value), strict=True):
             stored[..., end : end + new, :] = added
         owner = held.owner if owner is None else weakref.ref(owner)
-        self._staged = _State(storage, start, end + new, held.seen + new, owner)
+        self._staged = _State(storage, start, end + new, held.seen + new, kind, owner)
         return self._staged.columns()
 
     def commit(self) -> None:
@@ -118,7 +118,7 @@ class KVCache:
                 f"token {length} is gone. Only reset() is possible."
             )
         if length < self.seen:
-            self._state = replace(self._state, start=0, end=length, seen=length)
+            self._state = self._state._replace(start=0, end=length, seen=length)
 
     def reset(self) -> None:
         """Forget everything and keep the room: for the next text of the same batch."""
@@ -128,48 +128,37 @@ class KVCache:
         return copy.deepcopy(self)  # two texts that go on from one past must not write into one storage
 
     def __getstate__(self) -> dict:
-        unowned = replace(self._state, owner=None)  # a copy belongs to the layer that uses it first
+        unowned = self._state._replace(owner=None)  # a copy belongs to the layer that uses it first
         return self.__dict__ | {"_state": unowned, "_staged": unowned}
 
     def _check(self, key, value, owner):
+        """What the new keys and values are, once they are known to fit each other and what is held."""
         for name, tensor in ("key", key), ("value", value):
             _door.instance(name, tensor, Tensor, "a tensor of shape (B, G, N, K)")
-            if tensor.dim() != 4 or tensor.shape[:3] != key.shape[:3]:
-                raise ValueError(
-                    f"key has shape {tuple(key.shape)} and value {tuple(value.shape)}: the cache takes (B, G, N, K), "
-                    "equal but for the last."
-                )
+        if key.dim() != 4 or key.shape[:3] != value.shape[:3] or value.dim() != 4:
+            raise ValueError(
+                f"key has shape {tuple(key.shape)} and value {tuple(value.shape)}: the cache takes (B, G, N, K), equal "
+                "but for the last."
+            )
         if (key.dtype, key.device) != (value.dtype, value.device):
             raise ValueError(
                 f"key is {key.dtype} on {key.device} and value {value.dtype} on {value.device}: they must be equal."
             )
-        held_by = self._state.owner and self._state.owner()
+        state, kind = self._state, (_kind(key), _kind(value))
+        held_by = None if state.owner is None else state.owner()
         if owner is not None and held_by is not None and held_by is not owner:
             raise ValueError(f"the cache holds another layer's {len(self)} tokens: use one cache for each layer.")
-        if self._state.storage is None:
-            return
-        for name, stored, new in zip(("key", "value"), self._state.storage, (key, value)):
-            has, given = (tuple(t.shape[:2]) for t in (stored, new))
-            if has != given:
-                raise ValueError(
-                    f"the cache holds (batch, kv heads) {has} and was given {given}: "
-                    "use one cache for each layer and each batch."
-                )
-            if stored.shape[-1] != new.shape[-1]:
-                raise ValueError(
-                    f"the cache holds {name}s of {stored.shape[-1]} numbers and was given {new.shape[-1]}: "
-                    "use one cache for each layer."
-                )
-            if (stored.dtype, stored.device) != (new.dtype, new.device):
-                raise ValueError(
-                    f"the cache holds {name}s that are {stored.dtype} on {stored.device} and was given {new.dtype} on "
-                    f"{new.device}: a cache converts nothing."
-                )
-            if stored.is_inference() and not torch.is_inference_mode_enabled():
-                raise RuntimeError(
-                    "the cache was filled under torch.inference_mode(), and its storage can be written there alone: "
-                    "go on under inference_mode, or use torch.no_grad() from the start."
-                )
+        if state.storage is None:
+            return kind
+        if kind != state.kind:
+            raise ValueError(_misfit(*next((n, h, g) for n, h, g in zip(("key", "value"), state.kind, kind) if h != g)))
+        compiling = torch.compiler.is_compiling()  # which cannot ask, and says so itself
+        if not compiling and state.storage[0].is_inference() and not torch.is_inference_mode_enabled():
+            raise RuntimeError(
+                "the cache was filled under torch.inference_mode(), and its storage can be written there alone: go on "
+                "under inference_mode, or use torch.no_grad() from the start."
+            )
+        return kind
 
     def _with_room(self, key, value, start):
         """A new storage that begins with what is held from column `start` on, and has room for more."""
@@ -185,8 +174,7 @@ class KVCache:
         return storage
 
 
-@dataclass(frozen=True)
-class _State:
+class _State(NamedTuple):
     """All that a cache knows, changed at one stroke: an interrupt finds the old one or the new one."""
 
     storage: tuple[Tensor, Tensor] | None = None
@@ -194,12 +182,34 @@ class _State:
     end: int = 0
     """What is held: columns start to end of the storage."""
     seen: int = 0
+    kind: tuple | None = None
     owner: weakref.ref | None = None
 
     def columns(self) -> tuple[Tensor, Tensor]:
-        return tuple(stored[..., self.start : self.end, :] for stored in self.storage)
+        key, value = self.storage
+        return key[..., self.start : self.end, :], value[..., self.start : self.end, :]
+
+
+def _kind(tensor):
+    """What keys (or values) share with those before them: nothing is broadcast, nothing is converted."""
+    B, G, _, width = tensor.shape
+    return (B, G), width, tensor.dtype, tensor.device
 
 
 def _needs_gradients(*tensors):
     """Whether the backward pass may ask for what stands in a storage: it must then not be written over."""
     return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
+
+
+def _misfit(name, held, given):
+    """How keys or values of one kind differ from those held, in words."""
+    (has, width, dtype, device), (heads, new_width, new_dtype, new_device) = held, given
+    if has != heads:
+        rule = "use one cache for each layer and each batch."
+        return f"the cache holds (batch, kv heads) {has} and was given {heads}: {rule}"
+    if width != new_width:
+        return f"the cache holds {name}s of {width} numbers and was given {new_width}: use one cache for each layer."
+    return (
+        f"the cache holds {name}s that are {dtype} on {device} and was given {new_dtype} on {new_device}: a cache "
+        "converts nothing."
+    )
