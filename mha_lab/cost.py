@@ -1,50 +1,63 @@
 """What a multi-head layer costs, by arithmetic alone: parameters, FLOPs, bytes, and a predicted time.
 
 Sizes use the letters of `mha_lab`: B batch, N queries, S keys (N unless given), d_model, num_heads, num_kv_heads
-(num_heads unless given). Nothing here imports torch; the tests hold every count against it.
+(num_heads unless given), d_head (d_model / num_heads unless given). Every size is a whole number. Nothing here imports
+torch; the tests hold every count against it.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mha_lab._door import divides, whole
+
 FRESH = 32 * 2**20
 """Bytes from which on glibc's malloc takes a buffer from the system (DEFAULT_MMAP_THRESHOLD_MAX, mallopt(3)) unless its
 heap has as much free; the system then hands over empty pages, each when it is first written to."""
 
 
-def parameters(d_model: int, num_heads: int, num_kv_heads: int | None = None, *, bias: bool = True) -> int:
+def parameters(
+    d_model: int, num_heads: int, num_kv_heads: int | None = None, *, d_head: int | None = None, bias: bool = True
+) -> int:
     """Numbers that a layer learns: W^Q, W^K, W^V, W^O and, with bias, one number for each of their outputs.
 
-    4·d_model² without sharing and biases, whatever num_heads is (Vaswani 2017, section 3.2.2)."""
-    _, kv_width = _widths(d_model, num_heads, num_kv_heads)
-    weights = 2 * d_model * d_model + 2 * d_model * kv_width
-    return weights + (2 * d_model + 2 * kv_width if bias else 0)
+    4·d_model² without sharing and biases where num_heads·d_head = d_model (Vaswani 2017, section 3.2.2)."""
+    d_model, _, q_width, kv_width = _widths(d_model, num_heads, num_kv_heads, d_head)
+    weights = 2 * d_model * q_width + 2 * d_model * kv_width
+    return weights + (q_width + 2 * kv_width + d_model if bias else 0)
 
 
 def flops(
-    B: int, N: int, d_model: int, num_heads: int, num_kv_heads: int | None = None, *, S: int | None = None
+    B: int,
+    N: int,
+    d_model: int,
+    num_heads: int,
+    num_kv_heads: int | None = None,
+    *,
+    d_head: int | None = None,
+    S: int | None = None,
 ) -> dict[str, int]:
     """Floating-point operations of one forward pass by term, a multiply-add as 2: 8·N·d² + 4·N²·d for one sentence.
 
     Counted: the six matrix products, with every key for every query (a causal mask saves the explicit path nothing).
     Ignored: biases, scale, mask, softmax and dropout, as in torch.utils.flop_counter: few operations, though not little
     time (`predict`)."""
-    S = N if S is None else S
-    _, kv_width = _widths(d_model, num_heads, num_kv_heads)
+    B, N, S = _lengths(B, N, S)
+    d_model, _, q_width, kv_width = _widths(d_model, num_heads, num_kv_heads, d_head)
     return {
-        "W^Q": 2 * B * N * d_model * d_model,
+        "W^Q": 2 * B * N * d_model * q_width,
         "W^K": 2 * B * S * d_model * kv_width,
         "W^V": 2 * B * S * d_model * kv_width,
-        "QKᵀ": 2 * B * N * S * d_model,
-        "AV": 2 * B * N * S * d_model,
-        "W^O": 2 * B * N * d_model * d_model,
+        "QKᵀ": 2 * B * N * S * q_width,
+        "AV": 2 * B * N * S * q_width,
+        "W^O": 2 * B * N * q_width * d_model,
     }
 
 
 def stored_scores(B: int, N: int, num_heads: int, *, S: int | None = None) -> int:
     """Numbers in the scores (B, H, N, S): num_heads·N² for one sentence. The fused path never stores them."""
-    return B * num_heads * N * (N if S is None else S)
+    B, N, S = _lengths(B, N, S)
+    return B * whole("num_heads", num_heads) * N * S
 
 
 def explicit_peak_bytes(
@@ -54,24 +67,30 @@ def explicit_peak_bytes(
     num_heads: int,
     num_kv_heads: int | None = None,
     *,
+    d_head: int | None = None,
     S: int | None = None,
     bytes_per_number: int = 4,
 ) -> int:
     """Bytes allocated at the worst moment of a `MultiHeadAttention` forward with need_weights and without gradients:
-    B·num_heads·N² + 6·B·N·d_model numbers (5 with one head, whose output need not be merged).
+    B·num_heads·N² + 6·B·N·d_model numbers where num_heads·d_head = d_model (5 with one head, which needs no merging).
 
     That moment is the end: weights, query, key, value, the heads' outputs, their merged copy and the result; for few
-    queries on many keys in a batch, a product that copies its keys or values. In training softmax keeps the scores
-    while it writes the weights, and there are two tensors of B·num_heads·N². Ignored: parameters and x, which were
-    there before; a mask, a byte for each of its entries; and that nothing is copied where d_head is 1."""
-    S = N if S is None else S
-    d_head, kv_width = _widths(d_model, num_heads, num_kv_heads)
-    scores, x, kv = stored_scores(B, N, num_heads, S=S), B * N * d_model, B * S * kv_width
-    merged = x if num_heads > 1 and N > 1 else 0  # otherwise the heads lie as W^O wants them
-    queries = x + (merged if B > 1 or kv_width < d_model else 0)  # scaled, and side by side
-    copied = kv if B > 1 and kv_width > d_head else 0  # heads of a batch that do not lie evenly spaced
-    numbers = x + 2 * kv + scores + max(2 * x + merged, queries + copied)
-    return numbers * bytes_per_number
+    queries on many keys in a batch, a product that copies its keys or values. In 16 bits it comes earlier: scores and
+    weights are computed from copies in 32 bits, and rounded once. In training softmax keeps the scores while it writes
+    the weights, and there are two tensors of B·num_heads·N². Ignored: parameters and x, which were there before; a mask
+    (a byte an entry, and with one head a copy); and that nothing is copied where d_head is 1."""
+    B, N, S = _lengths(B, N, S)
+    d_model, d_head, q_width, kv_width = _widths(d_model, num_heads, num_kv_heads, d_head)
+    scores, query, kv = stored_scores(B, N, num_heads, S=S), B * N * q_width, B * S * kv_width
+    merged = query if num_heads > 1 and N > 1 else 0  # otherwise the heads lie as W^O wants them
+    queries = query + (merged if B > 1 or kv_width < q_width else 0)  # scaled, and side by side
+    copied = kv if B > 1 and S > 1 and kv_width > d_head else 0  # heads of a batch that do not lie evenly spaced
+    projected, end = query + 2 * kv, query + merged + B * N * d_model
+    width = whole("bytes_per_number", bytes_per_number)
+    if width == 2:
+        inside, rounding = 4 * (projected + scores + queries + copied), 6 * (query + scores)
+        return 2 * projected + max(inside, rounding, 2 * (scores + end))
+    return width * (projected + scores + max(end, queries + copied))
 
 
 def traffic_bytes(
@@ -81,6 +100,7 @@ def traffic_bytes(
     num_heads: int,
     num_kv_heads: int | None = None,
     *,
+    d_head: int | None = None,
     S: int | None = None,
     path: str = "explicit",
     bytes_per_number: int = 4,
@@ -90,20 +110,21 @@ def traffic_bytes(
     path "explicit" stores the scores and goes over them four times; "fused" (FlashAttention, Dao 2022) reads query, key
     and value once and writes the heads' outputs. Ignored: biases, masks, and what a small cache makes a kernel read
     again."""
-    S = N if S is None else S
-    _, kv_width = _widths(d_model, num_heads, num_kv_heads)
-    x, context, kv, scores = B * N * d_model, B * S * d_model, B * S * kv_width, stored_scores(B, N, num_heads, S=S)
+    B, N, S = _lengths(B, N, S)
+    d_model, _, q_width, kv_width = _widths(d_model, num_heads, num_kv_heads, d_head)
+    x, context, scores = B * N * d_model, B * S * d_model, stored_scores(B, N, num_heads, S=S)
+    query, kv = B * N * q_width, B * S * kv_width  # the heads' outputs are as many numbers as their queries
     steps = {
-        "W^Q": x + d_model * d_model + x,
+        "W^Q": x + d_model * q_width + query,
         "W^K": context + d_model * kv_width + kv,
         "W^V": context + d_model * kv_width + kv,
     }
     if _is_explicit(path):
-        steps |= {"scale": 2 * x, "QKᵀ": x + kv + scores, "softmax": 2 * scores, "AV": scores + kv + x}
+        steps |= {"scale": 2 * query, "QKᵀ": query + kv + scores, "softmax": 2 * scores, "AV": scores + kv + query}
     else:
-        steps |= {"attention": x + 2 * kv + x}
-    steps |= {"merge": 2 * x, "W^O": x + d_model * d_model + x}
-    return {name: numbers * bytes_per_number for name, numbers in steps.items()}
+        steps |= {"attention": query + 2 * kv + query}
+    steps |= {"merge": 2 * query, "W^O": query + q_width * d_model + x}
+    return {name: numbers * whole("bytes_per_number", bytes_per_number) for name, numbers in steps.items()}
 
 
 def kv_cache_bytes(
@@ -112,7 +133,9 @@ def kv_cache_bytes(
     """Bytes of the keys and values of S tokens in every layer, in 16 bits unless bytes_per_number says otherwise.
 
     Counted: the numbers themselves. Ignored: what an implementation allocates ahead (Shazeer 2019; Ainslie 2023)."""
-    return 2 * B * S * num_kv_heads * d_head * layers * bytes_per_number
+    B, S = whole("B", B, 0), whole("S", S, 0)
+    numbers = 2 * whole("num_kv_heads", num_kv_heads) * whole("d_head", d_head) * whole("layers", layers)
+    return B * S * numbers * whole("bytes_per_number", bytes_per_number)
 
 
 @dataclass(frozen=True)
@@ -143,12 +166,13 @@ def predict(
     num_heads: int,
     num_kv_heads: int | None = None,
     *,
+    d_head: int | None = None,
     S: int | None = None,
     path: str = "explicit",
 ) -> float:
     """Seconds of one forward pass without gradients: the sum of `predict_steps`. A GPU computes while Python makes the
     next calls: there the longer of the two counts."""
-    steps = predict_steps(machine, B, N, d_model, num_heads, num_kv_heads, S=S, path=path)
+    steps = predict_steps(machine, B, N, d_model, num_heads, num_kv_heads, d_head=d_head, S=S, path=path)
     calls = steps.pop("calls")
     work = sum(steps.values())
     return calls + work if machine.device == "cpu" else max(calls, work)
@@ -162,6 +186,7 @@ def predict_steps(
     num_heads: int,
     num_kv_heads: int | None = None,
     *,
+    d_head: int | None = None,
     S: int | None = None,
     path: str = "explicit",
 ) -> dict[str, float]:
@@ -170,13 +195,13 @@ def predict_steps(
     A matrix product takes as long as its multiply-adds or its bytes, whichever is more (the roofline, Williams 2009);
     how fast multiply-adds go depends on the size of the matrices. Fresh memory pages come on top. Ignored: masks,
     dropout, and which numbers a step still finds in the cache."""
-    S = N if S is None else S
+    B, N, S = _lengths(B, N, S)
     sizes = B, N, d_model, num_heads, num_kv_heads
-    d_head, kv_width = _widths(d_model, num_heads, num_kv_heads)
-    x, kv, scores = B * N * d_model, B * S * kv_width, stored_scores(B, N, num_heads, S=S)
+    d_model, d_head, q_width, kv_width = _widths(d_model, num_heads, num_kv_heads, d_head)
+    query, kv, scores = B * N * q_width, B * S * kv_width, stored_scores(B, N, num_heads, S=S)
     rows = {"W^Q": B * N, "W^K": B * S, "W^V": B * S, "W^O": B * N}
-    written = {"W^K": kv, "W^V": kv, "QKᵀ": scores, "softmax": 0}  # all else: x
-    counted, traffic = flops(*sizes, S=S), traffic_bytes(*sizes, S=S, path=path)
+    written = {"W^K": kv, "W^V": kv, "QKᵀ": scores, "softmax": 0, "W^O": B * N * d_model}  # all else: as many as query
+    counted, traffic = flops(*sizes, d_head=d_head, S=S), traffic_bytes(*sizes, d_head=d_head, S=S, path=path)
     seconds = {"calls": machine.call_seconds[path]}
     for step, moved in traffic.items():
         table = machine.step_seconds.get("W" if step in rows else step)
@@ -191,7 +216,7 @@ def predict_steps(
             work = scores * _at(table, math.sqrt(N * S), d_head) * wider
         if step != "softmax":
             work = max(work, moved / machine.bytes_per_second)
-        result = 4 * written.get(step, x)
+        result = 4 * written.get(step, query)
         seconds[step] = work + (result * machine.page_seconds if result >= FRESH else 0.0)
     return seconds
 
@@ -217,18 +242,24 @@ def _between(marks, position):
     return low, high, math.log(position / low) / math.log(high / low)
 
 
-def _widths(d_model, num_heads, num_kv_heads):
-    """d_head, and the width of all keys (or values) of a token."""
-    num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
-    for whole, parts, problem in (
-        (d_model, num_heads, f"d_model={d_model} cannot be split over num_heads={num_heads}"),
-        (num_heads, num_kv_heads, f"num_heads={num_heads} cannot share num_kv_heads={num_kv_heads}"),
-    ):
-        if parts < 1:
-            raise ValueError(f"{problem}: there must be at least 1.")
-        if whole % parts:
-            raise ValueError(f"{problem}: {whole} / {parts} leaves {whole % parts}.")
-    return d_model // num_heads, d_model // num_heads * num_kv_heads
+def _widths(d_model, num_heads, num_kv_heads, d_head):
+    """d_model, d_head, and the widths of all queries and of all keys (or values) of a token, as Python's own ints."""
+    d_model, num_heads = (
+        whole("d_model", d_model),
+        whole("num_heads", num_heads, at_least=None if d_head is None else 1),
+    )
+    if d_head is None:
+        d_head = divides(d_model, num_heads, f"d_model={d_model} cannot be split over num_heads={num_heads}")
+    num_kv_heads = num_heads if num_kv_heads is None else whole("num_kv_heads", num_kv_heads, at_least=None)
+    divides(num_heads, num_kv_heads, f"num_heads={num_heads} cannot share num_kv_heads={num_kv_heads}")
+    d_head = whole("d_head", d_head)
+    return d_model, d_head, num_heads * d_head, num_kv_heads * d_head
+
+
+def _lengths(B, N, S):
+    """B, N and S (N unless given) as Python's own ints; a text may be empty."""
+    B, N = whole("B", B, at_least=0), whole("N", N, at_least=0)
+    return B, N, N if S is None else whole("S", S, at_least=0)
 
 
 def _is_explicit(path):

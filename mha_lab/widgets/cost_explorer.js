@@ -3,7 +3,8 @@
 // All state lives in the model's traits, and draw() reads them afresh. The arithmetic is that of mha_lab.cost, done here,
 // without the kernel.
 
-import { changer, countDrawing, divisors, element, floor, grouped, max, min, round, scheduler, watch } from "./_shared.js";
+import { abs, changer, countDrawing, divisors, element, floor, grouped, max, min, round, scheduler, watch } from "./_shared.js";
+import { modelsMenu } from "./_models_menu.js";
 
 // ---------------------------------------------------------------------------------------------------------- mathematics
 
@@ -12,76 +13,91 @@ const BYTES = { float32: 4, bfloat16: 2 };
 const FRESH = 32 * 2 ** 20; // cost.FRESH
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 
-/** What the sizes { n, d_model, num_heads, num_kv_heads, batch, dtype, bias } cost; machine as in mha_lab.cost, or null. */
+/** d_head where it is set, and d_model / num_heads where it is not. */
+export const headWidth = ({ d_model, num_heads, d_head }) => d_head ?? d_model / num_heads;
+
+/** Numbers in what a layer holds: x and context, query (as many as the heads' outputs), key (as value), scores. */
+const held = ({ B, n, d, H, G, K }) => ({ x: B * n * d, query: B * n * H * K, kv: B * n * G * K, scores: B * H * n * n });
+
+/** What the sizes { n, d_model, num_heads, num_kv_heads, d_head, batch, dtype, bias } cost; machine as in mha_lab.cost, or
+ *  null. */
 export function costs(sizes, machine = null) {
   const { n, d_model: d, num_heads: H, num_kv_heads: G, batch: B, dtype = "float32", bias = true } = sizes;
-  const kvWidth = (d / H) * G;
-  const [x, kv, scores] = [B * n * d, B * n * kvWidth, B * H * n * n];
+  const layer = { B, n, d, H, G, K: headWidth(sizes) };
+  const [width, kvWidth] = [H * layer.K, G * layer.K];
+  const { x, query, kv, scores } = held(layer);
   const flops = {
-    "W^Q": 2 * x * d,
+    "W^Q": 2 * x * width,
     "W^K": 2 * x * kvWidth,
     "W^V": 2 * x * kvWidth,
-    "W^O": 2 * x * d,
-    QKᵀ: 2 * x * n,
-    AV: 2 * x * n,
+    "W^O": 2 * x * width,
+    QKᵀ: 2 * query * n,
+    AV: 2 * query * n,
   };
-  const merged = H > 1 && n > 1 ? x : 0;
-  const queries = x + (B > 1 || G < H ? merged : 0);
-  const copied = B > 1 && G > 1 ? kv : 0;
   const seconds = {};
   const moved = {};
   for (const path of PATHS) {
-    if (machine && dtype === "float32") seconds[path] = predict(machine, { B, n, d, H, G }, path);
-    const steps = Object.values(traffic({ B, n, d, H, G }, path));
+    if (machine && dtype === "float32") seconds[path] = predict(machine, layer, path);
+    const steps = Object.values(traffic(layer, path));
     moved[path] = sum(steps) * BYTES[dtype];
   }
-  const biases = { true: 2 * d + 2 * kvWidth, QKV: d + 2 * kvWidth, false: 0 };
+  const biases = { true: width + 2 * kvWidth + d, QKV: width + 2 * kvWidth, false: 0 };
   return {
-    parameters: 2 * d * d + 2 * d * kvWidth + biases[bias],
+    parameters: 2 * d * width + 2 * d * kvWidth + biases[bias],
     flops,
     scores,
     scores_bytes: scores * BYTES[dtype],
-    peak_bytes: (x + 2 * kv + scores + max(2 * x + merged, queries + copied)) * BYTES[dtype],
+    peak_bytes: peakBytes(layer, BYTES[dtype]),
     moved_bytes: moved,
     cache_bytes: 2 * kv * BYTES[dtype],
-    crossing: d + kvWidth,
+    crossing: d + floor((d * G) / H),
     seconds,
   };
 }
 
+/** Bytes at the worst moment of the explicit path: cost.explicit_peak_bytes. */
+function peakBytes(layer, bytes) {
+  const { B, n, H, G } = layer;
+  const { x, query, kv, scores } = held(layer);
+  const merged = H > 1 && n > 1 ? query : 0;
+  const queries = query + (B > 1 || G < H ? merged : 0);
+  const copied = B > 1 && G > 1 ? kv : 0;
+  return (query + 2 * kv + scores + max(query + merged + x, queries + copied)) * bytes;
+}
+
 /** Numbers that one forward pass reads and writes, by step: cost.traffic_bytes. */
-function traffic({ B, n, d, H, G }, path) {
-  const kvWidth = (d / H) * G;
-  const [x, kv, scores] = [B * n * d, B * n * kvWidth, B * H * n * n];
+function traffic(layer, path) {
+  const { d, H, G, K } = layer;
+  const { x, query, kv, scores } = held(layer);
   const inner =
     path === "explicit"
-      ? { scale: 2 * x, QKᵀ: x + kv + scores, softmax: 2 * scores, AV: scores + kv + x }
-      : { attention: x + 2 * kv + x };
+      ? { scale: 2 * query, QKᵀ: query + kv + scores, softmax: 2 * scores, AV: scores + kv + query }
+      : { attention: 2 * query + 2 * kv };
   return {
-    "W^Q": 2 * x + d * d,
-    "W^K": x + d * kvWidth + kv,
-    "W^V": x + d * kvWidth + kv,
+    "W^Q": x + d * H * K + query,
+    "W^K": x + d * G * K + kv,
+    "W^V": x + d * G * K + kv,
     ...inner,
-    merge: 2 * x,
-    "W^O": 2 * x + d * d,
+    merge: 2 * query,
+    "W^O": query + H * K * d + x,
   };
 }
 
 /** Seconds of one forward pass in float32: cost.predict. */
-export function predict(machine, { B, n, d, H, G }, path) {
-  const kvWidth = (d / H) * G;
-  const [x, kv, scores] = [B * n * d, B * n * kvWidth, B * H * n * n];
-  const weights = { "W^Q": d * d, "W^K": d * kvWidth, "W^V": d * kvWidth, "W^O": d * d };
-  const written = { "W^K": kv, "W^V": kv, QKᵀ: scores, softmax: 0 };
+export function predict(machine, layer, path) {
+  const { B, n, d, H, G, K } = layer;
+  const { x, query, kv, scores } = held(layer);
+  const weights = { "W^Q": d * H * K, "W^K": d * G * K, "W^V": d * G * K, "W^O": d * H * K };
+  const written = { "W^K": kv, "W^V": kv, QKᵀ: scores, softmax: 0, "W^O": x };
   let total = 0;
-  for (const [step, moved] of Object.entries(traffic({ B, n, d, H, G }, path))) {
+  for (const [step, moved] of Object.entries(traffic(layer, path))) {
     const table = machine.step_seconds[step in weights ? "W" : step];
     let work = 0;
     if (step in weights) work = B * n * weights[step] * at(table, B * n, d);
     else if (step === "softmax") work = scores * at(table, n, 1);
-    else if (step !== "merge" && step !== "scale") work = scores * at(table, n, d / H) * max(1, d / H / table.at(-1)[1]);
+    else if (step !== "merge" && step !== "scale") work = scores * at(table, n, K) * max(1, K / table.at(-1)[1]);
     if (step !== "softmax") work = max(work, (4 * moved) / machine.bytes_per_second);
-    const result = 4 * (written[step] ?? x);
+    const result = 4 * (written[step] ?? query);
     total += work + (result >= FRESH ? result * machine.page_seconds : 0);
   }
   const calls = machine.call_seconds[path];
@@ -108,16 +124,19 @@ function between(marks, position) {
   return [low, high, Math.log(position / low) / Math.log(high / low)];
 }
 
+/** The choice that is nearest to a wish, by their ratio. */
+const nearest = (choices, wish) =>
+  choices.reduce((best, choice) => (abs(Math.log(choice / wish)) < abs(Math.log(best / wish)) ? choice : best));
+
+/** Head counts to choose from: with d_head set, num_heads need not divide d_model. */
+const headCounts = ({ d_model, d_head }) => (d_head ? HEADS : divisors(d_model));
+
 /** The new sizes with head counts that divide, each the nearest one that does. Where no head shared, none will. */
-export function settled({ d_model, num_heads, num_kv_heads, ...rest }, before) {
-  const nearest = (choices, wish) =>
-    choices.reduce((best, choice) =>
-      Math.abs(Math.log(choice / wish)) < Math.abs(Math.log(best / wish)) ? choice : best,
-    );
-  const heads = nearest(divisors(d_model), num_heads);
+export function settled({ d_model, num_heads, num_kv_heads, d_head = null, ...rest }, before) {
+  const heads = d_head ? num_heads : nearest(divisors(d_model), num_heads);
   const unshared = before.num_kv_heads === before.num_heads && num_kv_heads === before.num_kv_heads;
   const kvHeads = unshared ? heads : nearest(divisors(heads), min(num_kv_heads, heads));
-  return { ...rest, d_model, num_heads: heads, num_kv_heads: kvHeads };
+  return { ...rest, d_model, num_heads: heads, num_kv_heads: kvHeads, d_head };
 }
 
 /** A positive number in three digits with its unit: "FLOP" and "" in thousands, "B" in 1,024s, "s" from µs on. */
@@ -138,8 +157,10 @@ export function amount(value, unit) {
 
 export const LENGTHS = Array.from({ length: 27 }, (_, i) => (16 * 2 ** floor(i / 2) * (i % 2 ? 3 : 2)) / 2);
 const WIDTHS = [64, 128, 192, 256, 384, 512, 576, 768, 1024, 1536, 2048, 2560, 3072, 3584, 4096, 5120, 6144, 8192];
+const HEADS = [1, 2, 3, 4, 5, 6, 8, 9, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128];
+const HEAD_WIDTHS = [null, 8, 16, 32, 48, 64, 80, 96, 128, 192, 256, 512]; // null: d_model / heads
 const BATCHES = [1, 2, 4, 8, 16, 32, 64];
-const SIZES = ["n", "d_model", "num_heads", "num_kv_heads", "batch", "dtype", "bias"];
+const SIZES = ["n", "d_model", "num_heads", "num_kv_heads", "d_head", "batch", "dtype", "bias"];
 const TERMS = ["W^Q", "W^K", "W^V", "W^O", "QKᵀ", "AV"];
 const MARKS = ["m-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0", "m-5 0l5 -5l5 5l-5 5z"]; // ● and ◆, as in the timings panel
 const [NARROWEST, WIDEST, GAP] = [256, 400, 12]; // of charts, and between them: three stand side by side on a projector
@@ -256,20 +277,17 @@ function render({ model, el }) {
   const set = (traits) => change(settled({ ...present(), ...traits }, present()));
 
   // ------------------------------------------------------------------------------------------------------------ elements
-  /** A slider over the places of a list that may change; it says the value, not the place. */
-  function slider(name, words, choices) {
+  /** A slider over the places of a list that may change; it says the value, not the place. null comes first. */
+  function slider(name, words, choices, text = (sizes) => grouped(sizes[name])) {
     const input = element("input", { type: "range", min: 0, step: 1 });
     const output = element("output");
     input.oninput = () => set({ [name]: choices(present())[input.value] });
     const show = (sizes) => {
       const list = choices(sizes);
-      const nearest = list.reduce((best, value, i) => {
-        return Math.abs(Math.log(value / sizes[name])) < Math.abs(Math.log(list[best] / sizes[name])) ? i : best;
-      }, 0);
       input.max = list.length - 1;
-      input.value = nearest;
+      input.value = sizes[name] === null ? 0 : list.indexOf(nearest(list.filter(Boolean), sizes[name]));
       input.disabled = list.length === 1;
-      output.textContent = grouped(sizes[name]);
+      output.textContent = text(sizes);
       input.setAttribute("aria-valuetext", output.textContent);
     };
     return { label: element("label", {}, element("span", {}, words), input, output), show };
@@ -277,23 +295,18 @@ function render({ model, el }) {
   const sliders = [
     slider("n", "tokens", () => LENGTHS),
     slider("d_model", "d_model", () => WIDTHS),
-    slider("num_heads", "heads", ({ d_model }) => divisors(d_model)),
+    slider("num_heads", "heads", headCounts),
     slider("num_kv_heads", "K/V heads", ({ num_heads }) => divisors(num_heads)),
+    slider("d_head", "d_head", () => HEAD_WIDTHS, (sizes) => `${grouped(headWidth(sizes))}${sizes.d_head ? "" : " = d/h"}`),
     slider("batch", "batch", () => BATCHES),
   ];
   const models = model.get("_models");
-  const menu = element(
-    "select",
-    {},
-    element("option", { value: "" }, "sizes of your own"),
-    ...models.map(({ name }) => element("option", { value: name }, name)),
-    element("option", { disabled: true }, "DeepSeek-V2: a latent, see KVCacheExplorer"),
-  );
+  const menu = modelsMenu(models, model.get("_others"), [element("option", { value: "" }, "sizes of your own")]);
   menu.onchange = () => {
     const chosen = models.find(({ name }) => name === menu.value);
     if (!chosen) return;
-    const { n, d_model, num_heads, num_kv_heads, bias } = chosen;
-    change({ n, d_model, num_heads, num_kv_heads, bias, batch: 1 });
+    const { n, d_model, num_heads, num_kv_heads, d_head, bias } = chosen;
+    change({ n, d_model, num_heads, num_kv_heads, d_head, bias, batch: 1 });
   };
   const dtype = element("select", {}, ...Object.keys(BYTES).map((name) => element("option", { value: name }, name)));
   dtype.onchange = () => change({ dtype: dtype.value });
@@ -332,8 +345,9 @@ function render({ model, el }) {
     const machine = model.get("_machine");
     const now = costs(sizes, machine);
     sliders.forEach(({ show }) => show(sizes));
-    const same = ({ d_model, num_heads, num_kv_heads, bias }) =>
-      Object.entries({ d_model, num_heads, num_kv_heads, bias }).every(([name, value]) => sizes[name] === value);
+    const same = (real) =>
+      ["d_model", "num_heads", "num_kv_heads", "bias"].every((name) => sizes[name] === real[name]) &&
+      headWidth(sizes) === headWidth(real);
     const alike = models.filter(same);
     const real = alike.find(({ name }) => name === menu.value) ?? alike.find(({ n }) => n === sizes.n) ?? alike[0];
     menu.value = real?.name ?? "";
@@ -345,16 +359,19 @@ function render({ model, el }) {
     countDrawing(root);
   }
 
-  function sourceOf({ n, context, source: published, bias }) {
-    const seen = n < context ? `, of which a layer sees ${grouped(n)}` : "";
+  function sourceOf({ context, window, source: published, bias, layers, left_out }) {
+    const seen = window ? `, of which a layer sees ${grouped(window)}` : "";
     const without = bias === "QKV" ? "; no bias on W^O" : "";
-    return `${published}; longest text ${grouped(context)} tokens${seen}${without}`;
+    const parts = [`${published}; longest text ${grouped(context)} tokens${seen}${without}.`];
+    if (layers) parts.push(`Layers: ${layers}.`);
+    if (left_out) parts.push(`Left out: ${left_out}.`);
+    return parts.join(" ");
   }
 
   function showFacts(sizes, now) {
     const total = sum(Object.values(now.flops));
     const boxes = [
-      [grouped(now.parameters), `parameters, d_head ${grouped(sizes.d_model / sizes.num_heads)}`],
+      [grouped(now.parameters), `parameters, d_head ${grouped(headWidth(sizes))}`],
       [amount(total, "FLOP"), `${round((100 * (now.flops.QKᵀ + now.flops.AV)) / total)}% in QKᵀ and AV`],
       [amount(now.scores_bytes, "B"), `${grouped(now.scores)} scores`],
       [amount(now.peak_bytes, "B"), "peak of the explicit path"],
@@ -388,7 +405,8 @@ function render({ model, el }) {
     const meet = `${sizes.num_kv_heads === sizes.num_heads ? "n = 2d = " : "equal at "}${grouped(now.crossing)}`;
     const found = model.get("_measured");
     const then = model.get("_measured_at");
-    const measured = Object.entries(then).every(([name, value]) => sizes[name] === value) ? found : [];
+    const these = { ...sizes, d_head: headWidth(sizes) };
+    const measured = Object.entries(then).every(([name, value]) => these[name] === value) ? found : [];
     const times = Object.keys(now.seconds).length > 0;
     const shown = CHARTS.filter(([, unit]) => unit !== "s" || times || measured.length);
     drawnWidth = charts.clientWidth;
@@ -409,11 +427,18 @@ function render({ model, el }) {
     if (table.open)
       table.replaceChildren(table.firstChild, termsTable(sizes, now), numbersTable(sizes, machine, measured));
     const parts = [];
+    const width = sizes.num_heads * headWidth(sizes);
+    if (width !== sizes.d_model) {
+      const ratio = Number((width / sizes.d_model).toPrecision(3));
+      const heads = `${grouped(sizes.num_heads)} heads × ${grouped(headWidth(sizes))} = ${grouped(width)}`;
+      parts.push(`${heads}, ${ratio} × d_model: W^Q leads there, and W^O back.`);
+    }
     if (machine) parts.push(times ? "Curves of time: predicted in float32." : "Time is predicted in float32 only.");
     if (measured.length) parts.push("Points: measured.");
     else if (found.length) {
-      const { d_model, num_heads, num_kv_heads, batch, dtype } = then;
-      const layer = `d_model ${grouped(d_model)}, ${num_heads} heads, ${num_kv_heads} K/V heads, batch ${batch}, ${dtype}`;
+      const { d_model, num_heads, num_kv_heads, d_head, batch, dtype } = then;
+      const own = d_head === d_model / num_heads ? "" : `d_head ${d_head}, `;
+      const layer = `d_model ${grouped(d_model)}, ${num_heads} heads, ${num_kv_heads} K/V heads, ${own}batch ${batch}, ${dtype}`;
       parts.push(`The measured points belong to ${layer}.`);
     }
     note.textContent = parts.join(" ");

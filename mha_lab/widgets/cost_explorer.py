@@ -8,13 +8,14 @@ from typing import Literal
 import traitlets
 
 from mha_lab import cost
+from mha_lab._door import whole
 from mha_lab.cost import Machine
+from mha_lab.published import MODELS, Model, layers_in_words, shelf
 from mha_lab.widgets._base import Explorer, OneOf, joined, plural
 from mha_lab.widgets._picture import LINE, MUTED, Page
-from mha_lab.widgets.published import MODELS
 
 LENGTHS = [16 * 2**i * step // 2 for i in range(14) for step in (2, 3)][:-1]  # 16, 24, 32, 48 … 131,072 tokens
-MOST = {"n": 2**20, "d_model": 2**14, "batch": 64}
+MOST = {"n": 2**20, "d_model": 2**14, "num_heads": 2**14, "d_head": 2**12, "batch": 64}
 BYTES = {"float32": 4, "bfloat16": 2}
 PATHS = {"explicit": "#AA3377", "fused": "#4477AA"}
 TERM_COLOURS = {
@@ -28,31 +29,59 @@ TERM_COLOURS = {
 """Projections first, then the two products that no layer owns; the order in which the bar is stacked."""
 
 
+def _layer_of(m: Model) -> dict[str, object]:
+    """The layer of a model that is shown, a global one where its width is d_head, and what that leaves out."""
+    letter = "L" if m.global_d_head or not set(m.kinds) & set("GN") else "G"
+    follows = m.num_heads * m.d_head == m.d_model
+    left = []
+    if m.gate_width:
+        left.append(f"the output gate's W^G ({m.d_model * m.gate_width:,} parameters)")
+    if m.indexer:
+        left.append(f"the indexer, which picks {m.indexer.keys:,} keys for each query")
+    if m.sinks:
+        left.append(f"the sinks, {m.sinks}")
+    if m.values != m.d_head:
+        left.append(f"that values are {m.values} wide: they are counted as {m.d_head}")
+    several = len(set(m.kinds.replace("N", "G"))) > 1
+    return {
+        "n": m.window if letter == "L" else min(m.context, LENGTHS[-1]),
+        "d_model": m.d_model,
+        "num_heads": m.num_heads,
+        "num_kv_heads": m.num_kv_heads,
+        "d_head": None if follows else m.d_head,
+        "bias": m.bias,
+        "context": m.context,
+        "window": m.window if letter == "L" else 0,
+        "year": m.year,
+        "group": shelf(m),
+        "source": m.source,
+        "layers": f"{layers_in_words(m)}; shown is a {'local' if letter == 'L' else 'global'} one" if several else "",
+        "left_out": "; ".join(left),
+    }
+
+
+def _not_shown(m: Model) -> str:
+    """Why the layers of a model are not counted here; nothing where they are."""
+    if m.latent is None or m.d_head is None or m.kinds is None:
+        return "not all of its sizes are known"
+    if m.key_is_value:
+        return "one key that is the value too, see KVCacheExplorer"
+    return "a latent, see KVCacheExplorer" if m.latent else ""
+
+
 class CostExplorer(Explorer):
     """One attention layer's price, as its sizes move: counted, predicted for a machine, and as it was measured.
 
         CostExplorer(n=1024, d_model=512, num_heads=8)
         CostExplorer(..., machine=measure.calibrate(), measured=[(1024, 0.065, "explicit"), (1024, 0.037, "fused")])
 
-    Every size is a trait, to be set or observed from Python: n (tokens), d_model, num_heads, num_kv_heads, batch, dtype
-    ("float32" or "bfloat16") and bias (True, False, or "QKV": on all projections but W^O). `CostExplorer.models` has
-    the sizes of real models, each with its source.
+    Every size is a trait, to be set or observed from Python: n (tokens), d_model, num_heads, num_kv_heads, d_head (None
+    for d_model / num_heads), batch, dtype ("float32" or "bfloat16") and bias (True, False, or "QKV": on all but W^O).
+    `CostExplorer.models` has the sizes of real models, each with its source and with what is left out of it.
     """
 
-    models = {
-        m.name: {
-            "n": m.window or m.context,
-            "d_model": m.d_model,
-            "num_heads": m.num_heads,
-            "num_kv_heads": m.num_kv_heads,
-            "bias": m.bias,
-            "context": m.context,
-            "source": m.source,
-        }
-        for m in MODELS
-        if not m.latent  # other projections: KVCacheExplorer has its cache
-    }
-    """context is the longest text that the model is made for, n how much of it a layer sees."""
+    models = {m.name: _layer_of(m) for m in MODELS if not _not_shown(m)}
+    """context is the longest text that the model is made for, n how much of it the layer sees, up to 131,072 tokens."""
 
     _esm = joined("cost_explorer.js")
     _css = joined("cost_explorer.css")
@@ -61,10 +90,13 @@ class CostExplorer(Explorer):
     d_model = traitlets.Int(512).tag(sync=True)
     num_heads = traitlets.Int(8).tag(sync=True)
     num_kv_heads = traitlets.Int(8).tag(sync=True)
+    # Int(allow_none=True) would let None pass unseen, where d_model / num_heads may not come out even.
+    d_head = traitlets.Union([traitlets.Int(), traitlets.Enum([None])], default_value=None).tag(sync=True)
     batch = traitlets.Int(1).tag(sync=True)
     dtype = OneOf(list(BYTES), "float32").tag(sync=True)
     bias = OneOf([True, False, "QKV"], True).tag(sync=True)
     _models = traitlets.List().tag(sync=True)
+    _others = traitlets.List().tag(sync=True)  # models that are not counted here, with the reason
     _machine = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
     _measured = traitlets.List().tag(sync=True)  # [n, seconds, path]
     _measured_at = traitlets.Dict().tag(sync=True)  # the sizes that the measured points belong to
@@ -76,6 +108,7 @@ class CostExplorer(Explorer):
         d_model: int = 512,
         num_heads: int = 8,
         num_kv_heads: int | None = None,
+        d_head: int | None = None,
         batch: int = 1,
         dtype: str = "float32",
         bias: bool | Literal["QKV"] = True,
@@ -87,8 +120,8 @@ class CostExplorer(Explorer):
 
         Raises ValueError for sizes that do not divide and for points that cannot be drawn."""
         num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
-        cost.parameters(d_model, num_heads, num_kv_heads)  # says what does not divide
-        measured = [[int(m), float(seconds), path] for m, seconds, path in measured]
+        cost.parameters(d_model, num_heads, num_kv_heads, d_head=d_head)  # says what does not divide
+        measured = [[whole("tokens", m, at_least=0), float(seconds), path] for m, seconds, path in measured]
         for m, seconds, path in measured:
             if m < 1 or not 0 < seconds < math.inf or path not in PATHS:
                 raise ValueError(f"({m}, {seconds}, {path!r}) is no point: tokens, seconds, 'explicit' or 'fused'.")
@@ -96,6 +129,7 @@ class CostExplorer(Explorer):
             "d_model": d_model,
             "num_heads": num_heads,
             "num_kv_heads": num_kv_heads,
+            "d_head": d_head,
             "batch": batch,
             "dtype": dtype,
         }
@@ -104,9 +138,10 @@ class CostExplorer(Explorer):
             bias=bias,
             **sizes,
             _models=[{"name": name, **model} for name, model in self.models.items()],
+            _others=[[m.name, _not_shown(m)] for m in MODELS if _not_shown(m)],
             _machine=None if machine is None else asdict(machine),
             _measured=measured,
-            _measured_at=sizes,
+            _measured_at=sizes | {"d_head": d_model // num_heads if d_head is None else d_head},
         )
         self._of = machine
 
@@ -118,33 +153,37 @@ class CostExplorer(Explorer):
         machine, and in anything but float32)."""
         return self._costs_at(self.n)
 
+    @property
+    def head_width(self) -> int:
+        """d_head, or d_model / num_heads where it is not set."""
+        return self.d_model // self.num_heads if self.d_head is None else self.d_head
+
     def _costs_at(self, n):
         layer = self.d_model, self.num_heads, self.num_kv_heads
-        width = BYTES[self.dtype]
+        width, d_head = BYTES[self.dtype], {"d_head": self.head_width}
         sizes = self.batch, n, *layer
         scores = cost.stored_scores(self.batch, n, self.num_heads)
         unbiased = self.d_model if self.bias == "QKV" else 0  # W^O's outputs
         seconds = {}
         if self._of is not None and self.dtype == "float32":
-            seconds = {path: cost.predict(self._of, *sizes, path=path) for path in PATHS}
-        moved = {path: cost.traffic_bytes(*sizes, path=path, bytes_per_number=width) for path in PATHS}
+            seconds = {path: cost.predict(self._of, *sizes, **d_head, path=path) for path in PATHS}
+        moved = {path: cost.traffic_bytes(*sizes, **d_head, path=path, bytes_per_number=width) for path in PATHS}
         return {
-            "parameters": cost.parameters(*layer, bias=bool(self.bias)) - unbiased,
-            "flops": cost.flops(*sizes),
+            "parameters": cost.parameters(*layer, **d_head, bias=bool(self.bias)) - unbiased,
+            "flops": cost.flops(*sizes, **d_head),
             "scores": scores,
             "scores_bytes": scores * width,
-            "peak_bytes": cost.explicit_peak_bytes(*sizes, bytes_per_number=width),
+            "peak_bytes": cost.explicit_peak_bytes(*sizes, **d_head, bytes_per_number=width),
             "moved_bytes": {path: sum(steps.values()) for path, steps in moved.items()},
-            "cache_bytes": cost.kv_cache_bytes(
-                self.batch, n, self.num_kv_heads, self.d_model // self.num_heads, bytes_per_number=width
-            ),
-            "crossing": self.d_model + self.d_model // self.num_heads * self.num_kv_heads,
+            "cache_bytes": cost.kv_cache_bytes(self.batch, n, self.num_kv_heads, **d_head, bytes_per_number=width),
+            "crossing": self.d_model + self.d_model * self.num_kv_heads // self.num_heads,
             "seconds": seconds,
         }
 
     def _points(self):
         """The measured points, where they were measured at these sizes."""
-        here = all(getattr(self, name) == value for name, value in self._measured_at.items())
+        sizes = {name: getattr(self, name) for name in self._measured_at} | {"d_head": self.head_width}
+        here = sizes == self._measured_at
         return self._measured if here else []
 
     def picture(self) -> tuple[bytes, int]:
@@ -154,11 +193,12 @@ class CostExplorer(Explorer):
     def __repr__(self):
         heads = plural(self.num_heads, "head")
         shared = "" if self.num_kv_heads == self.num_heads else f" on {self.num_kv_heads}"
-        return f"CostExplorer({self.n:,} tokens, d_model {self.d_model:,}, {heads}{shared})"
+        wide = "" if self.num_heads * self.head_width == self.d_model else f", d_head {self.head_width}"
+        return f"CostExplorer({self.n:,} tokens, d_model {self.d_model:,}, {heads}{shared}{wide})"
 
-    @traitlets.validate("d_model", "num_heads", "num_kv_heads")
+    @traitlets.validate("d_model", "num_heads", "num_kv_heads", "d_head")
     def _heads_divide(self, proposal):
-        names = "d_model", "num_heads", "num_kv_heads"
+        names = "d_model", "num_heads", "num_kv_heads", "d_head"
         sizes = {name: getattr(self, name) for name in names} | {proposal["trait"].name: proposal["value"]}
         try:
             cost.parameters(**sizes)
@@ -169,7 +209,7 @@ class CostExplorer(Explorer):
     @traitlets.validate("n", "batch")
     def _within(self, proposal):
         name, value = proposal["trait"].name, proposal["value"]
-        if name in MOST and not 1 <= value <= MOST[name]:
+        if name in MOST and value is not None and not 1 <= value <= MOST[name]:
             raise traitlets.TraitError(f"{name}={value}: it must lie between 1 and {MOST[name]:,}.")
         return value
 
@@ -258,7 +298,8 @@ def _chart(page, left, top, width, title, curves, unit, dots, n, crossing, words
     height, margin = 290, 66
     values = [value for curve in curves.values() for _, value in curve] + [value for _, value, _ in dots]
     base = 32 if unit == "B" else 10  # so that ticks are round
-    low, high = math.floor(math.log(min(values), base)), math.ceil(math.log(max(values), base))
+    low = math.floor(math.log(min(values), base))
+    high = max(low + 1, math.ceil(math.log(max(values), base)))  # an axis has a length, even for a single point
     first, last = math.log(LENGTHS[0]), math.log(LENGTHS[-1])
 
     def place(m, value):

@@ -3,18 +3,36 @@
 // All state lives in the model's traits, and draw() reads them afresh. The arithmetic is done here, without the kernel.
 
 import { changer, countDrawing, divisors, element, grouped, scheduler, watch } from "./_shared.js";
+import { modelsMenu } from "./_models_menu.js";
 
 // ---------------------------------------------------------------------------------------------------------- mathematics
 
-/** Tokens that a layer keeps of a text: all of them, or a sliding window. */
-export const keptTokens = (context, window) => (window > 0 ? Math.min(context, window) : context);
+/** Entries that a store keeps of a text: published.Store.entries. */
+export function entries({ window, every }, tokens) {
+  const all = Math.floor(tokens / every);
+  return window > 0 ? Math.min(all, window) : all;
+}
 
-/** Numbers that one token leaves in one layer: a key and a value for each head, or one latent for all. */
-export const numbersKept = ({ d_head, latent }, heads) => (latent > 0 && heads === null ? latent : 2 * heads * d_head);
+/** Key/value heads of a store where the model has `heads`: some models' local layers have twice as many. */
+const headsOf = ({ num_heads, num_kv_heads }, store, heads) => Math.min(num_heads, Math.floor((heads * store.heads) / num_kv_heads));
+
+/** Numbers an entry in one layer: a key and a value for each head, or one latent for all (heads = null). */
+export function numbersKept(model, store, heads) {
+  const fixed = store.kind === "state" || (heads === null && store.fixed > 0);
+  return fixed ? store.fixed : headsOf(model, store, heads ?? model.num_kv_heads) * (store.key + store.value);
+}
 
 /** Bytes of the cache of `batch` texts. heads = null stands for the latent. */
 export function cacheBytes(model, { heads, context, batch, width }) {
-  return batch * keptTokens(context, model.window) * model.layers * numbersKept(model, heads) * width;
+  const kept = model.stores.map((store) => store.layers * entries(store, context) * numbersKept(model, store, heads));
+  return batch * kept.reduce((total, numbers) => total + numbers, 0) * width;
+}
+
+/** Bytes that one token adds to the cache of one text while no window is full. */
+export function tokenBytes(model, { heads, width }) {
+  const growing = model.stores.filter(({ kind }) => kind !== "state");
+  const numbers = growing.map((store) => (store.layers * numbersKept(model, store, heads)) / store.every);
+  return Math.floor(numbers.reduce((total, each) => total + each, 0) * width);
 }
 
 /** A number of bytes in words: 128 KiB, 1.5 GiB. */
@@ -42,7 +60,7 @@ function render({ model, el }) {
   const slider = (min, max, step) => element("input", { type: "range", min, max, step });
   const named = (text, ...parts) => element("label", {}, element("span", {}, text), ...parts);
 
-  const which = choice(model.get("_presets").map(({ name }) => [name, name]));
+  const which = modelsMenu(model.get("_presets"), model.get("_others"));
   const width = choice([4, 2, 1].map((bytes) => [bytes, `${bytes} (${8 * bytes} bits)`]));
   const budget = choice([8, 16, 24, 80].map((gib) => [gib, `${gib} GiB`]));
   const steps = { context: model.get("_contexts"), batch: model.get("_batches") };
@@ -53,6 +71,7 @@ function render({ model, el }) {
   const texts = Object.fromEntries(["context", "batch", "heads", "bandwidth"].map((key) => [key, element("output")]));
   const total = element("p", { className: "mha-cache-total" });
   const formula = element("p");
+  const parts = element("ul", { className: "mha-cache-parts" });
   const speed = element("p", { className: "mha-cache-speed" });
   const note = element("p", { className: "mha-cache-note" });
   const bars = element("div", { className: "mha-cache-bars" });
@@ -71,7 +90,7 @@ function render({ model, el }) {
       named("bandwidth", bandwidth, texts.bandwidth),
       named("memory for it", budget),
     ),
-    element("div", { "aria-live": "polite" }, total, formula, speed),
+    element("div", { "aria-live": "polite" }, total, formula, parts, speed),
     note,
     bars,
     source,
@@ -92,7 +111,7 @@ function render({ model, el }) {
       width: model.get("bytes_per_number"),
     };
     const bytes = cacheBytes(sizes, now);
-    const token = cacheBytes(sizes, { ...now, context: 1, batch: 1 });
+    const token = tokenBytes(sizes, now);
     return { ...now, sizes, bytes, token, rate: (model.get("bandwidth") * 1e9) / bytes };
   }
 
@@ -135,21 +154,42 @@ function render({ model, el }) {
     }
   }
 
+  /** Numbers an entry in one layer, as they come about. */
+  function numbersInWords(sizes, store, g) {
+    if (store.kind === "state" || g === null) return `${grouped(store.fixed)} numbers`;
+    const { key, value } = store;
+    const heads = headsOf(sizes, store, g);
+    const many = `${heads} head${heads === 1 ? "" : "s"}`;
+    if (key === value) return `2 × ${many} × ${key} numbers`;
+    return `${many} × ${value ? `(${key} + ${value})` : key} numbers`;
+  }
+
   function showNumbers({ sizes, heads: g, context: n, batch: b, width: w, bytes, token, rate }) {
     const many = b === 1 ? "" : ` × ${grouped(b)} texts`;
-    const kept = keptTokens(n, sizes.window);
+    const { stores } = sizes;
+    const local = stores.filter(({ kind }) => kind === "local");
+    const kinds = stores.length === 1 ? [""] : stores.map(({ kind }) => `${kind}: `);
     total.textContent = `${size(bytes)} of ${g === null ? "latents" : "keys and values"}`;
-    const numbers = g === null ? `${sizes.latent} numbers` : `2 × ${g} heads × ${sizes.d_head} numbers`;
-    formula.textContent =
-      `${sizes.layers} layers × ${numbers} × ${w} bytes = ${size(token)} a token, ` +
-      `× ${grouped(kept)} tokens${many}`;
+    formula.textContent = `${size(token)} a token${local.length ? " until a window is full" : ""}; layers: ${sizes.layers}`;
+    parts.replaceChildren(
+      ...stores.map((store, i) => {
+        const layers = `${store.layers} layer${store.layers === 1 ? "" : "s"}`;
+        const count = store.kind === "state" ? "" : ` × ${grouped(entries(store, n))} ${store.every > 1 ? "entries" : "tokens"}`;
+        const kept = store.layers * entries(store, n) * numbersKept(sizes, store, g) * w * b;
+        const words = `${layers} × ${numbersInWords(sizes, store, g)} × ${w} bytes${count}${many}`;
+        return element("li", {}, `${kinds[i]}${words} = ${size(kept)}`);
+      }),
+    );
     speed.textContent =
       `at most ${perSecond(rate)} tokens a second${b === 1 ? "" : " for each text"}: ` +
       `${grouped(model.get("bandwidth"))} GB/s, and every step reads the whole cache`;
     const remarks = [];
-    if (n > sizes.context) remarks.push(`Published for ${grouped(sizes.context)} tokens: this is beyond.`);
-    if (kept < n) remarks.push(`A sliding window: each layer keeps the last ${grouped(kept)} tokens.`);
+    if (sizes.published && n > sizes.published) remarks.push(`Published for ${grouped(sizes.published)} tokens: this is beyond.`);
+    for (const { layers, window } of local) {
+      if (window < n) remarks.push(`A sliding window: ${layers} layers keep the last ${grouped(window)} tokens.`);
+    }
     if (g !== null && g !== sizes.num_kv_heads) remarks.push(`The published model has ${sizes.num_kv_heads}.`);
+    if (sizes.left_out) remarks.push(`Left out: ${sizes.left_out}.`);
     note.textContent = [...remarks, "The model's weights come on top, in memory and in reading."].join(" ");
     source.textContent = `Sizes: ${sizes.source}`;
   }

@@ -1,16 +1,18 @@
 """KVCacheExplorer: what a decoder keeps for every token, how much that is, and how fast it can be read."""
 
+import math
 from dataclasses import asdict
 
 import traitlets
 
-from mha_lab.cost import kv_cache_bytes
+from mha_lab._door import divisors
+from mha_lab.published import MODELS, Model, Store, layers_in_words, shelf, stores
 from mha_lab.widgets._base import Explorer, OneOf, joined, plural
 from mha_lab.widgets._picture import MUTED, Page
-from mha_lab.widgets.published import MODELS, Model
 
-DECODERS = tuple(model for model in MODELS if model.decoder)
-CONTEXTS = tuple(2**i for i in range(7, 18))
+DECODERS = tuple(model for model in MODELS if model.decoder and stores(model))
+"""The models that can be shown: all that write and whose widths are known."""
+CONTEXTS = tuple(2**i for i in range(7, 21))
 BATCHES = tuple(2**i for i in range(9))
 WIDTHS = {4: "32 bits", 2: "16 bits", 1: "8 bits"}
 BUDGETS = (8, 16, 24, 80)
@@ -22,7 +24,9 @@ class KVCacheExplorer(Explorer):
         KVCacheExplorer("Llama-3-8B")
 
     A bar for every number of key/value heads that divides the query heads, a line for the memory that is free, and the
-    most tokens a second that a bandwidth allows. Weights and all other memory come on top and are not counted.
+    most tokens a second that a bandwidth allows. Local layers keep their window, latent ones their latent, linear ones
+    their state, and layers that share keys and values nothing; a line says what is left out. Weights and all other
+    memory come on top and are not counted.
     Everything is computed in the browser. Every state is a trait: model (a name of `models`), context (tokens), batch
     (texts), num_kv_heads, bytes_per_number, budget (GiB) and bandwidth (GB/s, 10⁹ bytes a second). A new model brings
     its own context and key/value heads.
@@ -39,6 +43,7 @@ class KVCacheExplorer(Explorer):
     budget = OneOf(list(BUDGETS), 16).tag(sync=True)
     bandwidth = traitlets.Float(100.0).tag(sync=True)
     _presets = traitlets.List().tag(sync=True)
+    _others = traitlets.List().tag(sync=True)  # models that cannot be shown, with the reason
     _contexts = traitlets.List(list(CONTEXTS)).tag(sync=True)
     _batches = traitlets.List(list(BATCHES)).tag(sync=True)
 
@@ -56,13 +61,21 @@ class KVCacheExplorer(Explorer):
     ):
         """context and num_kv_heads are the model's own unless given; `models` are the ones to choose from.
 
-        Raises traitlets.TraitError for a size that no such model can have."""
-        known = {m.name: m for m in models}
-        first = known.get(model, models[0])
+        Raises traitlets.TraitError for a size that no such model can have, ValueError for models that cannot be shown."""
+        self._models = {m.name: m for m in models}
+        if not self._models:
+            raise ValueError("models is empty: there must be at least one to show.")
+        for m in models:
+            if not stores(m):
+                raise ValueError(f"{m.name} cannot be shown: {_unknown(m)}.")
+        first = self._model(model)
         super().__init__(
-            _presets=[asdict(m) for m in models],
+            _presets=[_preset(m) for m in models],
+            _others=[[m.name, _unknown(m)] for m in MODELS if m.decoder and not stores(m)]
+            if models is DECODERS
+            else [],
             model=model,
-            context=first.context if context is None else context,
+            context=_longest(first) if context is None else context,
             num_kv_heads=first.num_kv_heads if num_kv_heads is None else num_kv_heads,
             batch=batch,
             bytes_per_number=bytes_per_number,
@@ -73,8 +86,11 @@ class KVCacheExplorer(Explorer):
 
     @property
     def token_bytes(self) -> int:
-        """Bytes that one token leaves in the cache of one text, in all layers."""
-        return self._bytes(batch=1, tokens=1)
+        """Bytes that one token adds to the cache of one text, in all layers, while no window is full."""
+        m, heads = self._model(), self._heads()
+        growing = [store for store in stores(m) if store.kind != "state"]
+        numbers = sum(store.layers * _numbers(store, m, heads) / store.every for store in growing)
+        return int(numbers * self.bytes_per_number)
 
     @property
     def cache_bytes(self) -> int:
@@ -96,29 +112,26 @@ class KVCacheExplorer(Explorer):
     def _model(self, name: str | None = None) -> Model:
         """The sizes of the present model, or of the named one."""
         name = self.model if name is None else name
-        models = {m["name"]: m for m in self._presets}
-        if name not in models:
-            raise traitlets.TraitError(f"{name!r} is none of the models: {', '.join(models)}.")
-        return Model(**models[name])
+        if name not in self._models:
+            raise traitlets.TraitError(f"{name!r} is none of the models: {', '.join(self._models)}.")
+        return self._models[name]
 
-    def _bytes(self, *, num_kv_heads=None, batch=None, tokens=None) -> int:
-        m = self._model()
-        batch = self.batch if batch is None else batch
-        tokens = (min(self.context, m.window) if m.window else self.context) if tokens is None else tokens
-        if m.latent and num_kv_heads is None:
-            return batch * tokens * m.layers * m.latent * self.bytes_per_number
-        heads = self.num_kv_heads if num_kv_heads is None else num_kv_heads
-        return kv_cache_bytes(batch, tokens, heads, m.d_head, layers=m.layers, bytes_per_number=self.bytes_per_number)
+    def _heads(self) -> int | None:
+        """Key/value heads, as far as they can be chosen: a latent has none."""
+        return None if self._model().latent else self.num_kv_heads
+
+    def _bytes(self, *heads) -> int:
+        m, (heads,) = self._model(), heads or (self._heads(),)
+        kept = sum(s.layers * s.entries(self.context) * _numbers(s, m, heads) for s in stores(m))
+        return self.batch * kept * self.bytes_per_number
 
     def _bars(self) -> list[tuple[str, int, bool]]:
         """(label, bytes, whether it is the present choice), few heads first; a latent in front of them all."""
         m = self._model()
         bars = [("latent", self._bytes(), True)] if m.latent else []
-        for heads in (g for g in range(1, m.num_heads + 1) if m.num_heads % g == 0):
+        for heads in _divisors(m.num_heads):
             name = {m.num_heads: " (MHA)", 1: " (MQA)"}.get(heads, "")
-            bars.append(
-                (f"{heads}{name}", self._bytes(num_kv_heads=heads), not m.latent and heads == self.num_kv_heads)
-            )
+            bars.append((f"{heads}{name}", self._bytes(heads), heads == self._heads()))
         return bars
 
     _told: frozenset[str] = frozenset()  # traits in the message from the page that is being read
@@ -133,8 +146,9 @@ class KVCacheExplorer(Explorer):
 
     def _take_the_models_own(self, _):
         own = self._model()
-        for name in {"context", "num_kv_heads"} - self._told:
-            setattr(self, name, getattr(own, name))
+        for name, value in {"context": _longest(own), "num_kv_heads": own.num_kv_heads}.items():
+            if name not in self._told:
+                setattr(self, name, value)
 
     @traitlets.validate("model")
     def _model_exists(self, proposal):
@@ -144,9 +158,8 @@ class KVCacheExplorer(Explorer):
     def _num_kv_heads_divides(self, proposal):
         heads, g = self._model().num_heads, proposal["value"]
         if g < 1 or heads % g:
-            divisors = ", ".join(str(d) for d in range(1, heads + 1) if heads % d == 0)
             raise traitlets.TraitError(
-                f"{heads} query heads cannot share num_kv_heads={g}; what divides it: {divisors}."
+                f"{heads} query heads cannot share num_kv_heads={g}; what divides it: {divisors(heads)}."
             )
         return g
 
@@ -165,6 +178,52 @@ class KVCacheExplorer(Explorer):
         return proposal["value"]
 
 
+def _preset(m: Model) -> dict[str, object]:
+    """What the page needs of a model."""
+    kept = {"stores": [asdict(store) for store in stores(m)], "layers": layers_in_words(m), "left_out": _left_out(m)}
+    named = {name: getattr(m, name) for name in ("name", "num_heads", "num_kv_heads", "source")}
+    return {**named, **kept, "context": _longest(m), "published": m.context, "latent": m.latent, "group": shelf(m)}
+
+
+def _longest(m: Model) -> int:
+    """The longest text that the explorer shows of a model; where it is not published, 8,192 tokens."""
+    return min(m.context or 8192, CONTEXTS[-1])
+
+
+def _left_out(m: Model) -> str:
+    """What a model keeps and the explorer does not count."""
+    left = []
+    if m.indexer:
+        layers = m.indexer.layers or sum(m.kinds.count(letter) for letter in ("K" if m.compressed else "GN"))
+        every = f"every {m.indexer.pooled} tokens" if m.indexer.pooled > 1 else "a token"
+        left.append(f"the indexer's keys ({m.indexer.width} more numbers for {every} in {layers} layers)")
+    if "S" in m.kinds and not m.state:
+        left.append("the states of the linear layers")
+    if set("SV") & set(m.kinds):
+        left.append("the last few inputs that short convolutions remember")
+    return "; ".join(left)
+
+
+def _unknown(m: Model) -> str:
+    """Why a model cannot be shown."""
+    missing = {"layers": m.kinds, "d_head": m.d_head, "latent": m.latent}
+    return "its source does not say " + ", ".join(name for name, value in missing.items() if value is None)
+
+
+def _numbers(store: Store, m: Model, heads: int | None) -> int:
+    """Numbers an entry and layer with so many key/value heads; None: with the latent."""
+    if heads is None or store.kind == "state":
+        return store.numbers
+    own = min(m.num_heads, heads * store.heads // m.num_kv_heads)  # some models' local layers have twice as many
+    return own * (store.key + store.value)
+
+
+def _divisors(number: int) -> list[int]:
+    """What divides a number, found by trying no further than its root."""
+    small = [d for d in range(1, math.isqrt(number) + 1) if number % d == 0]
+    return sorted({*small, *(number // d for d in small)})
+
+
 def size(count: float) -> str:
     """A number of bytes in words: 128 KiB, 1.5 GiB."""
     for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
@@ -178,13 +237,15 @@ def size(count: float) -> str:
 def _draw(explorer: KVCacheExplorer) -> tuple[bytes, int]:
     m, bars = explorer._model(), explorer._bars()
     largest, budget = max(b for _, b, _ in bars), explorer.budget * 2**30
-    left, room, top, row = 150, 560, 92, 28
-    page = Page(900, top + len(bars) * row + 56)
+    left, room, top, row = 150, 560, 114, 28
+    left_out = _left_out(m)
+    page = Page(900, top + len(bars) * row + (78 if left_out else 56))
     texts = plural(explorer.batch, "text")
     page.text(0, 14, f"{m.name}: {size(explorer.cache_bytes)} of keys and values", 15, bold=True)
-    kept = f", of which a layer keeps {m.window:,}" if m.window and explorer.context > m.window else ""
-    page.text(0, 38, f"{texts} of {explorer.context:,} tokens{kept}; {size(explorer.token_bytes)} a token", 12)
+    first = " until a window is full" if any(s.kind == "local" for s in stores(m)) else ""
+    page.text(0, 38, f"{texts} of {explorer.context:,} tokens; {size(explorer.token_bytes)} a token{first}", 12)
     page.text(0, 58, f"at most {rate(explorer)} at {explorer.bandwidth:,.0f} GB/s, the cache read once a token", 12)
+    page.text(0, 78, f"layers: {layers_in_words(m)}", 12)
     page.text(left - 10, top - 10, "key/value heads", 11, anchor="rm", colour=MUTED)
     for i, (label, count, chosen) in enumerate(bars):
         y = top + i * row
@@ -200,6 +261,8 @@ def _draw(explorer: KVCacheExplorer) -> tuple[bytes, int]:
     else:
         page.text(left, bottom + 14, f"The budget, {explorer.budget} GiB, is beyond the longest bar.", 11, colour=MUTED)
     page.text(0, bottom + 40, f"Sizes: {m.source}", 11, colour=MUTED)
+    if left_out:
+        page.text(0, bottom + 58, f"Left out: {left_out}", 11, colour=MUTED)
     return page.finished()
 
 

@@ -2,22 +2,24 @@
 
 import base64
 import io
-import re
+import time
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 from traitlets import TraitError
 
 from mha_lab.cost import kv_cache_bytes
+from mha_lab.published import MODELS, Indexer, Model, numbers_per_token
 from mha_lab.widgets import KVCacheExplorer
 from mha_lab.widgets.kv_cache_explorer import BATCHES, CONTEXTS, DECODERS, size
-from mha_lab.widgets.published import MODELS, Model
 
 BY_NAME = {model.name: model for model in DECODERS}
-NO_LATENT = [model.name for model in DECODERS if not model.latent]
+ALIKE = [m.name for m in DECODERS if set(numbers_per_token(m)) <= {"global"} or m.name == "Mistral-7B"]
+"""Those whose layers keep a key and a value of every token, or of the last few."""
 
 
-@pytest.mark.parametrize("name", NO_LATENT)
+@pytest.mark.parametrize("name", ALIKE)
 @pytest.mark.parametrize("batch, width", [(1, 2), (16, 4), (256, 1)])
 def test_the_cache_of_a_model_is_what_cost_counts(name, batch, width):
     m = BY_NAME[name]
@@ -39,18 +41,80 @@ def test_published_figures_come_out():
     assert deepseek.token_bytes == 60 * 576 * 2
 
 
-def test_the_presets_are_possible_and_say_where_they_come_from():
-    assert len({model.name for model in MODELS}) == len(MODELS)
-    for model in MODELS:
-        assert model.num_heads % model.num_kv_heads == 0
-        assert model.latent or model.num_heads * model.d_head == model.d_model
-        paper, file = model.source.split("; ")
-        assert re.search(r" 20\d\d", paper) and re.search(r" (in|of) ", file)
+def test_every_model_that_writes_can_be_chosen_or_is_named_with_what_is_not_known():
+    explorer = KVCacheExplorer()
+    missing = {model.name for model in MODELS if model not in DECODERS}
+    assert missing == {"BERT-base", "GLM-4.5-Air", "Kimi K2", "DeepSeek-V4-Pro"}
+    assert [preset["name"] for preset in explorer._presets] == [model.name for model in DECODERS]
+    assert dict(explorer._others) == {
+        "GLM-4.5-Air": "its source does not say d_head",
+        "Kimi K2": "its source does not say d_head, latent",
+        "DeepSeek-V4-Pro": "its source does not say layers",
+    }
+    assert max(model.context for model in DECODERS) == CONTEXTS[-1] == 2**20
 
 
-def test_every_model_that_writes_can_be_chosen_and_starts_on_a_step_of_the_slider():
-    assert [model.name for model in MODELS if model not in DECODERS] == ["BERT-base"]
-    assert {model.context for model in DECODERS} <= set(CONTEXTS)
+# By hand: layers × numbers × entries × 2 bytes, for a text of so many tokens.
+BY_HAND = {
+    ("gpt-oss-120b", 4096): 18 * 1024 * 128 + 18 * 1024 * 4096,
+    ("gpt-oss-120b", 100): 36 * 1024 * 100,
+    ("Gemma 3 270M", 4096): 15 * 512 * 512 + 3 * 512 * 4096,
+    ("Gemma 4 E2B", 131072): 12 * 512 * 512 + 3 * 1024 * 131072,
+    ("MiMo-V2-Flash", 131072): 9 * 4 * 320 * 131072 + 39 * 8 * 320 * 129,
+    ("Qwen3-Next-80B-A3B", 32768): 36 * 32 * 128 * 128 + 12 * 1024 * 32768,
+    ("Kimi-Linear-48B-A3B", 65536): 21 * 32 * 128 * 128 + 6 * 576 * 65536,
+    ("DeepSeek-V3.2-Exp", 1000): 61 * 576 * 1000,
+    ("DeepSeek-V4-Flash", 4096): 43 * 512 * 128 + 20 * 512 * 1024 + 23 * 512 * 32,
+    ("LFM3-1.7B", 1000): 6 * 1024 * 1000 + 5 * 1024 * 256,
+}
+
+
+@pytest.mark.parametrize("name, tokens", BY_HAND)
+def test_each_layer_keeps_what_its_kind_keeps(name, tokens):
+    assert KVCacheExplorer(name, context=tokens).cache_bytes == 2 * BY_HAND[name, tokens]
+
+
+@pytest.mark.parametrize(
+    "name, numbers",
+    [
+        ("Qwen3-8B", 36 * 2048),
+        ("gpt-oss-120b", 36 * 1024),
+        ("Gemma 4 E2B", 12 * 512 + 3 * 1024),
+        ("DeepSeek-V3.2-Exp", 61 * 576),
+        ("Qwen3-Next-80B-A3B", 12 * 1024),  # a state does not grow
+        ("DeepSeek-V4-Flash", 43 * 512 + 20 * 128 + 23 * 4),  # 512 for every 4 and for every 128 tokens
+    ],
+)
+def test_a_token_adds_what_the_layers_keep_of_it_until_a_window_is_full(name, numbers):
+    assert KVCacheExplorer(name).token_bytes == 2 * numbers
+
+
+def test_local_layers_with_more_heads_of_their_own_keep_their_ratio_and_never_more_than_there_are_queries():
+    explorer = KVCacheExplorer("MiMo-V2-Flash", context=1000)
+    explorer.num_kv_heads = 2
+    assert explorer.cache_bytes == 2 * 320 * (9 * 2 * 1000 + 39 * 4 * 129)
+    explorer.num_kv_heads = 64
+    assert explorer.cache_bytes == 2 * 320 * (9 * 64 * 1000 + 39 * 64 * 129)
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("Llama-3-8B", ""),
+        ("DeepSeek-V3.2-Exp", "the indexer's keys (128 more numbers for a token in 61 layers)"),
+        ("Hy4", "the indexer's keys (128 more numbers for a token in 21 layers)"),
+        ("LFM3-1.7B", "the last few inputs that short convolutions remember"),
+        (
+            "GLM-5.3-Flash",
+            "the indexer's keys (128 more numbers for every 16 tokens in 11 layers); "
+            "the last few inputs that short convolutions remember",
+        ),
+        ("DeepSeek-V4-Flash", "the indexer's keys (128 more numbers for every 4 tokens in 20 layers)"),
+    ],
+)
+def test_what_is_not_counted_is_said(name, words):
+    explorer = KVCacheExplorer(name)
+    assert next(preset["left_out"] for preset in explorer._presets if preset["name"] == name) == words
 
 
 def test_a_window_keeps_no_more_than_its_width():
@@ -91,9 +155,32 @@ def test_a_new_model_brings_its_own_context_and_heads():
     assert (explorer.context, explorer.num_kv_heads) == (1024, 12)
 
 
+MINE = Model("mine", layers=2, d_model=48, num_heads=6, num_kv_heads=3, d_head=8, context=256, source="mine")
+
+
 def test_a_model_of_ones_own_can_be_looked_at():
-    mine = Model("mine", layers=2, d_model=48, num_heads=6, num_kv_heads=3, d_head=8, context=256, source="mine")
-    assert KVCacheExplorer("mine", models=(mine,)).cache_bytes == 2 * 256 * 3 * 8 * 2 * 2
+    assert KVCacheExplorer("mine", models=(MINE,)).cache_bytes == 2 * 256 * 3 * 8 * 2 * 2
+    assert KVCacheExplorer("mine", models=[replace(MINE, context=None)]).context == 8192
+    near = replace(MINE, pattern="LG", window=16, indexer=Indexer(heads=1, width=4, keys=8))
+    assert KVCacheExplorer("mine", models=(near,)).cache_bytes == (16 + 256) * 3 * 8 * 2 * 2
+
+
+def test_models_that_cannot_be_shown_are_refused_in_a_sentence():
+    with pytest.raises(ValueError, match="^models is empty: there must be at least one to show.$"):
+        KVCacheExplorer(models=())
+    with pytest.raises(ValueError, match="^mine cannot be shown: its source does not say d_head.$"):
+        KVCacheExplorer("mine", models=(MINE, replace(MINE, name="mine", d_head=None)))
+    with pytest.raises(TraitError, match="^'Llama-3-8B' is none of the models: mine.$"):
+        KVCacheExplorer(models=(MINE,))
+
+
+def test_a_head_count_that_no_list_of_divisors_could_hold_is_refused_at_once():
+    wide = replace(MINE, num_heads=10**9 + 7, num_kv_heads=1)
+    begun = time.perf_counter()
+    with pytest.raises(TraitError, match="1000000007 query heads cannot share num_kv_heads=2"):
+        KVCacheExplorer("mine", models=(wide,), num_kv_heads=2)
+    assert KVCacheExplorer("mine", models=(wide,)).picture()
+    assert time.perf_counter() - begun < 2
 
 
 @pytest.mark.parametrize(
@@ -102,7 +189,7 @@ def test_a_model_of_ones_own_can_be_looked_at():
         ({"model": "GPT-9"}, "none of the models: GPT-2 small"),
         ({"num_kv_heads": 3}, "32 query heads cannot share num_kv_heads=3; what divides it: 1, 2, 4, 8, 16, 32"),
         ({"num_kv_heads": 0}, "num_kv_heads=0"),
-        ({"context": 0}, "context=0: it must lie between 1 and 131,072"),
+        ({"context": 0}, "context=0: it must lie between 1 and 1,048,576"),
         ({"batch": 1000}, "batch=1000: it must lie between 1 and 256"),
         ({"bandwidth": 0.0}, "between 1 and 10,000 GB/s"),
         ({"bytes_per_number": 3}, "^bytes_per_number=3: it must be 4, 2 or 1.$"),

@@ -1,0 +1,216 @@
+"""Published models as data: what decides the cost of their attention, how sure it is, and where it is published.
+
+The rows stand in published.json. None, and "?" where it is shown, is what the source does not say.
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+CERTAINTY = {
+    "A": "from the model's own files, a paper, or a notebook that was tested against the model",
+    "A-": "class defaults, most of them confirmed in a copied configuration",
+    "B": "class defaults of transformers 5.24.0, which need not be the checkpoint's",
+    "C": "defaults of an experimental class",
+}
+LAYERS = {
+    "G": "global",  # looks at the whole text
+    "N": "global without positions",  # NoPE: nothing tells its keys where they stand
+    "L": "local",  # looks at `window` tokens at most
+    "K": "compressed",  # looks at the window, and at one key for every compressed[0] tokens before it
+    "H": "heavily compressed",  # the same for every compressed[1] tokens
+    "S": "linear",  # has no keys: a state of fixed size, which every token changes
+    "V": "convolution",  # sees the last few tokens, and is no attention
+}
+"""The alphabet of `Model.pattern`."""
+
+
+@dataclass(frozen=True)
+class Indexer:
+    """A small scorer that chooses which keys a query looks at (DeepSeek sparse attention)."""
+
+    heads: int
+    width: int
+    keys: int
+    """Keys that a query looks at in the end."""
+    block: int = 1
+    """Neighbouring keys that are chosen together."""
+    pooled: int = 1
+    """Tokens that share one of the indexer's keys."""
+    layers: int | None = None
+    """Layers that have an indexer of their own; the others take over its choice. None: all that look globally."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """The attention layers of one model, one decision a field."""
+
+    name: str
+    layers: int | None
+    d_model: int
+    num_heads: int
+    num_kv_heads: int
+    d_head: int | None
+    """Width of a query and a key of one head; with latent attention its rotated part included."""
+    source: str
+    context: int | None = None
+    """Tokens of the longest text."""
+    year: int | None = None
+    certainty: str = "A"
+    """How sure the numbers are, a key of `CERTAINTY`."""
+    d_value: int | None = None
+    """Width of a value of one head; None: d_head."""
+    bias: bool | Literal["QKV"] = False
+    """Whether the projections have biases; "QKV": all but W^O."""
+    pattern: str | None = "G"
+    """What each layer looks at, in letters of `LAYERS`, from the first layer on and repeated to the last."""
+    window: int = 0
+    """Tokens that a local layer looks at and keeps, the query's own included."""
+    local_kv_heads: int | None = None
+    """num_kv_heads of the local layers; None: as everywhere."""
+    global_d_head: int | None = None
+    """d_head of the global layers; None: as everywhere."""
+    rotary: float | None = 1.0
+    """Share of d_head that is rotated by the position; 0: none."""
+    latent: int | None = 0
+    """Numbers a token that stand for all keys and values of a layer (latent attention); 0: no latent."""
+    latent_rotary: int | None = 0
+    """How many of `latent` are a key with the position, shared by all heads."""
+    key_is_value: bool = False
+    """Whether one vector is both key and value."""
+    compressed: tuple[int, int] | None = None
+    """Tokens that share one key in the layers K and H."""
+    indexer: Indexer | None = None
+    sinks: str = ""
+    """A score without a key, on which attention can rest: "learned" (a number a head), "from the token", or none."""
+    gate: Literal["", "feature", "head"] = ""
+    """The output gate σ(x W^G), which multiplies the heads before W^O: a number for each feature, or for each head."""
+    qk_norm: bool | None = False
+    """Whether queries and keys are normalised before the scores."""
+    shared_layers: int = 0
+    """Layers, the last ones, that look at keys and values of earlier layers and keep none."""
+    state: int | None = None
+    """Numbers in the state of a linear layer."""
+    decoder: bool = True
+    """Whether it writes token by token, with a cache."""
+    note: str = ""
+
+    def __post_init__(self):
+        letters = set(self.pattern or "")
+        if letters - set(LAYERS):
+            raise ValueError(f"{self.name}: pattern={self.pattern!r} must be made of {', '.join(LAYERS)}.")
+        if (self.window > 0) != bool(letters & set("LKH")) and self.pattern is not None:
+            raise ValueError(f"{self.name}: window={self.window} and pattern={self.pattern!r}: local layers need both.")
+
+    @property
+    def values(self) -> int | None:
+        """Width of a value of one head."""
+        return self.d_head if self.d_value is None else self.d_value
+
+    @property
+    def kinds(self) -> str | None:
+        """The letter of every layer."""
+        if self.layers is None or self.pattern is None:
+            return None
+        return (self.pattern * self.layers)[: self.layers]
+
+    @property
+    def gate_width(self) -> int:
+        """Columns of the gate's matrix W^G."""
+        return {"": 0, "head": self.num_heads, "feature": self.num_heads * (self.values or 0)}[self.gate]
+
+
+@dataclass(frozen=True)
+class Store:
+    """What a number of equal layers keep of a text."""
+
+    kind: str
+    layers: int
+    heads: int = 0
+    """Key/value heads."""
+    key: int = 0
+    value: int = 0
+    """Widths of one head's key and value; value 0: the key is the value."""
+    fixed: int = 0
+    """Numbers an entry that no head count changes: a latent, or a linear layer's state."""
+    window: int = 0
+    """Entries at most; 0: any number."""
+    every: int = 1
+    """Tokens for one entry."""
+
+    @property
+    def numbers(self) -> int:
+        """Numbers an entry in one layer."""
+        return self.fixed or self.heads * (self.key + self.value)
+
+    def entries(self, tokens: int) -> int:
+        """Entries that stand for so many tokens."""
+        return min(tokens // self.every, self.window) if self.window else tokens // self.every
+
+
+def stores(model: Model) -> tuple[Store, ...]:
+    """What the layers of a model keep, in the order of the layers. Empty where the source leaves open how much that is.
+
+    Not counted: an indexer's keys, and what the short convolutions of linear and convolution layers remember."""
+    kinds, G = model.kinds, model.num_kv_heads
+    if kinds is None or model.d_head is None or model.latent is None:
+        return ()
+    widths = {"key": model.d_head, "value": 0 if model.key_is_value else model.values}
+    far = widths if model.global_d_head is None else dict.fromkeys(widths, model.global_d_head)
+    near = G if model.local_kv_heads is None else model.local_kv_heads
+    local = Store("local", 1, near, **widths, window=model.window)
+    squeezed = model.compressed or (1, 1)
+    layer = {  # what one layer of each kind keeps
+        "G": [Store("latent" if model.latent else "global", 1, G, **far, fixed=model.latent)],
+        "L": [local],
+        "K": [local, Store(f"compressed {squeezed[0]}:1", 1, G, **widths, every=squeezed[0])],
+        "H": [local, Store(f"compressed {squeezed[1]}:1", 1, G, **widths, every=squeezed[1])],
+        "S": [Store("state", 1, fixed=model.state, window=1)] if model.state else [],
+        "V": [],
+    }
+    layer["N"] = layer["G"]
+    own = kinds[: len(kinds) - model.shared_layers]
+    counts = Counter(store for letter in own for store in layer[letter])
+    return tuple(replace(store, layers=count) for store, count in counts.items())
+
+
+def numbers_per_token(model: Model) -> dict[str, int]:
+    """Numbers that one token leaves in one layer, by kind of store; 0 for a state, which does not grow."""
+    return {store.kind: 0 if store.kind == "state" else store.numbers for store in stores(model)}
+
+
+def shelf(model: Model) -> str:
+    """Under which heading a list shows it: by age, and the new ones by how sure their numbers are."""
+    if (model.year or 0) < 2025:
+        return "until 2024" if model.year else "your own"
+    return {"A": "2025/26, A: own files", "B": "2025/26, B: class defaults", "C": "2025/26, C: experimental"}[
+        model.certainty[0]
+    ]
+
+
+def layers_in_words(model: Model) -> str:
+    """How many layers of each kind there are: "27 local (128 tokens), 9 global"."""
+    if model.kinds is None:
+        return "layers: ?"
+    window = f" ({model.window:,} tokens)" if model.window else ""
+    counts = [
+        f"{model.kinds.count(letter)} {LAYERS[letter]}{window if letter in 'LKH' else ''}"
+        for letter in dict.fromkeys(model.kinds)
+    ]
+    shared = [f"the last {model.shared_layers} share keys and values"] if model.shared_layers else []
+    return ", ".join(counts + shared)
+
+
+def _read() -> tuple[Model, ...]:
+    rows = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+    for row in rows:
+        if "indexer" in row:
+            row["indexer"] = Indexer(**row["indexer"])
+        if "compressed" in row:
+            row["compressed"] = tuple(row["compressed"])
+    return tuple(Model(**row) for row in rows)
+
+
+MODELS = _read()
