@@ -2,54 +2,47 @@
 
 from collections.abc import Sequence
 from itertools import permutations
-from typing import Any
 
 import numpy as np
-import torch
 
 RTOL, ATOL = 1e-3, 1e-5  # wide enough for single precision in any order of summation, too narrow for any known mistake
-PLAIN = (str, int, float)
+# What one number in half precision is rounded to, of its size. A result in it is a few roundings off, of its largest.
+ROUNDED = {"bfloat16": 2**-8, "float16": 2**-11}
 
 
-def as_array(value: Any) -> np.ndarray | None:
-    """A tensor, array, number or nested list as an array of booleans or of numbers; None for anything else."""
-    if isinstance(value, torch.Tensor):
-        value = value.detach().cpu()
-        value = value.numpy() if value.dtype in (torch.bool, torch.float32) else value.double().numpy()
-    if value is None or value is ...:
-        return None
-    try:
-        array = np.asarray(value)
-    except ValueError:  # a ragged list
-        return None
-    return array if array.dtype.kind in "biuf" else None
-
-
-def as_parts(returned: Any, count: int) -> tuple[np.ndarray, ...] | None:
-    """What a function returned as `count` arrays, or None where it is something else."""
-    if count == 1:
-        array = as_array(returned)
-        return None if array is None else (array,)
-    if not isinstance(returned, (tuple, list)) or len(returned) != count:
-        return None
-    arrays = tuple(as_array(part) for part in returned)
-    return None if any(array is None for array in arrays) else arrays
-
-
-def alike(yours: np.ndarray, other: np.ndarray, rtol: float = RTOL) -> bool:
-    """Same shape, both boolean or both numbers, and equal up to rounding; NaN equals NaN."""
+def alike(yours: np.ndarray, other: np.ndarray, rtol: float = RTOL, dtype: str = "") -> bool:
+    """Same shape, both boolean or both numbers, and equal up to rounding; NaN equals NaN. dtype: what yours was."""
     same_kind = (yours.dtype.kind == "b") == (other.dtype.kind == "b")
-    return same_kind and yours.shape == other.shape and bool(_close(yours, other, rtol).all())
+    return same_kind and yours.shape == other.shape and bool(close(yours, other, rtol, dtype).all())
 
 
-def difference(yours: np.ndarray, target: np.ndarray, axes: Sequence[str], rtol: float = RTOL) -> str | None:
-    """How yours differs from the target in one sentence, or None. axes names the target's axes."""
+def close(yours: np.ndarray, other: np.ndarray, rtol: float = RTOL, dtype: str = "") -> np.ndarray:
+    """Which elements are equal up to rounding. In half precision a whole tensor has one step, that of its largest."""
+    if yours.dtype.kind == "b" or other.dtype.kind == "b":
+        return yours == other
+    atol = ATOL if rtol >= RTOL else 0
+    if dtype in ROUNDED and other.size:
+        finite = np.abs(other[np.isfinite(other)])
+        rtol = max(rtol, 4 * ROUNDED[dtype])
+        atol = max(atol, 4 * ROUNDED[dtype] * float(finite.max(initial=0)))
+    if dtype == "float32":
+        rtol = max(rtol, 2**-22)  # a count as a float32
+    with np.errstate(all="ignore"):
+        return np.isclose(yours, other, rtol=rtol, atol=atol, equal_nan=True)
+
+
+def difference(
+    yours: np.ndarray, target: np.ndarray, axes: Sequence[str], rtol: float = RTOL, dtype: str = ""
+) -> str | None:
+    """How yours differs from the target in one sentence, or None. axes names the target's axes; dtype is what the
+    learner's numbers were."""
     if target.dtype.kind == "b" and yours.dtype.kind != "b":
-        return f"yours holds numbers ({yours.dtype}) and True or False was asked for. Which comparison gives a boolean?"
+        kind = dtype or yours.dtype.name
+        return f"yours holds numbers ({kind}) and True or False was asked for. Which comparison gives a boolean?"
     if target.dtype.kind != "b" and yours.dtype.kind == "b":
         return "yours holds True and False, and numbers were asked for."
     if yours.shape != target.shape:
-        return _shapes_differ(yours.shape, target.shape, axes)
+        return _shapes_differ(yours, target, axes)
     lost = np.argwhere(~np.isfinite(yours) & np.isfinite(target))
     if len(lost):
         value = "NaN" if np.isnan(yours[tuple(lost[0])]) else "infinity"
@@ -57,14 +50,25 @@ def difference(yours: np.ndarray, target: np.ndarray, axes: Sequence[str], rtol:
             f"yours has {value} at {place(lost[0], axes)} ({len(lost)} of {yours.size} elements). "
             "Where did a division by 0, a 0 · ∞ or an exp of a large number come in?"
         )
-    differs = np.argwhere(~_close(yours, target, rtol))
+    differs = np.argwhere(~close(yours, target, rtol, dtype))
     if not len(differs):
         return None
     mine, right = number_pair(yours[tuple(differs[0])], target[tuple(differs[0])])
     if not yours.ndim:
         return f"yours is {mine}, the target {right}."
     many = f"{len(differs)} of {yours.size} elements differ"
-    return f"first difference at {place(differs[0], axes)}: yours is {mine}, the target {right} ({many})."
+    shuffled = same_numbers(yours, target) and target.dtype.kind != "b"
+    more = " All numbers of the target are there, and stand in other places." if shuffled else ""
+    half = f" Yours is in {dtype}." if dtype in ROUNDED else ""
+    return f"first difference at {place(differs[0], axes)}: yours is {mine}, the target {right} ({many}).{more}{half}"
+
+
+def same_numbers(yours: np.ndarray, target: np.ndarray) -> bool:
+    """Whether both hold the same numbers, wherever they stand; more than one, and not all alike."""
+    if yours.size != target.size or target.size < 2 or not (np.isfinite(yours).all() and np.isfinite(target).all()):
+        return False
+    mine, right = np.sort(yours, axis=None), np.sort(target, axis=None)
+    return right[0] != right[-1] and bool(close(mine, right).all())
 
 
 def place(index: Sequence[int], axes: Sequence[str]) -> str:
@@ -83,33 +87,18 @@ def number_pair(yours, target) -> tuple[str, str]:
     return mine.replace("-", "−"), right.replace("-", "−")
 
 
-def a_thing(value: Any) -> str:
-    """What a value is, in words without an address."""
-    if value is None:
-        return "None"
-    kind = f"{'an' if type(value).__name__[0] in 'aeiouAEIOU' else 'a'} {type(value).__name__}"
-    if isinstance(value, torch.Tensor | np.ndarray):
-        return f"{kind} of shape {tuple(value.shape)}"
-    if isinstance(value, tuple | list) and (len(value) > 4 or not all(isinstance(v, PLAIN) for v in value)):
-        return f"{kind} of {len(value)}"
-    if isinstance(value, (*PLAIN, tuple, list)):
-        return f"the {type(value).__name__} {value!r}"
-    return kind
-
-
-def _shapes_differ(yours: tuple, target: tuple, axes: Sequence[str]) -> str:
-    both = f"yours has shape {yours}, the target {target}: ({', '.join(axes)})."
-    if len(yours) != len(target):
-        return f"{both} Yours has {len(yours)} {'axis' if len(yours) == 1 else 'axes'}, the target {len(target)}."
-    wrong = [i for i, (a, b) in enumerate(zip(yours, target)) if a != b]
+def _shapes_differ(yours: np.ndarray, target: np.ndarray, axes: Sequence[str]) -> str:
+    both = f"yours has shape {yours.shape}, the target {target.shape}: ({', '.join(axes)})."
+    if not axes:
+        return f"yours has shape {yours.shape}, and one number was asked for."
+    if yours.size == target.size and close(yours.ravel(), target.ravel()).all():
+        both += " The numbers are right, in the right order."
+    if yours.ndim != target.ndim:
+        return f"{both} Yours has {yours.ndim} {'axis' if yours.ndim == 1 else 'axes'}, the target {target.ndim}."
+    wrong = [i for i, (a, b) in enumerate(zip(yours.shape, target.shape)) if a != b]
     for order in permutations(wrong):
-        if tuple(yours[i] for i in order) == tuple(target[i] for i in wrong):
+        if tuple(yours.shape[i] for i in order) == tuple(target.shape[i] for i in wrong):
             misplaced = " and ".join(axes[i] for i in wrong)
             return f"{both} The sizes are right and their order is not: where do {misplaced} belong?"
-    return f"{both} Look at the axis {axes[wrong[0]]}: {yours[wrong[0]]} instead of {target[wrong[0]]}."
-
-
-def _close(yours: np.ndarray, other: np.ndarray, rtol: float) -> np.ndarray:
-    if yours.dtype.kind == "b":
-        return yours == other
-    return np.isclose(yours, other, rtol=rtol, atol=ATOL, equal_nan=True)
+    first = wrong[0]
+    return f"{both} Look at the axis {axes[first]}: {yours.shape[first]} instead of {target.shape[first]}."

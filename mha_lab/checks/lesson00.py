@@ -13,8 +13,8 @@ from torch import Tensor
 
 from mha_lab.checks import pictures
 from mha_lab.checks.card import Result
-from mha_lab.checks.compare import a_thing
 from mha_lab.checks.engine import AnswerExercise, answer_exercise
+from mha_lab.checks.returned import a_thing
 
 THE_SENTENCE = "the trophy did not fit in the suitcase because it was too big"
 BEFORE, AFTER, ITSELF = "the word before", "the word after", "itself"

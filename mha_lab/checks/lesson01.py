@@ -81,6 +81,68 @@ def softmax_over_the_wrong_axis(query, keys, values):
 
 
 @one_query.mistake(
+    "The scores were divided by 2 in every call. √4 is 2, and right for K = 4 alone: what gives the length of the "
+    "query?"
+)
+def root_of_four(query, keys, values):
+    return (keys @ query / 2).softmax(0) @ values
+
+
+@one_query.mistake(
+    "The scale is the root of the number of keys. Over how many products does one dot product sum: over the keys, or "
+    "over their features?"
+)
+def scaled_by_the_number_of_keys_here(query, keys, values):
+    return (keys @ query / len(keys) ** 0.5).softmax(0) @ values
+
+
+@one_query.mistake(
+    "The scores were divided by 2·K: Python reads `K**1/2` as (K¹) / 2. How do you write the exponent ½ so that it "
+    "stays one?"
+)
+def half_of_k(query, keys, values):
+    return (keys @ query / len(query) / 2).softmax(0) @ values
+
+
+@one_query.mistake(
+    "The scores were divided by K / 2, which is what Python reads in `K**1/2`: (K¹) / 2. How do you write the root?"
+)
+def k_over_two(query, keys, values):
+    return (keys @ query / (len(query) / 2)).softmax(0) @ values
+
+
+@one_query.mistake(
+    "Your scores are the *mean* of the products of query and key, and then scaled: they are K times too small. Does a "
+    "dot product add up or average?"
+)
+def mean_for_the_dot_product(query, keys, values):
+    return (keys @ query / len(query) ** 1.5).softmax(0) @ values
+
+
+@one_query.mistake(
+    "Your output is S times too small: the weighted values were averaged. The weights sum to 1 already: is there still "
+    "something to divide by?"
+)
+def averaged_once_more(query, keys, values):
+    return one_query.solution(query, keys, values) / len(keys)
+
+
+@one_query.mistake(
+    "Your output is the value of the best key alone: all weight lies on it. What lets the other keys have a say, each "
+    "by its score?"
+)
+def only_the_best(query, keys, values):
+    return values[(keys @ query).argmax()]
+
+
+@one_query.mistake(
+    "Your output is the plain mean of the values, whatever query and keys are. Where does the query come in?"
+)
+def all_weights_alike(query, keys, values):
+    return values.mean(0)
+
+
+@one_query.mistake(
     "Your output is an average of the keys. A key says where to look: what is it that gets fetched?",
 )
 def weights_on_the_keys(query, keys, values):
@@ -170,6 +232,8 @@ def _some_allowed(seed, N, S):
     "nothing.",
     cases=masked_attention_cases,
     parts={"output": ("query", "feature"), "weights": ("query", "key")},
+    blame=("weights", "output"),
+    sizes=lambda query, key, value, mask: {"d_head": query.shape[1], "queries": len(query), "keys": len(key)},
     picture=lambda yours, target, query, key, value, mask: pictures.weight_maps(yours[1], target[1], mask.numpy()),
 )
 def masked_attention(query, key, value, mask):
@@ -228,6 +292,22 @@ def multiplied_by_infinity(query, key, value, mask):
 )
 def softmax_over_queries(query, key, value, mask):
     return _finish(_scores(query, key), value, mask, dim=0)
+
+
+@masked_attention.mistake(
+    "The mask was added to the scores as 0 and 1: a hidden key has a score only 1 lower than before. Which number, "
+    "added to a score, leaves a weight of 0?"
+)
+def mask_added_as_numbers(query, key, value, mask):
+    weights = (_scores(query, key) + mask).softmax(-1)
+    return weights @ value, weights
+
+
+@masked_attention.mistake(
+    "The mask was turned: a query may see what its key should have seen. In mask (N, S), is a row a query or a key?"
+)
+def mask_transposed(query, key, value, mask):
+    return _finish(_scores(query, key), value, mask.T)
 
 
 @masked_attention.mistake("Your hidden keys get weight, as if there were no mask. Where does `mask` enter your code?")

@@ -167,6 +167,22 @@ def joined_along_tokens(x):
     return x.flatten(1, 2)
 
 
+@merge_heads.mistake(
+    "Your heads are still in front: (B, H, N·K). `flatten(2)` joins the last two dimensions, and those are tokens and "
+    "features here. Which dimension should stand beside the features when they are joined?"
+)
+def flattened_as_they_stand(x):
+    return x.flatten(2)
+
+
+@merge_heads.mistake(
+    "Your heads are neighbours of their features, (B, N, H, K), and are not joined yet. What makes one dimension of "
+    "two?"
+)
+def not_joined(x):
+    return x.transpose(1, 2)
+
+
 @merge_heads.mistake("Your heads were added up: (B, N, K). Once added, can W^O still treat them differently?")
 def added_up(x):
     return x.sum(1)
@@ -195,7 +211,12 @@ def _first_wrong_map(yours, target, *_):
     cases=_score_cases,
     parts={"scores": ("batch", "head", "query", "key")},
     picture=_first_wrong_map,
-    may_loop=False,
+    two_counts=lambda: [(*seeded(9, (2, 3, 8), (2, 5, 8)), heads) for heads in (2, 4)],
+    sizes=lambda query, key, num_heads: {
+        "d_head": query.shape[-1] / num_heads,
+        "d_model": query.shape[-1],
+        "num_heads": num_heads,
+    },
 )
 def multi_head_scores(query, key, num_heads):
     """query (B, N, D), key (B, S, D) → scores (B, H, N, S): each head's q · k / √K,
@@ -211,6 +232,10 @@ def _split(x, num_heads):
     return split_heads.solution(x, num_heads)
 
 
+def _dots(query, key, num_heads):
+    return _split(query, num_heads) @ _split(key, num_heads).mT
+
+
 @multi_head_scores.mistake(
     "Your scores are all too small by the same factor, √H: they were divided by √d_model. "
     "Over how many products does one head's dot product sum?"
@@ -222,6 +247,30 @@ def scaled_by_d_model(query, key, num_heads):
 @multi_head_scores.mistake("Your scores are all too large by √d_head. What is missing after the dot product?")
 def scores_without_scale(query, key, num_heads):
     return _split(query, num_heads) @ _split(key, num_heads).mT
+
+
+@multi_head_scores.mistake(
+    "Your scores are too small by √d_head: they were divided by d_head itself. The *variance* of q·k grows like "
+    "d_head. How does its spread grow?"
+)
+def scores_over_d_head(query, key, num_heads):
+    return _dots(query, key, num_heads) / (query.shape[-1] / num_heads)
+
+
+@multi_head_scores.mistake(
+    "Your scores are d_head times too large: they were multiplied by √d_head. Should the spread of q·k grow with the "
+    "width of a head, or be brought back to 1?"
+)
+def scores_times_the_root(query, key, num_heads):
+    return _dots(query, key, num_heads) * (query.shape[-1] / num_heads) ** 0.5
+
+
+@multi_head_scores.mistake(
+    "Your scores were divided by √num_heads. Over how many products does one dot product sum: as many as there are "
+    "heads, or as a head is wide?"
+)
+def scaled_by_the_number_of_heads(query, key, num_heads):
+    return _dots(query, key, num_heads) / num_heads**0.5
 
 
 @multi_head_scores.mistake(
@@ -303,6 +352,23 @@ for _v_heads_first in (True, False):
             "This is still the published version: with L ≠ h it raises, and with L = h it runs and is wrong, because "
             "position i of Q is then taken for head i. Which of Q's dimensions has to stand where K's heads stand?"
         )(partial(_published, v_heads_first=_v_heads_first, heads_back=_heads_back))
+
+
+@mended_pseudo_code.mistake(
+    "It runs for every L and h, and your *heads* look at each other, within one position: no position hears of "
+    "another. Over which dimension of the scores should softmax share: over h, or over L?"
+)
+def heads_attend_to_heads(Q, K, V, h):
+    Q, K, V = (x.unflatten(-1, (h, -1)) for x in (Q, K, V))  # (B, L, h, d_k)
+    return ((Q @ K.mT / Q.shape[-1] ** 0.5).softmax(-1) @ V).flatten(2)
+
+
+@mended_pseudo_code.mistake(
+    "The heads are right but for their weights, which are too sharp: the scores were not scaled. By what does one head "
+    "divide?"
+)
+def mended_without_scale(Q, K, V, h):
+    return merge_heads.solution(_mended(Q, K, V, h, scale=1))
 
 
 def _mended(Q, K, V, h, split=_split, scale=None):

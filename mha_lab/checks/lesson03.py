@@ -1,5 +1,7 @@
 """Exercises of lesson 03: the whole layer in one function, W^O as a sum over heads, two masks turned round together."""
 
+from functools import partial
+
 import torch
 
 from mha_lab.checks import pictures
@@ -36,6 +38,13 @@ def _layer_picture(yours, target, x, W_q, W_k, W_v, W_o, num_heads, mask):
     then="That is multi-head attention, whole. PyTorch's layer adds biases and dropout.",
     cases=_layer_cases,
     parts={"output": ("batch", "token", "feature"), "weights": ("batch", "head", "query", "key")},
+    blame=("weights", "output"),
+    sizes=lambda x, W_q, W_k, W_v, W_o, num_heads, mask: {
+        "d_head": x.shape[-1] / num_heads,
+        "d_model": x.shape[-1],
+        "num_heads": num_heads,
+        "tokens": x.shape[1],
+    },
     picture=_layer_picture,
 )
 def multi_head_attention(x, W_q, W_k, W_v, W_o, num_heads, mask):
@@ -52,12 +61,15 @@ def multi_head_attention(x, W_q, W_k, W_v, W_o, num_heads, mask):
     return heads @ W_o, weights
 
 
-def _layer(x, W_q, W_k, W_v, W_o, num_heads, mask, *, split=None, merge=None, scale=None, axis=-1, mix=True):
+def _layer(
+    x, W_q, W_k, W_v, W_o, num_heads, mask, *, split=None, merge=None, scale=None, axis=-1, mix=True, weigh=None
+):
     """The layer with one step replaced by a mistake."""
     split = split or _split
     scale = scale or x.shape[-1] // num_heads
     query, key, value = (split(x @ W, num_heads) for W in (W_q, W_k, W_v))
-    weights = (query @ key.mT / scale**0.5).masked_fill(~mask, -torch.inf).softmax(axis)
+    scores = query @ key.mT / scale**0.5
+    weights = weigh(scores, mask) if weigh else scores.masked_fill(~mask, -torch.inf).softmax(axis)
     heads = (merge or _merge)(weights @ value)
     return heads @ W_o if mix else heads, weights
 
@@ -87,6 +99,84 @@ def merged_without_transpose(*case):
 
 
 @multi_head_attention.mistake(
+    "Every weight is right. Then `flatten(2)` joined tokens and features, while the heads still stood in front: it "
+    "runs only where there are as many tokens as heads, and is wrong there. Which two dimensions have to change "
+    "places first?"
+)
+def flattened_as_they_stand(*case):
+    return _layer(*case, merge=lambda heads: heads.flatten(2))
+
+
+@multi_head_attention.mistake(
+    "Every weight is right, and what is fetched with them is not: your values are made with W_k, so they are the keys. "
+    "Which matrix makes a value?"
+)
+def values_through_w_k(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    return _layer(x, W_q, W_k, W_k, W_o, num_heads, mask)
+
+
+@multi_head_attention.mistake(
+    "Every weight is right, and what is fetched with them is not: your values are made with W_q, so they are the "
+    "queries. Which matrix makes a value?"
+)
+def values_through_w_q(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    return _layer(x, W_q, W_k, W_q, W_o, num_heads, mask)
+
+
+@multi_head_attention.mistake(
+    "Every weight is right, and the values were never projected: your heads fetch pieces of x. Which matrix makes a "
+    "value?"
+)
+def values_not_projected(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    return _layer(x, W_q, W_k, torch.eye(x.shape[-1]), W_o, num_heads, mask)
+
+
+@multi_head_attention.mistake(
+    "Every weight is right, and W_o was transposed, as `F.linear` and `nn.Linear` do with their weight. Here it is "
+    "(in, out): on which side of it do the heads stand?"
+)
+def w_o_transposed(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    return _layer(x, W_q, W_k, W_v, W_o.T, num_heads, mask)
+
+
+@multi_head_attention.mistake(
+    "W_q, W_k and W_v were transposed, as `F.linear` and `nn.Linear` do with their weight; W_o was not. Here a matrix "
+    "is (in, out): on which side of it does x stand?"
+)
+def first_three_transposed(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    return _layer(x, W_q.T, W_k.T, W_v.T, W_o, num_heads, mask)
+
+
+@multi_head_attention.mistake(
+    "Every weight is right, and x was added to the output: that is the residual connection of a Transformer block. "
+    "Does it belong to the layer, or is it around it?"
+)
+def residual_added(x, *rest):
+    output, weights = _layer(x, *rest)
+    return output + x, weights
+
+
+def _added_up(x, W_q, W_k, W_v, W_o, num_heads, mask, mix):
+    output, weights = _layer(x, W_q, W_k, W_v, W_o, num_heads, mask, merge=lambda heads: heads.sum(1), mix=False)
+    return output @ W_o[: x.shape[-1] // num_heads] if mix else output, weights
+
+
+for _mix in (True, False):
+    multi_head_attention.mistake(
+        "Every weight is right, and the heads were added up before W_o. Once they are added, can W_o still treat them "
+        "differently?"
+    )(partial(_added_up, mix=_mix))
+
+
+@multi_head_attention.mistake(
+    "Your queries and keys have changed places: what you give a row of weights is a key that looks for queries. Which "
+    "of the two asks?"
+)
+def keys_ask(x, W_q, W_k, *rest):
+    return _layer(x, W_k, W_q, *rest)
+
+
+@multi_head_attention.mistake(
     "The shapes are right and the first weight is already wrong: tokens and heads were mixed when D was cut. "
     "Did D get cut first, or did `view` get the final shape all at once?"
 )
@@ -101,6 +191,22 @@ def scaled_by_d_model(*case):
     return _layer(*case, scale=case[0].shape[-1])
 
 
+@multi_head_attention.mistake(
+    "Your weights are too even: the scores were divided by d_head, not by its root. The *variance* of q·k grows like "
+    "d_head. How does its spread grow?"
+)
+def scaled_by_d_head(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    return _layer(x, W_q, W_k, W_v, W_o, num_heads, mask, scale=(x.shape[-1] / num_heads) ** 2)
+
+
+@multi_head_attention.mistake(
+    "The scores were divided by √num_heads. Over how many products does one dot product sum: as many as there are "
+    "heads, or as a head is wide?"
+)
+def scaled_by_the_number_of_heads(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    return _layer(x, W_q, W_k, W_v, W_o, num_heads, mask, scale=num_heads)
+
+
 @multi_head_attention.mistake("Your weights are too sharp: the scores were not scaled. By what does one head divide?")
 def without_scale(*case):
     return _layer(*case, scale=1)
@@ -112,6 +218,53 @@ def without_scale(*case):
 )
 def softmax_over_queries(*case):
     return _layer(*case, axis=-2)
+
+
+@multi_head_attention.mistake(
+    "Your softmax ran over the heads, dimension 1: they share each look among them, and where the mask hides a key "
+    "from all of them there is nothing to share, NaN. (`F.softmax` without dim takes dimension 1 here.) Whose weights "
+    "should sum to 1?"
+)
+def softmax_over_heads(*case):
+    return _layer(*case, axis=1)
+
+
+@multi_head_attention.mistake(
+    "Hidden keys still get weight: their score is 0, and exp(0) is 1. Which score gives a weight of 0?"
+)
+def score_zero(*case):
+    return _layer(*case, weigh=lambda scores, mask: (scores * mask).softmax(-1))
+
+
+@multi_head_attention.mistake(
+    "The mask was added to the scores as 0 and 1: a hidden key has a score only 1 lower than before. Which number, "
+    "added to a score, leaves a weight of 0?"
+)
+def mask_added_as_numbers(*case):
+    return _layer(*case, weigh=lambda scores, mask: (scores + mask).softmax(-1))
+
+
+@multi_head_attention.mistake(
+    "Hidden keys get weight 0, but your rows sum to less than 1: the mask came after softmax had shared the weight "
+    "out. What if the hidden keys were out of the game before the sharing?"
+)
+def masked_after_softmax(*case):
+    return _layer(*case, weigh=lambda scores, mask: scores.softmax(-1) * mask)
+
+
+@multi_head_attention.mistake(
+    "The mask was turned: a query may see what its key should have seen. In mask (N, N), is a row a query or a key?"
+)
+def mask_transposed(*case):
+    return _layer(*case[:-1], case[-1].T)
+
+
+@multi_head_attention.mistake(
+    "Your words see everything before them, whatever the mask says: a causal mask was made in its place. Where does "
+    "`mask` come in?"
+)
+def own_causal_mask(*case):
+    return _layer(*case[:-1], torch.ones_like(case[-1]).tril())
 
 
 @multi_head_attention.mistake(
@@ -133,6 +286,24 @@ def mask_forgotten(*case):
 )
 def matrices_transposed(x, W_q, W_k, W_v, W_o, num_heads, mask):
     return _layer(x, W_q.T, W_k.T, W_v.T, W_o.T, num_heads, mask)
+
+
+def _each_piece_projected(x, W_q, W_k, W_v, W_o, num_heads, mask, same):
+    """x is cut first, and each piece is multiplied by a K × K block: the first one for all heads, or its own."""
+    H, K = num_heads, x.shape[-1] // num_heads
+
+    def narrow(W):
+        blocks = [W[:K, :K] if same else W[i * K : (i + 1) * K, i * K : (i + 1) * K] for i in range(H)]
+        return torch.block_diag(*blocks)
+
+    return _layer(x, narrow(W_q), narrow(W_k), narrow(W_v), W_o, num_heads, mask)
+
+
+for _same in (True, False):
+    multi_head_attention.mistake(
+        "x was cut into heads before it was projected, so that each head knows only its own K features of every word. "
+        "Which comes first, the product with W_q or the cut?"
+    )(partial(_each_piece_projected, same=_same))
 
 
 @multi_head_attention.mistake(
@@ -265,6 +436,14 @@ def only_allowed_turned_round(allowed, is_word):
 )
 def only_is_word_turned_round(allowed, is_word):
     return allowed | ~is_word[:, None]
+
+
+@repaired_mask.mistake(
+    "Both masks are there, and is_word went to the wrong axis: padding is kept from asking, and not from being looked "
+    "at. In (batch, query, key), on which axis do the words stand that are looked at?"
+)
+def padding_as_queries(allowed, is_word):
+    return ~(allowed & is_word[:, :, None])
 
 
 @repaired_mask.mistake("Padding is still looked at: only the order was used. Where does is_word come in?")

@@ -2,7 +2,9 @@
 
 from functools import partial
 
+from mha_lab.checks.compare import close
 from mha_lab.checks.engine import exercise
+from mha_lab.checks.pattern import number_in_words
 
 # (B, N, S, d_model, num_heads, num_kv_heads): one plain sentence first, then a batch, other keys than queries, shared
 # keys and values, and all of it at once.
@@ -15,19 +17,20 @@ SIZES = [
 ]
 
 
-def _gap(yours, target, *_):
-    """Both numbers, and how many times the target yours is: a forgotten factor shows at once."""
+def count_gap(yours, target, *_, unit=""):
+    """Both numbers, and how they differ: a forgotten factor, or a forgotten term, shows at once."""
+    if yours.dtype.kind == "b":
+        return "yours is True or False, and a number was asked for."
     if yours.shape != target.shape:
         return f"yours has shape {yours.shape}, and one number was asked for."
     mine, right = yours.item(), target.item()
-    if abs(mine - right) <= 1e-9 * right:
-        return None
-    return f"yours is {mine:,.10g}, the target {right:,}: yours is {mine / right:.4g} times the target."
+    exact = yours == target if yours.dtype.kind in "iu" else close(yours, target, 1e-12, yours.dtype.name)
+    return None if exact else number_in_words(mine, right, unit)
 
 
 def counted(**fields):
     """An exercise that returns one whole number, and has to be right to the last digit."""
-    return exercise(parts={"number": ()}, rtol=1e-9, gap=_gap, **fields)
+    return exercise(parts={"number": ()}, rtol=1e-9, gap=count_gap, **fields)
 
 
 # ----------------------------------------------------------------------------------------------------- parameters
@@ -85,6 +88,21 @@ def w_o_forgotten(d_model, num_heads, num_kv_heads):
 )
 def biases_forgotten(d_model, num_heads, num_kv_heads):
     return _parameters(d_model, _kv_width(d_model, num_heads, num_kv_heads), bias=0)
+
+
+@count_parameters.mistake(
+    "The matrices are right. Your biases are 4·d_model, as if all four matrices had d_model outputs: how many outputs "
+    "do W^K and W^V have, where heads share keys and values?"
+)
+def biases_of_full_width(d_model, num_heads, num_kv_heads):
+    return _parameters(d_model, _kv_width(d_model, num_heads, num_kv_heads), bias=0) + 4 * d_model
+
+
+@count_parameters.mistake(
+    "Everything is there but the bias of W^O, d_model numbers. Which of the four are `nn.Linear` with a bias?"
+)
+def bias_of_w_o_forgotten(d_model, num_heads, num_kv_heads):
+    return count_parameters.solution(d_model, num_heads, num_kv_heads) - d_model
 
 
 @count_parameters.mistake(
@@ -178,7 +196,8 @@ def w_o_not_counted(*sizes):
 
 
 @count_flops.mistake(
-    "One of the two products of attention is missing. The scores are one; what multiplies the values by the weights?"
+    "Of attention's two products you count as much as one: either one is missing, or both were halved as a causal mask "
+    "would allow. There is no mask here. The scores are one product; which is the other?"
 )
 def values_not_weighted(*sizes):
     return _flops(*sizes, values=0)
@@ -210,6 +229,18 @@ def keys_counted_as_queries(B, N, S, *sizes):
 )
 def every_n_alike(B, N, S, *sizes):
     return _flops(B, N, N, *sizes)
+
+
+def _as_in_the_lesson(B, N, S, d_model, num_heads, num_kv_heads, *, batch, keys):
+    return (B if batch else 1) * (8 * N * d_model**2 + 4 * N * (S if keys else N) * d_model)
+
+
+for _batch in (True, False):
+    for _keys in (True, False):
+        count_flops.mistake(
+            "That is the formula 8nd² + 4n²d, for one sentence that looks at itself, with a key for every head. Which "
+            "of its terms change for a batch, for S keys, and where keys and values are shared?"
+        )(partial(_as_in_the_lesson, batch=_batch, keys=_keys))
 
 
 @count_flops.mistake(
@@ -258,6 +289,10 @@ def one_tensor(B, N, S, num_heads, num_kv_heads):
     return _bytes(B, N, S, num_heads, tensors=1)
 
 
+def _in_larger_units(*sizes, unit):
+    return peak_scores.solution(*sizes) / unit
+
+
 @peak_scores.mistake("You counted numbers, and bytes were asked for. How many bytes does a float32 take?")
 def numbers_for_bytes(B, N, S, num_heads, num_kv_heads):
     return _bytes(B, N, S, num_heads, width=1)
@@ -296,6 +331,18 @@ for _side in "NS":
         "Your maps are square. A row is a query and a column is a key: how many of each are there in N queries on S "
         "keys?"
     )(partial(_square, side=_side))
+
+
+@peak_scores.mistake("Yours is in bits. How many of them make a byte?")
+def bits_for_bytes(B, N, S, num_heads, num_kv_heads):
+    return 8 * _bytes(B, N, S, num_heads)
+
+
+for _unit in (2**10, 2**20, 2**30, 10**3, 10**6, 10**9):
+    peak_scores.mistake(
+        "Yours is in larger units: kilobytes, megabytes or gigabytes. The number is right if you do not divide at the "
+        "end: how many *bytes* are there?"
+    )(partial(_in_larger_units, unit=_unit))
 
 
 @peak_scores.mistake("Right for one sentence. How many maps does a batch of B have?")

@@ -1,8 +1,11 @@
 """Exercises of lesson 05: shared keys and values, the bytes of a cache, one decoding step."""
 
+from functools import partial
+
 import torch
 
 from mha_lab.checks.engine import exercise, seeded
+from mha_lab.checks.lesson04 import count_gap
 
 # (B, N, S, H, G, K). The last two are MHA and MQA; the others tell one order of sharing from another.
 SIZES = [(2, 3, 5, 4, 2, 3), (1, 1, 4, 6, 2, 4), (2, 2, 3, 6, 3, 2), (1, 4, 4, 3, 3, 5), (2, 2, 4, 4, 1, 3)]
@@ -81,6 +84,31 @@ def first_head_for_all(query, key, value):
 
 
 @grouped_attention.mistake(
+    "The sharing is right, and the queries do not see all keys: `is_causal=True` hides those with a higher number than "
+    "the query. Who asked for a mask here?"
+)
+def causal_by_habit(query, key, value):
+    scores = query @ _neighbours(key, query).mT / query.shape[-1] ** 0.5
+    allowed = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
+    return scores.masked_fill(~allowed, -torch.inf).softmax(-1) @ _neighbours(value, query)
+
+
+def _on_all(query, key, value, how):
+    """Every query head looks at all key/value heads: one after another, or at all their keys at once."""
+    if how == "at once":
+        return _attend(query, key.flatten(1, 2)[:, None], value.flatten(1, 2)[:, None])
+    each = _attend(query[:, :, None], key[:, None], value[:, None])  # (B, H, G, N, K)
+    return each.sum(2) if how == "summed" else each.mean(2)
+
+
+for _how in ("at once", "summed", "averaged"):
+    grouped_attention.mistake(
+        "Each of your query heads looks at all G key/value heads. It has one of them, which it shares with its "
+        "neighbours: which one does query head i have?"
+    )(partial(_on_all, how=_how))
+
+
+@grouped_attention.mistake(
     "Your key and value heads were averaged into one. G of them are there to be told apart: which query heads "
     "share which?"
 )
@@ -138,17 +166,6 @@ def _byte_cases():
     ]
 
 
-def _bytes_gap(yours, target, *_):
-    if yours.size != 1:
-        return f"yours has shape {yours.shape}, and one number was asked for."
-    found, right = yours.item(), target.item()
-    if found == right:
-        return None
-    times = found / right
-    share = f"{times:.4g} times" if times >= 1 else f"1/{1 / times:.4g} of" if found > 0 else "not"
-    return f"yours is {found:,.12g} bytes, which is {share} the target, {right:,} bytes."
-
-
 @exercise(
     stars=1,
     minutes=5,
@@ -157,7 +174,7 @@ def _bytes_gap(yours, target, *_):
     then="Queries leave nothing behind, so their heads do not appear. That is the whole idea of sharing.",
     cases=_byte_cases,
     parts={"bytes": ()},
-    gap=_bytes_gap,
+    gap=partial(count_gap, unit=" bytes"),
     rtol=1e-9,
 )
 def cache_bytes(batch, tokens, layers, num_heads, num_kv_heads, d_head, bytes_per_number):
@@ -216,6 +233,24 @@ def numbers_instead_of_bytes(*case):
     return _bytes(case, bytes_per_number=1)
 
 
+@cache_bytes.mistake(
+    "d_head is missing: you count one number for a key, and a key is a vector. How many numbers has it?"
+)
+def d_head_forgotten(*case):
+    return _bytes(case, d_head=1)
+
+
+def _in_larger_units(*case, unit):
+    return _bytes(case) / unit
+
+
+for _unit in (2**10, 2**20, 2**30, 10**3, 10**6, 10**9):
+    cache_bytes.mistake(
+        "Yours is in larger units: kilobytes, megabytes or gigabytes. The number is right if you do not divide at the "
+        "end: how many *bytes* are there?"
+    )(partial(_in_larger_units, unit=_unit))
+
+
 @cache_bytes.mistake("Yours is in bits. How many of them make a byte?")
 def bits_instead_of_bytes(*case):
     return 8 * _bytes(case)
@@ -244,6 +279,7 @@ _KEPT = ("batch", "head", "token", "feature")
     then="No mask: everything that the last token could be hidden from lies in the future, and is not there yet.",
     cases=_decode_cases,
     parts={"output": ("batch", "head", "query", "feature"), "keys": _KEPT, "values": _KEPT},
+    blame=("keys", "values", "output"),
 )
 def decode_step(query, key, value, cached_key, cached_value):
     """query, key, value (B, H, 1, K) of the new token, cached_key, cached_value (B, H, S, K)
@@ -330,6 +366,30 @@ def values_prepended(query, key, value, cached_key, cached_value):
 )
 def keys_prepended(query, key, value, cached_key, cached_value):
     keys, values = _joined(key, cached_key), _joined(cached_value, value)
+    return _attend(query, keys, values), keys, values
+
+
+@decode_step.mistake(
+    "Your values are the old *keys* with the new value behind them. Which cache does the new value belong to?"
+)
+def values_extend_the_key_cache(query, key, value, cached_key, cached_value):
+    keys, values = _joined(cached_key, key), _joined(cached_key, value)
+    return _attend(query, keys, values), keys, values
+
+
+@decode_step.mistake(
+    "Your keys are the old *values* with the new key behind them. Which cache does the new key belong to?"
+)
+def keys_extend_the_value_cache(query, key, value, cached_key, cached_value):
+    keys, values = _joined(cached_value, key), _joined(cached_value, value)
+    return _attend(query, keys, values), keys, values
+
+
+@decode_step.mistake(
+    "The new *key* stands in your value cache too. What is the new token to hand over when somebody looks at it?"
+)
+def new_key_in_both(query, key, value, cached_key, cached_value):
+    keys, values = _joined(cached_key, key), _joined(cached_value, key)
     return _attend(query, keys, values), keys, values
 
 

@@ -185,6 +185,14 @@ def width_for_number(d_model, d_head):
     return d_model // num_heads
 
 
+@most_heads.mistake(
+    "Your heads are all wider than d_head. A width of exactly d_head is wide enough: is it < or ≤ that you compare "
+    "with?"
+)
+def strictly_wider(d_model, d_head):
+    return max((h for h in range(1, d_model + 1) if d_model % h == 0 and d_model // h > d_head), default=1)
+
+
 @most_heads.mistake("You divided without rounding. Can there be 6.25 heads?")
 def a_part_of_a_head(d_model, d_head):
     return d_model / d_head

@@ -9,7 +9,11 @@ def _name_heads_cases():
     cases = []
     for seed, (R, H, least) in enumerate([(2, 4, 0.5), (3, 2, 0.4), (4, 4, 0.6), (2, 6, 0.7), (3, 3, 0.5)]):
         (scores,) = seeded(seed, (R + 1, H), spread=2.0)  # one row more: weight that lies nowhere of interest
-        cases.append((scores.softmax(dim=0)[:R], least))
+        shares = scores.softmax(dim=0)[:R]
+        if least == 0.5:  # head 0 lies exactly on the threshold, on pattern 1
+            shares[:, 0] = 0.25 / (R - 1)
+            shares[1, 0] = 0.5
+        cases.append((shares, least))
     return cases
 
 
@@ -47,6 +51,15 @@ def best_head_and_no_threshold(shares, least):
 @name_heads.mistake("Every head got a name, even one that spreads its weight everywhere. Where does `least` come in?")
 def nobody_without_a_name(shares, least):
     return shares.argmax(dim=0)
+
+
+@name_heads.mistake(
+    "Right, but for a head whose largest share is exactly `least`: it lost its name. Which side of the comparison does "
+    "“below” leave to the names?"
+)
+def the_threshold_itself_left_out(shares, least):
+    largest, names = shares.max(dim=0)
+    return torch.where(largest > least, names, -1)
 
 
 @name_heads.mistake("A head without a name got the number 0. Is 0 not the first pattern?")
@@ -122,6 +135,11 @@ def begins_at_the_heads_number(weight, head, num_heads):
     silent = weight.clone()
     silent[:, head : head + K] = 0
     return silent
+
+
+@without_head.mistake("You counted the heads from 1. Which columns belong to head 0?")
+def counted_from_1(weight, head, num_heads):
+    return without_head.solution(weight, head - 1, num_heads)
 
 
 @without_head.mistake("You emptied one column. How wide is a head?")

@@ -38,6 +38,13 @@ def _looked(x, context, lengths, w_q, w_k, w_v):
     then="Put context = x and this is lesson 01. Cross-attention is no other machine.",
     cases=_cross_cases,
     parts={"output": ("example", "query", "feature"), "weights": ("example", "query", "key")},
+    blame=("weights", "output"),
+    sizes=lambda x, context, lengths, w_q, w_k, w_v: {
+        "d_head": w_q.shape[1],
+        "d_model": w_q.shape[0],
+        "keys": context.shape[1],
+        "queries": x.shape[1],
+    },
 )
 def cross_attention(x, context, lengths, w_q, w_k, w_v):
     """One head in which the tokens of x (B, N, D) look at those of context (B, S, D), of which
@@ -79,6 +86,40 @@ def padding_seen(x, context, lengths, w_q, w_k, w_v):
 def zeroed_too_late(x, context, lengths, w_q, w_k, w_v):
     weights = _scores(x, context, w_q, w_k).softmax(dim=-1) * _seen(lengths, context.shape[1])
     return weights @ (context @ w_v), weights
+
+
+@cross_attention.mistake(
+    "One padded place gets weight, the first after the words: lengths counts words, and places count from 0. Is the "
+    "place with the number lengths[b] still a word?"
+)
+def one_place_too_many(x, context, lengths, w_q, w_k, w_v):
+    return _looked(x, context, lengths + 1, w_q, w_k, w_v)
+
+
+@cross_attention.mistake(
+    "The last word of each example gets no weight: lengths counts words, and places count from 0. Which is the number "
+    "of the last of lengths[b] words?"
+)
+def one_place_too_few(x, context, lengths, w_q, w_k, w_v):
+    return _looked(x, context, lengths - 1, w_q, w_k, w_v)
+
+
+@cross_attention.mistake(
+    "The padding was set to 0 in context, so its score is 0, and it still gets its part of the weight: e⁰ is 1. What "
+    "must the *score* of a padded place be?"
+)
+def context_zeroed(x, context, lengths, w_q, w_k, w_v):
+    words = _seen(lengths, context.shape[1]).mT  # (B, S, 1)
+    weights = _scores(x, context * words, w_q, w_k).softmax(dim=-1)
+    return weights @ (context * words @ w_v), weights
+
+
+@cross_attention.mistake(
+    "The weights are right but for their scale: the scores were divided by √D, the width of x. Over how many products "
+    "does one dot product sum?"
+)
+def scaled_by_d(x, context, lengths, w_q, w_k, w_v):
+    return _looked(x, context, lengths, w_q * (w_q.shape[1] / w_q.shape[0]) ** 0.5, w_k, w_v)
 
 
 @cross_attention.mistake(

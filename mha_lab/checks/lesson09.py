@@ -161,6 +161,33 @@ def no_root(x, gain, eps):
     return x / (x.square().mean(dim=-1, keepdim=True) + eps) * gain
 
 
+@rms_norm.mistake(
+    "You multiplied by the root mean square: every token got larger or smaller where it should come to one size. "
+    "`rsqrt` is 1 / √ already: what does a division by it do?"
+)
+def multiplied_by_the_root(x, gain, eps):
+    return x * (x.square().mean(dim=-1, keepdim=True) + eps).sqrt() * gain
+
+
+@rms_norm.mistake(
+    "Right where eps is tiny: yours does not depend on `eps`. Where does the number come in that the caller gives?"
+)
+def eps_not_used(x, gain, eps):
+    return _over(x, x.square().mean(dim=-1, keepdim=True), gain, 1e-6)
+
+
+@rms_norm.mistake(
+    "You multiplied by 1 + gain, as Gemma does, whose gain is learned from 0 on. What does this formula multiply by?"
+)
+def one_plus_gain(x, gain, eps):
+    return _over(x, x.square().mean(dim=-1, keepdim=True), 1 + gain, eps)
+
+
+@rms_norm.mistake("You divided by gain. What does the formula do with it?")
+def over_gain(x, gain, eps):
+    return _over(x, x.square().mean(dim=-1, keepdim=True), 1 / gain, eps)
+
+
 @rms_norm.mistake("Right where eps is tiny: you added it after the root. Where does the formula have it?")
 def eps_after_the_root(x, gain, eps):
     return x / (x.square().mean(dim=-1, keepdim=True).sqrt() + eps) * gain

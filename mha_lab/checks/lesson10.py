@@ -77,6 +77,23 @@ def from_the_blocks_largest(largest, total, summed, scores, values):
 
 
 @add_block.mistake(
+    "Total and summed are right, and `largest` came back as it was: the next block would shrink them by the wrong "
+    "factor. From which score do they count now?"
+)
+def largest_kept(largest, total, summed, scores, values):
+    return largest, *add_block.solution(largest, total, summed, scores, values)[1:]
+
+
+@add_block.mistake(
+    "`largest` is the old one, and everything counts from it: right on paper, but a much larger score in the block "
+    "makes exp overflow. From which score is it safe to count?"
+)
+def counts_from_the_old_largest(largest, total, summed, scores, values):
+    weights = (scores - largest[:, None]).exp()
+    return largest, total + weights.sum(dim=-1), summed + weights @ values
+
+
+@add_block.mistake(
     "You divided by the total already. The next block will want to add to summed: is it still a sum then?"
 )
 def divided_already(largest, total, summed, scores, values):

@@ -1,7 +1,21 @@
 """What every exercise promises: its solution passes as it is shown, each wrong answer gets a question of its own."""
 
+from itertools import combinations
+
 import pytest
 import torch
+
+
+def no_two_mistakes_are_one(task):
+    """No two mistakes with different questions, and none and the solution, compute the same in every case."""
+    functions = [(task.solution, "")] + task.mistakes
+    cases = task.cases()
+    computed = [[task.run(function, case) for case in cases] for function, _ in functions]
+    for outcomes, (function, _) in zip(computed, functions):
+        assert any(outcome.parts for outcome in outcomes), function
+    for (one, first), (other, second) in combinations(zip(computed, functions), 2):
+        if first[1] != second[1]:
+            assert not all(task.same(a, b) for a, b in zip(one, other)), (first, second)
 
 
 def promises(exercises, wrong, right):
@@ -14,7 +28,7 @@ def promises(exercises, wrong, right):
 
     def messages(exercise):
         """The message of each known mistake, by the name of the function that computes it."""
-        return {function.__name__: message for function, message in exercises[exercise].mistakes}
+        return {getattr(f, "__name__", None) or f.func.__name__: said for f, said in exercises[exercise].mistakes}
 
     class TestExercises:
         @pytest.mark.parametrize("exercise, mistake", wrong)
@@ -29,6 +43,7 @@ def promises(exercises, wrong, right):
         def test_every_known_mistake_has_its_own_message_and_a_learner_who_makes_it(self, exercise):
             named = messages(exercise)
             assert len(set(named.values())) == len(named)
+            no_two_mistakes_are_one(exercises[exercise])
             assert all("?" in message for message in named.values())
             assert set(named) == {mistake for name, mistake in wrong if name == exercise}
 

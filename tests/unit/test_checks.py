@@ -15,8 +15,9 @@ import pytest
 import torch
 
 from mha_lab import checks, pretrained
-from mha_lab.checks.compare import a_thing, difference
+from mha_lab.checks.compare import difference
 from mha_lab.checks.engine import exercise, seeded
+from mha_lab.checks.returned import a_thing
 
 
 def split_heads_right(x, num_heads):
@@ -62,10 +63,14 @@ def test_code_that_returns_nothing_is_not_taken_for_a_stub():
         if x.shape[0] > 1:
             return split_heads_right(x, num_heads)
 
-    for function in forgot, only_sometimes:
-        result = checks.split_heads(function)
-        assert result.state == "wrong"
-        assert result.lines == ("Your function returned nothing: is a `return` missing?",)
+    result = checks.split_heads(forgot)
+    assert result.state == "wrong" and result.lines == ("Your function returned nothing: is a `return` missing?",)
+    result = checks.split_heads(only_sometimes)
+    assert result.verdict == "not yet: right on 4 of 5 shapes"
+    assert result.lines == (
+        "Your function returned nothing for x (1, 5, 12), num_heads = 3, though it does return something for other "
+        "inputs. Which way through it ends without a `return`?",
+    )
 
 
 def test_a_blank_left_in_the_code_is_seen():
@@ -100,7 +105,7 @@ def test_a_signature_that_does_not_fit_is_told_both_ways():
     def no_mask(query, key, value, *, mask):
         return query
 
-    assert "yours takes query, key, value, mask" in checks.masked_attention(no_mask).lines[0]
+    assert "yours takes query, key, value, *, mask" in checks.masked_attention(no_mask).lines[0]
 
 
 def test_more_arguments_with_defaults_are_welcome():
@@ -248,7 +253,7 @@ def test_numpy_is_as_welcome_as_torch():
         assert result.passed, result
 
 
-def test_code_that_speaks_numpy_is_given_arrays_from_the_start():
+def test_tensors_come_first_as_in_the_notebook_and_arrays_where_they_do_not_lead_on():
     given = []
 
     def one_query(query, keys, values):
@@ -256,7 +261,37 @@ def test_code_that_speaks_numpy_is_given_arrays_from_the_start():
         return np.ones(values.shape[1])
 
     checks.one_query(one_query)
-    assert given == [np.ndarray] * 5
+    assert given[:10] == [torch.Tensor] * 5 + [np.ndarray] * 5
+
+
+def test_torch_code_that_says_np_sqrt_is_judged_as_torch_code():
+    def error_bars(quality):  # on an array, std would be that of all there are
+        return quality.mean(1), quality.std(1) / np.sqrt(quality.shape[1])
+
+    assert checks.error_bars(error_bars).passed
+
+
+def test_where_tensors_and_arrays_both_raise_the_tensors_error_is_told():
+    def masked_attention(query, key, value, mask):
+        scores = query @ key.T / np.sqrt(key.shape[1])
+        weights = scores.masked_fill(~mask, -np.inf).softmax(-1)
+        return weights @ vlaue, weights  # noqa: F821
+
+    assert "NameError: name 'vlaue' is not defined" in repr(checks.masked_attention(masked_attention))
+
+    def merge_heads(x):
+        x = x.transpose(0, 2, 1, 3)  # numpy's, and raises on a tensor
+        B, N, H, K = x.shape
+        return x.reshape(B, N, H * k)  # noqa: F821
+
+    assert "NameError: name 'k' is not defined" in repr(checks.merge_heads(merge_heads))
+
+
+def test_numpy_code_with_wrong_numbers_is_asked_about_its_numbers():
+    def merge_heads(x):
+        return x.transpose(0, 2, 3, 1).reshape(x.shape[0], x.shape[2], -1)
+
+    assert "The heads are interleaved" in checks.merge_heads(merge_heads).lines[0]
 
 
 def test_gradients_and_double_precision_do_not_matter():

@@ -5,6 +5,7 @@ The wrong answers are written here once more, as a learner would write them, and
 
 import pytest
 import torch
+from exercise_promises import no_two_mistakes_are_one
 
 from mha_lab import MultiHeadAttention, checks, cost
 
@@ -73,6 +74,18 @@ def _(d_model, num_heads, num_kv_heads):
     return 4 * d_model**2
 
 
+@wrong("count_parameters", "biases_of_full_width")
+def _(d_model, num_heads, num_kv_heads):
+    narrow = d_model // num_heads * num_kv_heads
+    return 2 * d_model**2 + 2 * d_model * narrow + 4 * d_model
+
+
+@wrong("count_parameters", "bias_of_w_o_forgotten")
+def _(d_model, num_heads, num_kv_heads):
+    narrow = d_model // num_heads * num_kv_heads
+    return (d_model + 1) * (d_model + 2 * narrow) + d_model**2
+
+
 @wrong("count_parameters", "one_head_only")
 def _(d_model, num_heads, num_kv_heads):
     d_head = d_model // num_heads
@@ -123,6 +136,22 @@ def _(*sizes):
     counted = products(*sizes)
     del counted["av"]
     return 2 * sum(counted.values())
+
+
+@wrong("count_flops", "values_not_weighted")
+def _(*sizes):
+    counted = products(*sizes)  # halved, as if a causal mask saved the other half
+    return 2 * sum((counted | {"qk": counted["qk"] / 2, "av": counted["av"] / 2}).values())
+
+
+@wrong("count_flops", "_as_in_the_lesson")
+def _(B, N, S, d_model, num_heads, num_kv_heads):
+    return 8 * N * d_model**2 + 4 * N**2 * d_model
+
+
+@wrong("count_flops", "_as_in_the_lesson")
+def _(B, N, S, d_model, num_heads, num_kv_heads):
+    return B * (8 * N * d_model**2 + 4 * N * S * d_model)
 
 
 @wrong("count_flops", "full_width_for_each_head")
@@ -184,6 +213,16 @@ def _(B, N, S, num_heads, num_kv_heads):
     return B * num_heads * N * S
 
 
+@wrong("peak_scores", "_in_larger_units")
+def _(B, N, S, num_heads, num_kv_heads):
+    return 2 * torch.zeros(B, num_heads, N, S).nbytes / 2**30
+
+
+@wrong("peak_scores", "bits_for_bytes")
+def _(B, N, S, num_heads, num_kv_heads):
+    return 2 * B * num_heads * N * S * 32
+
+
 @wrong("peak_scores", "maps_shared")
 def _(B, N, S, num_heads, num_kv_heads):
     return 2 * torch.zeros(B, num_kv_heads, N, S).nbytes
@@ -219,12 +258,13 @@ def test_a_wrong_count_gets_the_question_that_leads_on(exercise, mistake):
         result = task(learners)
         assert result.state == "wrong"
         assert result.lines[0] == messages(task)[mistake]
-        assert "times the target" in result.lines[1]
+        assert "the target" in result.lines[1]
 
 
 @pytest.mark.parametrize("exercise", EXERCISES)
 def test_every_known_mistake_has_its_own_message_and_a_learner_who_makes_it(exercise):
     named = messages(EXERCISES[exercise])
+    no_two_mistakes_are_one(EXERCISES[exercise])
     assert len(named) >= 3 and len(set(named.values())) == len(named)
     assert all("?" in message for message in named.values())
     assert set(named) == {mistake for name, mistake in WRONG if name == exercise}
@@ -260,7 +300,17 @@ def test_a_factor_that_nobody_foresaw_is_told_as_a_factor():
     assert result.lines == (
         "Called with B = 1, N = 16, S = 16, num_heads = 4, num_kv_heads = 4: "
         "yours is 24,576, the target 8,192: yours is 3 times the target.",
+        "Yours is 3 times the target, in every call. Where does this factor come in?",
     )
+
+
+def test_a_term_that_nobody_foresaw_is_told_as_a_difference():
+    right = checks.count_parameters.solution
+    one_more = checks.count_parameters(lambda *sizes: right(*sizes) + 1)
+    assert "yours is 16,641, the target 16,640: yours is 1 more than the target." in one_more.lines[0]
+    assert one_more.lines[1].startswith("Yours is 1 more than the target, in every call.")
+    a_bias_more = checks.count_parameters(lambda d_model, *heads: right(d_model, *heads) + 2 * d_model)
+    assert a_bias_more.lines[1].startswith("Yours is 2·d_model more than the target, in every call.")
 
 
 def test_more_than_one_number_is_told_with_its_shape():

@@ -74,6 +74,22 @@ def _(query, key, value):
     return sdpa(query, key[:, :1].expand(-1, H, -1, -1), value[:, :1].expand(-1, H, -1, -1))
 
 
+@wrong("grouped_attention", "causal_by_habit")
+def _(query, key, value):
+    return sdpa(query, key, value, enable_gqa=True, is_causal=True)
+
+
+@wrong("grouped_attention", "_on_all")
+def _(query, key, value):
+    scores = torch.einsum("bhnk,bgsk->bhgns", query, key) / math.sqrt(query.size(-1))
+    return torch.einsum("bhgns,bgsk->bhnk", F.softmax(scores, -1), value)
+
+
+@wrong("grouped_attention", "_on_all")
+def _(query, key, value):
+    return sdpa(query, key.flatten(1, 2).unsqueeze(1), value.flatten(1, 2).unsqueeze(1))
+
+
 @wrong("grouped_attention", "averaged_over_heads")
 def _(query, key, value):
     scores = torch.einsum("bhnk,bsk->bhns", query, key.mean(1)) / math.sqrt(query.size(-1))
@@ -156,6 +172,21 @@ def _(batch, tokens, layers, num_heads, num_kv_heads, d_head, bytes_per_number):
     return batch * tokens * layers * 2 * num_kv_heads * d_head * bytes_per_number * 8
 
 
+@wrong("cache_bytes", "d_head_forgotten")
+def _(batch, tokens, layers, num_heads, num_kv_heads, d_head, bytes_per_number):
+    return batch * tokens * layers * 2 * num_kv_heads * bytes_per_number
+
+
+@wrong("cache_bytes", "_in_larger_units")
+def _(batch, tokens, layers, num_heads, num_kv_heads, d_head, bytes_per_number):
+    return batch * tokens * layers * 2 * num_kv_heads * d_head * bytes_per_number / 1024**3
+
+
+@wrong("cache_bytes", "_in_larger_units")
+def _(batch, tokens, layers, num_heads, num_kv_heads, d_head, bytes_per_number):
+    return batch * tokens * layers * 2 * num_kv_heads * d_head * bytes_per_number / 1e6
+
+
 @wrong("cache_bytes", "tokens_squared")
 def _(batch, tokens, layers, num_heads, num_kv_heads, d_head, bytes_per_number):
     return batch * tokens**2 * layers * 2 * num_kv_heads * d_head * bytes_per_number
@@ -227,6 +258,24 @@ def _(query, key, value, cached_key, cached_value):
     return sdpa(query, keys, values), keys, values
 
 
+@wrong("decode_step", "values_extend_the_key_cache")
+def _(query, key, value, cached_key, cached_value):
+    keys, values = behind(cached_key, key), behind(cached_key, value)
+    return sdpa(query, keys, values), keys, values
+
+
+@wrong("decode_step", "keys_extend_the_value_cache")
+def _(query, key, value, cached_key, cached_value):
+    keys, values = behind(cached_value, key), behind(cached_value, value)
+    return sdpa(query, keys, values), keys, values
+
+
+@wrong("decode_step", "new_key_in_both")
+def _(query, key, value, cached_key, cached_value):
+    keys, values = behind(cached_key, key), behind(cached_value, key)
+    return sdpa(query, keys, values), keys, values
+
+
 @wrong("decode_step", "decoded_without_scale")
 def _(query, key, value, cached_key, cached_value):
     keys, values = behind(cached_key, key), behind(cached_value, value)
@@ -282,7 +331,7 @@ def test_a_number_of_bytes_that_is_off_by_one_is_wrong_and_shown_whole():
         return 2 * batch * tokens * layers * num_kv_heads * d_head * bytes_per_number + 1
 
     result = checks.cache_bytes(one_more)
-    assert not result.passed and "1,073,741,825 bytes" in result.lines[-1]
+    assert not result.passed and "1,073,741,825 bytes" in result.lines[0]
 
 
 def test_the_cache_that_is_counted_is_the_cache_that_is_kept():

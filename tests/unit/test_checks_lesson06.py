@@ -53,6 +53,9 @@ WRONG = {
     ("most_heads", "rounded_up"): lambda d_model, d_head: next_divisor(d_model, d_model // d_head),
     ("most_heads", "root_rule"): lambda d_model, d_head: math.sqrt(d_model / 16),
     ("most_heads", "width_for_number"): lambda d_model, d_head: d_model // fitting(d_model, d_head),
+    ("most_heads", "strictly_wider"): lambda d_model, d_head: next(
+        h for h in range(d_model, 0, -1) if d_model % h == 0 and (d_model // h > d_head or h == 1)
+    ),
     ("most_heads", "a_part_of_a_head"): lambda d_model, d_head: d_model / d_head,
     ("most_heads", "width_taken_for_heads"): lambda d_model, d_head: (
         math.gcd(d_model, d_head) if d_model % d_head == 0 else max(h for h in range(1, d_head) if d_model % h == 0)

@@ -47,6 +47,14 @@ WRONG = {
     ("name_heads", "threshold_turned_round"): lambda shares, least: torch.where(
         shares.amax(0) < least, shares.argmax(0), -1
     ),
+    ("name_heads", "the_threshold_itself_left_out"): lambda shares, least: torch.where(
+        shares.amax(0) > least, shares.argmax(0), -1
+    ),
+    ("without_head", "counted_from_1"): lambda weight, head, num_heads: emptied(
+        weight,
+        slice(None),
+        slice((head - 1) * len(weight) // num_heads, head * len(weight) // num_heads),
+    ),
     ("without_head", "rows_for_columns"): lambda weight, head, num_heads: emptied(
         weight, columns(weight, head, num_heads)
     ),

@@ -59,6 +59,32 @@ WRONG = {
     ("cross_attention", "softmax_over_queries"): lambda x, context, lengths, w_q, w_k, w_v: with_weights(
         context, w_v, scores(x, context, w_q, w_k).masked_fill(padding(context, lengths), -torch.inf).softmax(1)
     ),
+    ("cross_attention", "one_place_too_many"): lambda x, context, lengths, w_q, w_k, w_v: with_weights(
+        context,
+        w_v,
+        scores(x, context, w_q, w_k)
+        .masked_fill(torch.arange(context.shape[1]) > lengths[:, None, None], -torch.inf)
+        .softmax(2),
+    ),
+    ("cross_attention", "one_place_too_few"): lambda x, context, lengths, w_q, w_k, w_v: with_weights(
+        context,
+        w_v,
+        scores(x, context, w_q, w_k)
+        .masked_fill(torch.arange(context.shape[1]) >= lengths[:, None, None] - 1, -torch.inf)
+        .softmax(2),
+    ),
+    ("cross_attention", "context_zeroed"): lambda x, context, lengths, w_q, w_k, w_v: with_weights(
+        context.masked_fill(padding(context, lengths).mT, 0),
+        w_v,
+        scores(x, context.masked_fill(padding(context, lengths).mT, 0), w_q, w_k).softmax(2),
+    ),
+    ("cross_attention", "scaled_by_d"): lambda x, context, lengths, w_q, w_k, w_v: with_weights(
+        context,
+        w_v,
+        (x @ w_q @ (context @ w_k).mT / math.sqrt(x.shape[-1]))
+        .masked_fill(padding(context, lengths), -torch.inf)
+        .softmax(2),
+    ),
     ("uniform_share", "padding_counted"): lambda right, lengths: torch.stack(
         [right[b].float().mean(-1)[right[b].any(-1)].mean() for b in range(len(right))]
     ),

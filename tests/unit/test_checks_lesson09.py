@@ -56,6 +56,16 @@ WRONG = {
         1, num_tokens, lambda h, i, j: -float(abs(i - j))
     )[0],
     ("rms_norm", "layer_norm"): lambda x, gain, eps: F.layer_norm(x, x.shape[-1:], gain, eps=eps),
+    ("rms_norm", "multiplied_by_the_root"): lambda x, gain, eps: (
+        gain * x / torch.rsqrt((x**2).mean(2, keepdim=True) + eps)
+    ),
+    ("rms_norm", "eps_not_used"): [
+        lambda x, gain, eps: x / (x**2).mean(2, keepdim=True).sqrt() * gain,
+        lambda x, gain, eps: F.rms_norm(x, gain.shape, gain),
+        lambda x, gain, eps: F.rms_norm(x, gain.shape, gain, 1e-8),
+    ],
+    ("rms_norm", "one_plus_gain"): lambda x, gain, eps: F.rms_norm(x, gain.shape, 1 + gain, eps),
+    ("rms_norm", "over_gain"): lambda x, gain, eps: F.rms_norm(x, gain.shape, None, eps) / gain,
     ("rms_norm", "over_the_deviation"): lambda x, gain, eps: normed(x, x.std(2, False)[..., None] ** 2, gain, eps),
     ("rms_norm", "length_for_mean"): lambda x, gain, eps: normed(x, (x**2).sum(2)[..., None], gain, eps),
     ("rms_norm", "over_tokens"): lambda x, gain, eps: normed(x, (x**2).mean(1)[:, None], gain, eps),

@@ -60,6 +60,12 @@ WRONG = {
     ("add_block", "from_the_blocks_largest"): blocks_own,
     ("add_block", "divided_already"): divided,
     ("add_block", "softmax_of_the_block"): own_softmax,
+    ("add_block", "largest_kept"): lambda largest, *rest: (largest, *block()(largest, *rest)[1:]),
+    ("add_block", "counts_from_the_old_largest"): lambda largest, total, summed, scores, values: (
+        largest,
+        total + torch.exp(scores - largest.unsqueeze(1)).sum(1),
+        summed + torch.exp(scores - largest.unsqueeze(1)) @ values,
+    ),
     ("window_scores", "a_whole_window_for_all"): lambda n, width: width * n,
     ("window_scores", "no_window"): lambda n, width: seen(n, causal_mask(n)),
     ("window_scores", "on_both_sides"): lambda n, width: seen(n, window_mask(n, width)),

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from exercise_promises import no_two_mistakes_are_one
 from torch.nn import functional as F
 
 from mha_lab import checks, pretrained
@@ -81,6 +82,48 @@ def _(query, keys, values):
 @wrong("one_query", "weights_on_the_keys")
 def _(query, keys, values):
     return F.softmax(keys @ query / math.sqrt(keys.shape[1]), dim=0) @ keys
+
+
+@wrong("one_query", "root_of_four")
+def _(query, keys, values):
+    return F.softmax(keys @ query / np.sqrt(4), dim=0) @ values
+
+
+@wrong("one_query", "scaled_by_the_number_of_keys_here")
+def _(query, keys, values):
+    return F.softmax(keys @ query / math.sqrt(keys.shape[0]), dim=0) @ values
+
+
+@wrong("one_query", "half_of_k")
+def _(query, keys, values):
+    return F.softmax(keys @ query / len(query) ** 1 / 2, dim=0) @ values
+
+
+@wrong("one_query", "k_over_two")
+def _(query, keys, values):
+    scale = len(query) ** 1 / 2
+    return F.softmax(keys @ query / scale, dim=0) @ values
+
+
+@wrong("one_query", "mean_for_the_dot_product")
+def _(query, keys, values):
+    return F.softmax((keys * query).mean(1) / math.sqrt(len(query)), dim=0) @ values
+
+
+@wrong("one_query", "averaged_once_more")
+def _(query, keys, values):
+    weights = F.softmax(keys @ query / math.sqrt(len(query)), dim=0)
+    return (weights[:, None] * values).mean(0)
+
+
+@wrong("one_query", "only_the_best")
+def _(query, keys, values):
+    return values[torch.argmax(keys @ query / math.sqrt(len(query)))]
+
+
+@wrong("one_query", "all_weights_alike")
+def _(query, keys, values):
+    return torch.ones(len(keys)) / len(keys) @ values
 
 
 # ---------------------------------------------------------------------------------------------- 01: causal mask
@@ -170,6 +213,27 @@ def _(query, key, value, mask):
 @wrong("masked_attention", "mask_forgotten")
 def _(query, key, value, mask):
     weights = F.softmax(learners_scores(query, key), dim=1)
+    return weights @ value, weights
+
+
+@wrong("masked_attention", "mask_added_as_numbers")
+def _(query, key, value, mask):
+    weights = F.softmax(learners_scores(query, key) + mask.float(), dim=1)
+    return weights @ value, weights
+
+
+@wrong("masked_attention", "mask_added_as_numbers")
+def _(query, key, value, mask):
+    eye, additive = torch.eye(len(key)), mask.float()
+    return (
+        F.scaled_dot_product_attention(query, key, value, attn_mask=additive),
+        F.scaled_dot_product_attention(query, key, eye, attn_mask=additive),
+    )
+
+
+@wrong("masked_attention", "mask_transposed")
+def _(query, key, value, mask):
+    weights = F.softmax(learners_scores(query, key).masked_fill(~mask.T, -torch.inf), dim=1)
     return weights @ value, weights
 
 
@@ -275,6 +339,17 @@ def _(x):
     return torch.cat([x[:, head] for head in range(x.shape[1])], dim=1)
 
 
+@wrong("merge_heads", "flattened_as_they_stand")
+def _(x):
+    B, H, N, K = x.shape
+    return x.reshape(B, H, N * K)
+
+
+@wrong("merge_heads", "not_joined")
+def _(x):
+    return x.permute(0, 2, 1, 3)
+
+
 @wrong("merge_heads", "added_up")
 def _(x):
     return sum(x[:, head] for head in range(x.shape[1]))
@@ -295,6 +370,21 @@ def _(query, key, num_heads):
 @wrong("multi_head_scores", "scores_without_scale")
 def _(query, key, num_heads):
     return torch.einsum("bhnk,bhsk->bhns", cut(query, num_heads), cut(key, num_heads))
+
+
+@wrong("multi_head_scores", "scores_over_d_head")
+def _(query, key, num_heads):
+    return cut(query, num_heads) @ cut(key, num_heads).mT / (query.shape[-1] // num_heads)
+
+
+@wrong("multi_head_scores", "scores_times_the_root")
+def _(query, key, num_heads):
+    return cut(query, num_heads) @ cut(key, num_heads).mT * math.sqrt(query.shape[-1] // num_heads)
+
+
+@wrong("multi_head_scores", "scaled_by_the_number_of_heads")
+def _(query, key, num_heads):
+    return cut(query, num_heads) @ cut(key, num_heads).mT / math.sqrt(num_heads)
 
 
 @wrong("multi_head_scores", "scores_of_a_plain_view")
@@ -359,6 +449,19 @@ def _(Q, K, V, h):
 def _(Q, K, V, h):
     B, L, d_model = Q.shape
     heads = F.scaled_dot_product_attention(*(x.reshape(B, h, L, d_model // h) for x in (Q, K, V)))
+    return heads.transpose(1, 2).flatten(2)
+
+
+@wrong("mended_pseudo_code", "heads_attend_to_heads")
+def _(Q, K, V, h):
+    B, L, d_model = Q.shape
+    Q, K, V = Q.view(B, L, h, -1), K.view(B, L, h, -1), V.view(B, L, h, -1)
+    return F.scaled_dot_product_attention(Q, K, V).reshape(B, L, d_model)
+
+
+@wrong("mended_pseudo_code", "mended_without_scale")
+def _(Q, K, V, h):
+    heads = F.scaled_dot_product_attention(cut(Q, h), cut(K, h), cut(V, h), scale=1.0)
     return heads.transpose(1, 2).flatten(2)
 
 
@@ -445,6 +548,130 @@ def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
     return F.linear((weights @ value).transpose(1, 2).flatten(2), W_o), weights
 
 
+def softmaxed(x, W_q, W_k, W_v, W_o, num_heads, weigh):
+    """The layer with a learner's own way from scores to weights."""
+    query, key, value = (cut(x @ W, num_heads) for W in (W_q, W_k, W_v))
+    weights = weigh(query @ key.transpose(2, 3) / math.sqrt(query.size(-1)))
+    return learners_output(weights @ value, W_o), weights
+
+
+@wrong("multi_head_attention", "flattened_as_they_stand")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    heads, weights = learners_layer(x, W_q, W_k, W_v, W_o, num_heads, mask)
+    return heads.flatten(2) @ W_o, weights
+
+
+@wrong("multi_head_attention", "values_through_w_k")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    heads, weights = learners_layer(x, W_q, W_k, W_k, W_o, num_heads, mask)
+    return learners_output(heads, W_o), weights
+
+
+@wrong("multi_head_attention", "values_through_w_q")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    heads, weights = learners_layer(x, W_q, W_k, W_q, W_o, num_heads, mask)
+    return learners_output(heads, W_o), weights
+
+
+@wrong("multi_head_attention", "values_not_projected")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    _, weights = learners_layer(x, W_q, W_k, W_v, W_o, num_heads, mask)
+    return learners_output(weights @ cut(x, num_heads), W_o), weights
+
+
+@wrong("multi_head_attention", "w_o_transposed")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    heads, weights = learners_layer(x, W_q, W_k, W_v, W_o, num_heads, mask)
+    return F.linear(heads.transpose(1, 2).flatten(2), W_o), weights
+
+
+@wrong("multi_head_attention", "first_three_transposed")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    heads, weights = learners_layer(x, W_q.t(), W_k.t(), W_v.t(), W_o, num_heads, mask)
+    return learners_output(heads, W_o), weights
+
+
+@wrong("multi_head_attention", "residual_added")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    heads, weights = learners_layer(x, W_q, W_k, W_v, W_o, num_heads, mask)
+    return x + learners_output(heads, W_o), weights
+
+
+@wrong("multi_head_attention", "_added_up")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    heads, weights = learners_layer(x, W_q, W_k, W_v, W_o, num_heads, mask)
+    return heads.sum(1), weights
+
+
+@wrong("multi_head_attention", "_added_up")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    heads, weights = learners_layer(x, W_q, W_k, W_v, W_o, num_heads, mask)
+    return sum(heads.unbind(1)) @ W_o[: heads.shape[-1]], weights
+
+
+@wrong("multi_head_attention", "keys_ask")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    query, key, value = (cut(x @ W, num_heads) for W in (W_q, W_k, W_v))
+    scores = key @ query.transpose(2, 3) / math.sqrt(query.size(-1))
+    weights = scores.masked_fill(~mask, -math.inf).softmax(3)
+    return learners_output(weights @ value, W_o), weights
+
+
+@wrong("multi_head_attention", "scaled_by_d_head")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    heads, weights = learners_layer(x, W_q, W_k, W_v, W_o, num_heads, mask, scale=num_heads / x.shape[-1])
+    return learners_output(heads, W_o), weights
+
+
+@wrong("multi_head_attention", "scaled_by_the_number_of_heads")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    heads, weights = learners_layer(x, W_q, W_k, W_v, W_o, num_heads, mask, scale=num_heads**-0.5)
+    return learners_output(heads, W_o), weights
+
+
+@wrong("multi_head_attention", "softmax_over_heads")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    return softmaxed(x, W_q, W_k, W_v, W_o, num_heads, lambda s: F.softmax(s.masked_fill(~mask, -math.inf), 1))
+
+
+@wrong("multi_head_attention", "score_zero")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    return softmaxed(x, W_q, W_k, W_v, W_o, num_heads, lambda s: s.masked_fill(~mask, 0).softmax(-1))
+
+
+@wrong("multi_head_attention", "mask_added_as_numbers")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    return softmaxed(x, W_q, W_k, W_v, W_o, num_heads, lambda s: (s + mask).softmax(-1))
+
+
+@wrong("multi_head_attention", "masked_after_softmax")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    return softmaxed(x, W_q, W_k, W_v, W_o, num_heads, lambda s: s.softmax(-1).masked_fill(~mask, 0))
+
+
+@wrong("multi_head_attention", "mask_transposed")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    heads, weights = learners_layer(x, W_q, W_k, W_v, W_o, num_heads, mask.t().contiguous())
+    return learners_output(heads, W_o), weights
+
+
+@wrong("multi_head_attention", "own_causal_mask")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    N = x.shape[1]
+    return softmaxed(
+        x, W_q, W_k, W_v, W_o, num_heads, lambda s: torch.where(torch.ones(N, N).tril() == 0, -1e9, s).softmax(-1)
+    )
+
+
+@wrong("multi_head_attention", "_each_piece_projected")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    pieces = cut(x, num_heads)
+    K = pieces.shape[-1]
+    query, key, value = (pieces @ W[:K, :K] for W in (W_q, W_k, W_v))
+    weights = (query @ key.mT / math.sqrt(K)).masked_fill(~mask, -math.inf).softmax(-1)
+    return learners_output(weights @ value, W_o), weights
+
+
 @wrong("multi_head_attention", "weights_averaged")
 def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
     heads, weights = learners_layer(x, W_q, W_k, W_v, W_o, num_heads, mask)
@@ -505,6 +732,11 @@ def _(allowed, is_word):
     return torch.logical_or(allowed, ~is_word.unsqueeze(1))
 
 
+@wrong("repaired_mask", "padding_as_queries")
+def _(allowed, is_word):
+    return ~allowed | ~is_word.unsqueeze(-1)
+
+
 @wrong("repaired_mask", "padding_forgotten")
 def _(allowed, is_word):
     return torch.stack([~allowed for _ in is_word])
@@ -541,6 +773,7 @@ def test_every_known_mistake_has_its_own_message_and_a_learner_who_makes_it(exer
     named = messages(exercise)
     assert len(named) >= 3
     assert len(set(named.values())) == len(named)
+    no_two_mistakes_are_one(BY_FUNCTION[exercise])
     assert all("?" in message for message in named.values())
     assert set(named) == {mistake for name, mistake in WRONG if name == exercise}
 
@@ -598,7 +831,7 @@ def test_scores_from_a_loop_are_told_apart_from_wrong_scores():
     result = checks.multi_head_scores(with_a_loop)
     assert not result.passed
     assert "numbers are right" in result.lines[0]
-    assert f"line {with_a_loop.__code__.co_firstlineno + 2} loops" in result.lines[0]
+    assert f"line {with_a_loop.__code__.co_firstlineno + 2} loops over the heads" in result.lines[0]
 
 
 def test_the_published_pseudo_code_is_shown_raising_and_shown_wrong():

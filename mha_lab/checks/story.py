@@ -1,0 +1,135 @@
+"""What is said beside a verdict: for a wrong answer what was seen, in the order in which it helps."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mha_lab.checks import learner
+from mha_lab.checks.card import Result
+from mha_lab.checks.compare import ROUNDED, alike
+from mha_lab.checks.pattern import regularity, sharpness
+from mha_lab.checks.returned import unreadable
+from mha_lab.checks.run import Outcome, all_changed, copied, quietly
+
+if TYPE_CHECKING:
+    from mha_lab.checks.engine import FunctionExercise
+
+
+def not_yet(task: "FunctionExercise", function: Callable, cases, targets, yours, gaps) -> Result:
+    """A known mistake's question, if one fits every case; then what was raised, what differs, what all of it shares."""
+    if all(each.error is None and each.parts is None for each in yours):
+        line = unreadable(yours[0].returned, task.parts)
+        if isinstance(function, type):
+            line = f"you handed in a class, and a call of it makes an object: {line}"
+        return task.result("wrong", "not yet", line[0].upper() + line[1:])
+    message = task.known_mistake(yours, cases)
+    lines = [message] if message else []
+    if not message:
+        lines += _about_the_calls(task, function, cases, yours, gaps)
+    lines += _raised(task, cases, yours) + _nothing_returned(task, cases, yours)
+    shown = _most_telling(task, gaps)
+    if shown is not None:
+        lines += [_difference(task, cases[shown], yours, gaps, shown)]
+    if not message:
+        lines += _in_common(task, cases, targets, yours, gaps)
+    if all_changed(yours):
+        lines += [f"The input {all_changed(yours)} also came back changed: which line writes into it?"]
+    right = sum(not gap for gap in gaps)
+    verdict = f"not yet: right on {right} of {len(cases)} shapes" if right else "not yet"
+    drawing = None if shown is None else drawn(task, yours[shown], targets[shown], cases[shown])
+    return task.result("wrong", verdict, *lines, picture=drawing)
+
+
+def drawn(task: "FunctionExercise", yours: Outcome, target: Outcome, case: tuple) -> Callable | None:
+    """The picture, to be drawn when somebody looks; only of shapes that can stand side by side."""
+    if not task.picture or [part.shape for part in yours.parts] != [part.shape for part in target.parts]:
+        return None
+    return lambda: task.picture(yours.parts, target.parts, *case)
+
+
+def in_half(yours: list[Outcome]) -> str | None:
+    """The remark that goes with right numbers in half precision."""
+    half = next((dtype for each in yours for dtype in each.dtypes if dtype in ROUNDED), None)
+    return half and f"Your numbers are in {half}: they are right to its two or three digits."
+
+
+def with_help(function: Callable, case: tuple, in_numpy: bool) -> str | None:
+    """The remark that goes with an answer that lets mha_lab do the work."""
+    given = [copied(argument, in_numpy) for argument in case]
+    with quietly():
+        names = learner.helpers_of_the_lab(function, *given)
+    if not names:
+        return None
+    called = " and ".join(f"`{name}`" for name in names[:3])
+    return f"It is mha_lab's {called} that does the work here. Could you also write it with torch alone?"
+
+
+def _about_the_calls(task, function, cases, yours, gaps) -> list[str]:
+    """What the numbers cannot tell: arguments in another order, a result that changes from call to call."""
+    lines = [learner.other_order(function, task.names)]
+    wrong = next((i for i, gap in enumerate(gaps) if gap and yours[i].parts is not None), None)
+    if wrong is not None:
+        with quietly():
+            again = task.run(function, cases[wrong], yours[wrong].in_numpy)
+        if again.parts is not None and not all(map(alike, again.parts, yours[wrong].parts)):
+            lines += [
+                "Called twice with the same input, your function gives two different results. What in it is random, "
+                "as dropout is, or remembers the call before?"
+            ]
+    return [line for line in lines if line]
+
+
+def _raised(task, cases, yours) -> list[str]:
+    raised = next((i for i, each in enumerate(yours) if each.error is not None), None)
+    if raised is None:
+        return []
+    where, code = learner.what_was_raised(yours[raised].error)
+    return [f"Called with {task.call_in_words(cases[raised])}, your code raises an error{where}:", code]
+
+
+def _nothing_returned(task, cases, yours) -> list[str]:
+    """Of a function that returns something elsewhere."""
+    unread = [i for i, each in enumerate(yours) if each.error is None and each.parts is None]
+    if not unread:
+        return []
+    case, returned = cases[unread[0]], yours[unread[0]].returned
+    if returned is not None:
+        return [f"Called with {task.call_in_words(case)}: {unreadable(returned, task.parts)}"]
+    return [
+        f"Your function returned nothing for {task.call_in_words(case)}, though it does return something for other "
+        "inputs. Which way through it ends without a `return`?"
+    ]
+
+
+def _most_telling(task, gaps: list[dict[str, str]]) -> int | None:
+    """The first case in which the first cause is wrong: weights explain an output, not the other way round."""
+    for name in task.blame or task.parts:
+        for i, gap in enumerate(gaps):
+            if name in gap:
+                return i
+    return None
+
+
+def _difference(task, case, yours, gaps, shown) -> str:
+    name, gap = next(iter(gaps[shown].items()))
+    call = f"Called with {task.call_in_words(case)}:"
+    if len(task.parts) == 1:
+        return f"{call} {gap}"
+    fine = [part for part in task.parts if all(part not in gap for gap in gaps) and all(each.parts for each in yours)]
+    praise = f"the {' and the '.join(fine)} {_are(fine)} right; " if fine else ""
+    return f"{call} {praise}in the {name}, {gap}"
+
+
+def _are(names: list[str]) -> str:
+    return "are" if len(names) > 1 or names[0].endswith("s") else "is"
+
+
+def _in_common(task, cases, targets, yours, gaps) -> list[str]:
+    """One sentence where all wrong numbers have one factor, one difference or one temperature."""
+    wrong = next((name for name in task.blame or task.parts if any(name in gap for gap in gaps)), None)
+    if wrong is None or any(each.parts is None for each in yours):
+        return []
+    i = list(task.parts).index(wrong)
+    pairs = [(mine.parts[i], right.parts[i]) for mine, right in zip(yours, targets, strict=True)]
+    sizes = [task.sizes_of(case) for case in cases]
+    line = (wrong == "weights" and sharpness(pairs, sizes)) or regularity(pairs, sizes)
+    return [line] if line else []
