@@ -55,8 +55,10 @@ class LatentAttention(nn.Module):
         R = _door.whole("d_rotary", d_rotary, at_least=0)
         if R % 2:
             raise ValueError(f"d_rotary={R}: rotary positions turn pairs of numbers, and {R} is odd.")
-        if rotary is not None and not R:
-            raise ValueError("rotary turns d_rotary numbers of each query and key, and d_rotary is 0.")
+        if rotary is not None:
+            _door.instance("rotary", rotary, Callable, "a function (x, start) → x")
+            if not R:
+                raise ValueError("rotary turns d_rotary numbers of each query and key, and d_rotary is 0.")
         numbers = d_model * (H * (K + R + V) + d_latent + R) + d_latent * H * (K + V)
         require_if_large(numbers * torch.get_default_dtype().itemsize)
         self.num_heads, self.d_head, self.d_value, self.d_latent, self.d_rotary = H, K, V, d_latent, R

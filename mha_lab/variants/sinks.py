@@ -2,7 +2,6 @@
 
 import math
 import weakref
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +38,7 @@ def sink_attention(
     sink = _one_column(sink, query)
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     exact = torch.promote_types(query.dtype, torch.float32)
-    require_if_large(2 * query.shape[:-1].numel() * key.shape[-2] * exact.itemsize, query.device)
+    require_if_large(2 * math.prod(query.shape[:-1]) * key.shape[-2] * exact.itemsize, query.device)
     with without_autocast(query.device):
         scores = matmul_by_group(query.to(exact) * scale, key.to(exact).mT)
         if score_bias is not None:
@@ -72,9 +71,9 @@ def fused_sink_attention(
     others, and in a query its sink's logit."""
     check_shapes(query, key, value, mask, score_bias)
     K, S = key.shape[-1], key.shape[-2]
-    longer = math.sqrt((K + 1) / K)  # the kernel will divide the scores by √(K + 1)
+    longer = ((K + 1) / K) ** 0.5  # the kernel will divide the scores by √(K + 1)
     floor = torch.finfo(query.dtype).min / (K + 1)  # −∞ times 0, in the keys of the text, is no number
-    logit = _one_column(sink, query).to(query.dtype).clamp(min=floor) * math.sqrt(K + 1)
+    logit = _one_column(sink, query).to(query.dtype).clamp(min=floor) * (K + 1) ** 0.5
     query = torch.cat([query * longer, logit.expand(*query.shape[:-1], 1)], dim=-1)
     first = F.pad(key.new_ones(*key.shape[:-2], 1, 1), (K, 0))
     key = torch.cat([first, F.pad(key, (0, 1))], dim=-2)
@@ -184,7 +183,7 @@ class StreamingCache(KVCache):
 
     def stage(self, key: Tensor, value: Tensor, *, owner: object = None) -> tuple[Tensor, Tensor]:
         """What the new tokens may see. The cache is as before until `commit()`."""
-        self._check(key, value, owner)
+        kind = self._check(key, value, owner)
         held, new, S = self._state, key.shape[-2], self.reach(key.shape[-2])
         first = min(self.first, len(self))
         last = len(self) - (S - new - first)
@@ -195,7 +194,7 @@ class StreamingCache(KVCache):
             for old, added in zip(past, (key, value), strict=True)
         )
         owner = held.owner if owner is None else weakref.ref(owner)
-        self._staged = replace(held, storage=storage, start=0, end=S, seen=held.seen + new, owner=owner)
+        self._staged = held._replace(storage=storage, start=0, end=S, seen=held.seen + new, kind=kind, owner=owner)
         return storage
 
 
