@@ -4,6 +4,7 @@ No torch in here, so that `cost` stays arithmetic.
 """
 
 import math
+import numbers
 import operator
 from typing import Any
 
@@ -29,8 +30,14 @@ def instance(name: str, value: Any, kind: type, wanted: str) -> None:
 
 def share(name: str, value: Any) -> None:
     """Raises ValueError where the value is not a probability below 1."""
-    if isinstance(value, str) or not 0 <= value < 1:
+    if not isinstance(value, numbers.Real) or not 0 <= value < 1:
         raise ValueError(f"{name}={value!r} is not a probability below 1.")
+
+
+def finite(name: str, value: Any) -> None:
+    """Raises ValueError where the value is not a finite number."""
+    if not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise ValueError(f"{name}={value!r} is not a finite number.")
 
 
 def divides(whole: int, parts: int, problem: str) -> int:
@@ -57,7 +64,7 @@ def told(value: Any) -> str:
     kind = type(value).__name__
     if value is None:
         return "None"
-    if hasattr(value, "shape"):
+    if getattr(value, "shape", ()):
         return f"a {kind} of shape {tuple(value.shape)}"
     words = repr(value)
     return f"the {kind} {words}" if len(words) <= 40 else f"a {kind}"

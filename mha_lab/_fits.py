@@ -141,8 +141,8 @@ def layer_mask(name: str, given: Tensor, scores: tuple[int, int, int, int], held
         return given
     asked = "(N, S), (B, N, S) or (B, H, N, S)" if name == "mask" else "one that broadcasts to (B, H, N, S)"
     remedy = "each dimension must be equal or 1."
-    if held and shape and shape[-1] == S - held:
-        remedy = f"it must also speak of the {held} keys in the cache, which stand first."
+    if held:
+        remedy = f"S counts the {held} keys in the cache too, which stand first; {remedy}"
     elif name == "score_bias" and shape == (B, N, S):
         remedy = "three dimensions are (H, N, S): for one bias a sequence write score_bias[:, None]."
     raise ValueError(f"{name} has shape {shape} and the scores {scores}; it must be {asked}: {remedy}")

@@ -52,28 +52,33 @@ def attention(
         with torch.autocast(query.device.type, enabled=False):
             output, weights = attention(query.float(), key.float(), value.float(), **options)
         return output.to(value.dtype), weights.to(value.dtype)
-    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    require_if_large(query.shape[:-1].numel() * key.shape[-2] * query.element_size(), query.device)
+    if scale is None:
+        scale = query.shape[-1] ** -0.5
+    elif not isinstance(scale, Tensor):
+        _door.finite("scale", scale)
     scores = matmul_by_group(query * scale, key.mT)  # N·K products with the scale instead of N·S
     over = may_write_over(scores)
-    some = None  # 1 for a query that sees something, 0 for one that sees nothing: softmax would divide 0 by 0
+    add, fill, times = (
+        (Tensor.add_, Tensor.masked_fill_, Tensor.mul_) if over else (torch.add, torch.masked_fill, torch.mul)
+    )
+    sees = None  # 1 for a query that sees something, 0 for one that sees nothing: softmax would divide 0 by 0 there
     if score_bias is not None:
-        score_bias = score_bias.to(scores.dtype)
-        scores = scores.add_(score_bias) if over else scores + score_bias
+        scores = add(scores, score_bias.to(scores.dtype))
     if mask is not None:
-        some = mask.any(dim=-1, keepdim=True)
-        hidden = ~(mask | ~some)  # a row that sees nothing keeps its scores for now
-        scores = scores.masked_fill_(hidden, -torch.inf) if over else scores.masked_fill(hidden, -torch.inf)
+        sees = mask.any(dim=-1, keepdim=True)
+        scores = fill(scores, ~(mask | ~sees), -torch.inf)  # a row that sees nothing keeps its scores for now
     if score_bias is not None and scores.shape[-1]:
-        alone = scores.amax(dim=-1, keepdim=True) == -torch.inf
-        scores = scores.masked_fill_(alone, 0.0) if over else scores.masked_fill(alone, 0.0)
-        some = ~alone if some is None else some & ~alone
+        blind = scores.amax(dim=-1, keepdim=True) == -torch.inf
+        scores = fill(scores, blind, 0.0)
+        sees = ~blind if sees is None else sees & ~blind
     weights = torch.softmax(scores, dim=-1, out=scores if over else None)
     if dropout:
         weights = F.dropout(weights, dropout)
     output = matmul_by_group(weights, value)
-    if some is not None:
-        some = some.to(weights.dtype)
-        output, weights = output * some, weights.mul_(some) if over else weights * some
+    if sees is not None:
+        sees = sees.to(weights.dtype)
+        output, weights = output * sees, times(weights, sees)
     return output, weights
 
 
@@ -94,6 +99,8 @@ def fused_attention(
     The kernel has no forward derivative (then `attention` computes) and no second one (its error says what to ask for).
     """
     check_shapes(query, key, value, mask, score_bias)
+    if query.dim() != 4:
+        raise ValueError(f"query has shape {tuple(query.shape)}; the fused path takes (B, H, N, K).")
     H, N, G = query.shape[1], query.shape[2], key.shape[1]
     if N == 1 and H == G and query.dtype not in HALF:
         # One row of scores a head is nothing to save, and two plain products are faster.
@@ -136,6 +143,9 @@ def split_heads(x: Tensor, num_heads: int) -> Tensor:
 
 def merge_heads(x: Tensor) -> Tensor:
     """(B, H, N, K) → (B, N, H·K): the inverse of `split_heads`."""
+    _door.instance("x", x, Tensor, "a tensor")
+    if x.dim() != 4:
+        raise ValueError(f"x has shape {tuple(x.shape)}; it must be (B, H, N, K).")
     return x.transpose(1, 2).flatten(2)
 
 
@@ -172,7 +182,10 @@ class MultiHeadAttention(nn.Module):
             d_head = _door.divides(d_model, num_heads, f"d_model={d_model} cannot be split over num_heads={num_heads}")
         K = _door.whole("d_head", d_head)
         _door.divides(num_heads, G, f"num_heads={num_heads} cannot share num_kv_heads={G}")
+        _door.instance("bias", bias, bool, "True or False")
         _door.share("dropout", dropout)
+        if rotary is not None:
+            _door.instance("rotary", rotary, Callable, "a function (x, start) → x")
         require_if_large(2 * d_model * (num_heads + G) * K * torch.get_default_dtype().itemsize)
         self.d_model, self.num_heads, self.num_kv_heads, self.d_head = d_model, num_heads, G, K
         self.dropout, self.rotary = dropout, rotary
@@ -207,6 +220,7 @@ class MultiHeadAttention(nn.Module):
         """
         check_tokens(self.q_proj.weight, x, context)
         _door.instance("causal", causal, bool, "True or False")
+        _door.instance("need_weights", need_weights, bool, "True or False")
         if cache is not None:
             _door.instance("cache", cache, KVCache, "a KVCache")
         if context is None:

@@ -25,6 +25,7 @@ def window_mask(n: int, width: int, *, device: torch.device | str | None = None)
     n, width = _door.whole("n", n, at_least=0), _door.whole("width", width, at_least=0)
     if width < 1:
         raise ValueError(f"a window of width {width} sees nothing: width 1 is the token itself.")
+    width = min(width, n)
     return _everything(n, n, device).tril_(width - 1).triu_(1 - width)
 
 

@@ -294,6 +294,140 @@ def test_from_torch_refuses_what_this_layer_does_not_do(option):
         MultiHeadAttention.from_torch(nn.MultiheadAttention(D_MODEL, 4, **option))
 
 
+# a d_head of its own ------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def layers_of_any_width(draw):
+    """A layer whose heads have any width, tokens for it, and a mask of two to four dimensions or none."""
+    size = st.integers(1, 6)
+    G, sharing, d_model, d_head = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(size), draw(size)
+    B, N, S, seed = draw(st.integers(1, 3)), draw(size), draw(size), draw(st.integers(0, 1000))
+    layer = MultiHeadAttention(d_model, G * sharing, G, d_head=d_head, bias=draw(st.booleans())).double()
+    with torch.no_grad():
+        for i, parameter in enumerate(layer.parameters()):
+            parameter.copy_(seeded(*parameter.shape, seed=seed + i))
+    x, context = seeded(B, N, d_model, seed=seed + 8), seeded(B, S, d_model, seed=seed + 9)
+    mask = draw(st.sampled_from([None, (1, N, S), (B, 1, S), (B, N, S), (B, G * sharing, N, S)]))
+    if mask is not None:
+        mask = seeded(*mask, seed=seed + 7) > draw(st.sampled_from([-1.0, 0.5]))
+    return layer, x, context, mask
+
+
+def by_loops(layer, x, context, mask):
+    """Head by head and query by query, each head's share through its own rows of W^O."""
+    H, K, sharing = layer.num_heads, layer.d_head, layer.num_heads // layer.num_kv_heads
+    B, N, _ = x.shape
+    q, k, v = layer.q_proj(x), layer.k_proj(context), layer.v_proj(context)
+    outputs = torch.zeros(x.shape, dtype=x.dtype)
+    if layer.out_proj.bias is not None:
+        outputs = outputs + layer.out_proj.bias
+    for b in range(B):
+        for h in range(H):
+            mine, shared = slice(h * K, h * K + K), slice(h // sharing * K, h // sharing * K + K)
+            for n in range(N):
+                scores = k[b, :, shared] @ q[b, n, mine] / K**0.5
+                if mask is not None:
+                    seen = (mask[:, None] if mask.dim() == 3 else mask).expand(B, H, N, context.shape[1])[b, h, n]
+                    if not seen.any():
+                        continue
+                    scores = scores.masked_fill(~seen, -torch.inf)
+                outputs[b, n] = outputs[b, n] + layer.out_proj.weight[:, mine] @ (scores.softmax(0) @ v[b, :, shared])
+    return outputs
+
+
+@settings(deadline=None, max_examples=60)
+@given(layers_of_any_width())
+def test_a_layer_of_any_width_is_the_sum_of_its_heads_in_both_paths(drawn):
+    layer, x, context, mask = drawn
+    expected = by_loops(layer, x, context, mask)
+    close(layer(x, context, mask=mask), expected)
+    close(layer(x, context, mask=mask, need_weights=True)[0], expected)
+
+
+@settings(deadline=None, max_examples=60)
+@given(layers_of_any_width())
+def test_a_layer_of_any_width_is_scaled_dot_product_attention_between_its_projections(drawn):
+    layer, x, context, mask = drawn
+    query, key, value = (
+        p(tokens).unflatten(-1, (-1, layer.d_head)).transpose(1, 2)
+        for p, tokens in ((layer.q_proj, x), (layer.k_proj, context), (layer.v_proj, context))
+    )
+    for_heads = mask[:, None] if mask is not None and mask.dim() == 3 else mask
+    found = F.scaled_dot_product_attention(query, key, value, attn_mask=for_heads, enable_gqa=True)
+    close(layer(x, context, mask=mask), layer.out_proj(found.transpose(1, 2).flatten(2)))
+
+
+def test_a_layer_of_qwen3_has_heads_wider_than_its_share():
+    layer = MultiHeadAttention(1024, 16, 8, d_head=128, bias=False)  # Qwen3-0.6B
+    assert sum(p.numel() for p in layer.parameters()) == 6_291_456
+    assert layer.q_proj.weight.shape == (2048, 1024) and layer.out_proj.weight.shape == (1024, 2048)
+    assert "d_head=128" in repr(layer) and "d_head" not in repr(MultiHeadAttention(64, 8))
+
+
+# scores that hide keys ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("hidden", [-torch.inf, torch.finfo(torch.float64).min])
+def test_a_bias_that_hides_the_future_lets_no_weight_onto_padding(hidden):
+    layer, x = MultiHeadAttention(D_MODEL, 4).double(), seeded(1, 5, D_MODEL).requires_grad_()
+    future = torch.zeros(5, 5, dtype=torch.float64).masked_fill(~causal_mask(5), hidden)
+    words = torch.tensor([[[False, False, True, True, True]]])  # left padding
+    output, weights = layer(x, mask=words, score_bias=future, need_weights=True)
+    fused = layer(x, mask=words, score_bias=future)
+    close(fused, output)
+    assert (weights[..., :2] == 0).all()
+    for mine, theirs in zip(*(torch.autograd.grad(o[:, 2:].sum(), x) for o in (output, fused)), strict=True):
+        close(mine, theirs)
+    if hidden == -torch.inf:
+        expected, causal_weights = layer(x, mask=words, causal=True, need_weights=True)
+        close(output, expected)
+        close(weights, causal_weights)
+
+
+@pytest.mark.filterwarnings("ignore:Anomaly Detection")
+@pytest.mark.parametrize("need_weights", [True, False])
+@pytest.mark.parametrize("num_kv_heads", [1, 2, 4])
+def test_a_row_that_its_bias_hides_gives_zeros_and_finite_gradients(num_kv_heads, need_weights):
+    layer, x = MultiHeadAttention(D_MODEL, 4, num_kv_heads).double(), seeded(2, 5, D_MODEL).requires_grad_()
+    bias = torch.zeros(5, 5, dtype=torch.float64)
+    bias[0] = -torch.inf
+    with torch.autograd.detect_anomaly(check_nan=True):
+        output = layer(x, score_bias=bias, need_weights=need_weights)
+        output = output[0] if need_weights else output
+        output.square().sum().backward()
+    close(output[:, 0], layer.out_proj.bias.expand(2, -1))
+    assert all(p.grad.isfinite().all() for p in (x, *layer.parameters()))
+
+
+def test_nan_stays_nan_beside_a_bias():
+    query, bias = seeded(1, 1, 2, 4), torch.zeros(2, 2, dtype=torch.float64)
+    query[0, 0, 0] = torch.nan
+    output, weights = attention(query, query[:, :, 1:].expand(1, 1, 2, 4), query, score_bias=bias)
+    assert weights[0, 0, 0].isnan().all() and not weights[0, 0, 1].isnan().any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_scores_beyond_the_range_of_half_precision_are_those_of_the_fused_path(dtype):
+    query, key, value = (
+        200 * seeded(1, 2, 6, 64, seed=s) for s in range(3)
+    )  # scores up to 10⁶; float16 ends at 65,504
+    exact = attention(*(x.to(dtype).double() for x in (query, key, value)))
+    for context in torch.autocast("cpu", enabled=False), torch.autocast("cpu", dtype=dtype):
+        with context:
+            output, weights = attention(*(x.to(dtype) for x in (query, key, value)))
+        assert output.dtype == weights.dtype == dtype
+        torch.testing.assert_close(output.double(), exact[0], atol=2, rtol=0.01)
+        torch.testing.assert_close(weights.double(), exact[1], atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["mask", "score_bias"])
+def test_no_mask_and_no_bias_costs_a_second_tensor_of_scores(kind):
+    query, key, value = (seeded(2, 3, 200, 4, seed=i) for i in range(3))
+    options, scores = {kind: causal_mask(200) if kind == "mask" else seeded(200, 200)}, 2 * 3 * 200 * 200 * 8
+    assert scores < measure.peak_memory(lambda: attention(query, key, value, **options)) < 1.1 * scores
+
+
 # sharing keys and values -------------------------------------------------------------------------------------------
 
 
