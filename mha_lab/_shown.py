@@ -1,4 +1,4 @@
-"""What figures and explorers share: a tensor's numbers as NumPy takes them, and fonts for Chinese letters.
+"""What people are shown: a tensor's numbers, where they can be looked at, and fonts for Chinese letters.
 
 Matplotlib is imported where a font is asked for, and no sooner: the explorers do without it.
 """
@@ -31,6 +31,15 @@ def plain(data):
     if data.is_floating_point() and data.element_size() < 4:
         data = data.float()
     return data.to_dense().numpy(force=True) if data.is_sparse else data.numpy(force=True)
+
+
+def readable(tensor) -> bool:
+    """Whether a tensor's numbers can be looked at now: not while a compiler or a transform (torch.func) is at work, nor
+    where it has a shape and no numbers."""
+    import torch
+
+    transformed = torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None
+    return not (transformed or tensor.is_meta or type(tensor) not in (torch.Tensor, torch.nn.Parameter))
 
 
 @cache

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mha_lab import _door
+from mha_lab._shown import readable
 
 WITHOUT_FLOAT64 = "mps", "xpu"
 """Kinds of devices of which some, or all, cannot compute in float64: for these the CPU makes the angles."""
@@ -37,7 +38,7 @@ class Rotary:
         self._known = None, None
 
     def __call__(self, x: Tensor, start: int = 0) -> Tensor:
-        if not _may_be_kept(x):
+        if not (isinstance(x, Tensor) and (x.is_meta or readable(x))):  # what is made for it serves no later call
             return rotate(x, start, base=self.base, adjacent=self.adjacent)
         asked = start, self.base, *x.shape[-2:], x.dtype, x.device, torch.is_inference_mode_enabled()
         known, cos_sin = self._known
@@ -45,13 +46,6 @@ class Rotary:
             cos_sin = _cos_sin(x, _check(x, start, self.base), self.base)
             self._known = asked, cos_sin
         return _turn(x, *cos_sin, self.adjacent)
-
-
-def _may_be_kept(x):
-    """Whether angles made for x can serve a later call: not while a compiler or a transform (torch.func) works, nor
-    for a tensor that only stands for one. What they make is of no use to anybody else."""
-    transformed = torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None
-    return not transformed and type(x) in (Tensor, torch.nn.Parameter)
 
 
 def _check(x, start, base):

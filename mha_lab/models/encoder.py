@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from mha_lab.attention import MultiHeadAttention
 from mha_lab.masks import window_mask
+from mha_lab.models.parts import check_known, check_numbers, how_many
 
 
 class Encoder(nn.Module):
@@ -53,10 +54,8 @@ class Encoder(nn.Module):
 
     def forward(self, inputs: Tensor, *, need_weights: bool = False) -> list[Tensor] | tuple[list[Tensor], Tensor]:
         """inputs (B, N, F) → R answers (B, N, size) as logits; with need_weights also (B, L, H, N, N)."""
-        if inputs.dim() != 3 or inputs.shape[-1] != len(self.embed):
-            raise ValueError(
-                f"inputs have shape {tuple(inputs.shape)}; this model takes (batch, tokens, {len(self.embed)})."
-            )
+        check_numbers("inputs", inputs, f"(batch, tokens, {len(self.embed)})")
+        check_known("feature", inputs, [embed.num_embeddings for embed in self.embed])
         x = self.positions(sum(embed(feature) for embed, feature in zip(self.embed, inputs.unbind(dim=-1))))
         mask = None if self.window is None else window_mask(x.shape[1], self.window, device=x.device)
         maps = []
@@ -69,16 +68,26 @@ class Encoder(nn.Module):
 
     def losses(self, batch) -> Tensor:
         """(B,) mean cross-entropy of each example in nats, over everything that was asked."""
-        pairs = zip(self(batch.inputs), batch.targets.unbind(dim=-1))
+        answers = self(batch.inputs)
+        pairs = zip(answers, self._targets(batch).unbind(dim=-1), strict=True)
         each = torch.stack([F.cross_entropy(a.mT, target, reduction="none") for a, target in pairs], dim=-1)
-        return each.sum(dim=(1, 2)) / (batch.targets >= 0).sum(dim=(1, 2))
+        return each.sum(dim=(1, 2)) / how_many(batch.targets >= 0)
 
     @torch.no_grad()
     def accuracy(self, batch) -> Tensor:
-        """(R,) share of right answers to each question, where it was asked."""
+        """(R,) share of right answers to each question, where it was asked; NaN for one that never was."""
         guesses = torch.stack([answer.argmax(dim=-1) for answer in self(batch.inputs)], dim=-1)
-        asked = batch.targets >= 0
+        asked = self._targets(batch) >= 0
         return ((guesses == batch.targets) & asked).sum(dim=(0, 1)) / asked.sum(dim=(0, 1))
+
+    def _targets(self, batch):
+        expected = (*batch.inputs.shape[:2], len(self.answer))
+        if batch.targets.shape != expected:
+            raise ValueError(
+                f"targets have shape {tuple(batch.targets.shape)} and must be {expected}: one for each of the model's "
+                f"{len(self.answer)} answers at each token, IGNORE where nothing is asked."
+            )
+        return batch.targets
 
 
 class Block(nn.Module):

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mha_lab._shown import readable
 from mha_lab.kv_cache import KVCache
 from mha_lab.models.encoder import Block
-from mha_lab.models.parts import Sinusoidal
+from mha_lab.models.parts import Sinusoidal, check_numbers, how_many
 from mha_lab.tasks import END, PAD, START
 
 
@@ -54,7 +55,7 @@ class EncoderDecoder(nn.Module):
         """source (B, S) → what the decoder looks at, (B, S, D), and who may be looked at, (B, 1, S)."""
         self._check(source, self.embed_source, "source")
         mask = (source != PAD)[:, None]
-        if not mask.any(dim=-1).all():
+        if readable(mask) and not mask.any(dim=-1).all():
             raise ValueError("a source sentence is empty: there is nothing to look at.")
         x = self.source_positions(self.embed_source(source))
         for block in self.encoder:
@@ -84,9 +85,10 @@ class EncoderDecoder(nn.Module):
 
     def losses(self, batch) -> Tensor:
         """(B,) mean cross-entropy of each example in nats, over the target's tokens with `END`, without `PAD`."""
+        count = how_many(batch.target != PAD)
         logits = self(batch.source, batch.target)
         each = F.cross_entropy(logits.mT, batch.target, ignore_index=PAD, reduction="none")
-        return each.sum(dim=1) / (batch.target != PAD).sum(dim=1)
+        return each.sum(dim=1) / count
 
     @torch.no_grad()
     def write(self, source: Tensor) -> Tensor:
@@ -111,13 +113,14 @@ class EncoderDecoder(nn.Module):
         return (written == target).all(dim=1)
 
     def _check(self, tokens, embedding, side):
-        if tokens.dim() != 2 or tokens.shape[1] == 0:
+        check_numbers(side, tokens, "(batch, at least one token)")
+        if tokens.shape[1] == 0:
             raise ValueError(f"{side} has shape {tuple(tokens.shape)}; this model takes (batch, at least one token).")
         if tokens.shape[1] > self.max_tokens:
             raise ValueError(
                 f"a {side} sentence of {tokens.shape[1]} tokens is too long: this model takes up to {self.max_tokens}."
             )
-        if tokens.min() < 0 or tokens.max() >= embedding.num_embeddings:
+        if readable(tokens) and tokens.numel() and (tokens.min() < 0 or tokens.max() >= embedding.num_embeddings):
             raise ValueError(
                 f"{side} holds the tokens {int(tokens.min())} to {int(tokens.max())}; this model knows 0 to "
                 f"{embedding.num_embeddings - 1}."

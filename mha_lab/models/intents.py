@@ -96,15 +96,15 @@ def of_like_length(corpus) -> Callable[[int, Generator | None], object]:
     order = corpus.everything.lengths.argsort(stable=True)
 
     def draw(B, generator=None):
-        rows = torch.randint(len(order), (8 * B,), generator=generator).sort().values.view(8, B)
-        return corpus.batch(order[rows[torch.randint(8, (1,), generator=generator).item()]])
+        rows = torch.randint(len(order), (8 * B,), generator=generator, device="cpu").sort().values.view(8, B)
+        return corpus.batch(order[rows[torch.randint(8, (1,), generator=generator, device="cpu").item()]])
 
     return draw
 
 
 def all_right(model: Sentences, corpus) -> Tensor:
     """(E,) boolean: which sentences of a corpus the model answers rightly, in their order."""
-    found = torch.empty(len(corpus.examples), dtype=torch.bool)
+    found = torch.empty(len(corpus.examples), dtype=torch.bool, device="cpu")
     for rows in corpus.everything.lengths.argsort(stable=True).split(128):  # of like length: little padding
         found[rows] = model.right(corpus.batch(rows))
     return found

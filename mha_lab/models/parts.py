@@ -1,7 +1,46 @@
 """What can be exchanged in a small network: how it knows places, and what stands for W^O."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
+
+from mha_lab import _door
+from mha_lab._shown import readable
+
+
+def check_numbers(name: str, numbers: Tensor, shape: str) -> None:
+    """Raises TypeError or ValueError where these are no whole numbers of such a shape: "(batch, tokens, 2)", with words
+    for sizes that may be any."""
+    _door.instance(name, numbers, Tensor, f"a tensor {shape}")
+    many = name.endswith("s")
+    sizes = shape.strip("()").split(", ")
+    fitting = (size == str(found) or not size.isdigit() for size, found in zip(sizes, numbers.shape))
+    if numbers.dim() != len(sizes) or not all(fitting):
+        raise ValueError(f"{name} {'have' if many else 'has'} shape {tuple(numbers.shape)}; this model takes {shape}.")
+    if numbers.is_floating_point() or numbers.dtype == torch.bool:
+        raise TypeError(f"{name} {'are' if many else 'is'} {numbers.dtype}; this model takes whole numbers.")
+
+
+def check_known(name: str, features: Tensor, vocabularies: Sequence[int]) -> None:
+    """Raises ValueError for a number in (..., F) features beyond what its feature has: 0 to vocabularies[f] − 1."""
+    if not readable(features) or not features.numel():
+        return
+    ends = zip(*(end.tolist() for end in features.flatten(0, -2).aminmax(dim=0)))
+    for f, ((least, most), known) in enumerate(zip(ends, vocabularies)):
+        if least < 0 or most >= known:
+            which = f"{name} {f}" if len(vocabularies) > 1 else name
+            raise ValueError(f"{which} holds {least if least < 0 else most}: this model knows 0 to {known - 1}.")
+
+
+def how_many(asked: Tensor) -> Tensor:
+    """(B,) how many are asked in each example of (B, …). Raises ValueError for an example without any: a mean over
+    nothing is no number."""
+    count = asked.flatten(1).sum(dim=1)
+    if readable(count) and not count.all():
+        first = count.eq(0).nonzero()[0].item()
+        raise ValueError(f"nothing is asked in example {first} of the batch: it has no mean loss; leave it out.")
+    return count
 
 
 class Learned(nn.Module):

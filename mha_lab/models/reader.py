@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mha_lab import _door
 from mha_lab.models.encoder import Block
-from mha_lab.models.parts import Learned
+from mha_lab.models.parts import Learned, check_known, check_numbers
 
 
 class Reader(nn.Module):
@@ -45,6 +46,8 @@ class Reader(nn.Module):
 
     def read(self, context: Tensor) -> Tensor:
         """context (B, S, F) → the tokens that the question looks at, (B, S, D)."""
+        if context.is_floating_point():
+            context = context.to(self.words.weight.dtype)  # pixels are float32, and the model may be of another type
         x = self.positions(self.embed(context))
         if self.alone is not None:
             x = x + self.alone(x)
@@ -59,17 +62,24 @@ class Reader(nn.Module):
         (B, H, N, S) with which the question looks at the context.
 
         allowed   (B, N, S) boolean: the tokens that each word may look at (all)."""
-        if question.dim() != 2 or len(context) != len(question):
+        for name, given in ("question", question), ("context", context):
+            _door.instance(name, given, Tensor, "a tensor")
+        if question.dim() != 2 or context.dim() != 3 or len(context) != len(question):
             raise ValueError(
                 f"question has shape {tuple(question.shape)} and context {tuple(context.shape)}; this model takes "
                 "(batch, words) and (batch, tokens, features)."
             )
+        check_numbers("question", question, "(batch, words)")
+        check_known("question", question[..., None], [self.words.num_embeddings])
         x, weights = self.look(self.words(question), self.read(context), mask=allowed, need_weights=need_weights)
         return (self.answer(x), weights) if need_weights else self.answer(x)
 
     def losses(self, batch) -> Tensor:
         """(B,) mean cross-entropy of each example in nats, for a `tasks.ReadingBatch`."""
         logits = self(batch.question, batch.context, allowed=batch.allowed)
+        if batch.targets.shape != batch.question.shape or batch.targets.shape[1] == 0:
+            shapes = f"question has shape {tuple(batch.question.shape)} and targets {tuple(batch.targets.shape)}"
+            raise ValueError(f"{shapes}: every word needs one answer, and a batch at least one word.")
         return F.cross_entropy(logits.mT, batch.targets, reduction="none").mean(dim=-1)
 
     @torch.no_grad()
@@ -91,6 +101,8 @@ class Features(nn.Module):
         self.embed = nn.ModuleList(nn.Embedding(size, d_model) for size in vocabularies)
 
     def forward(self, features: Tensor) -> Tensor:
+        check_numbers("features", features, f"(batch, tokens, {len(self.embed)})")
+        check_known("feature", features, [embed.num_embeddings for embed in self.embed])
         return sum(embed(feature) for embed, feature in zip(self.embed, features.unbind(dim=-1), strict=True))
 
 

@@ -48,9 +48,12 @@ class SentenceReader:
     def read(self, sentence: str) -> Reading:
         """Raises ValueError, in one sentence, for an empty sentence and for one of more than `most` tokens."""
         encoded = self.corpus.encode(sentence, most=self.most)
-        training = self.model.training
-        logits, maps, shares = self.model.eval()(encoded.inputs, encoded.lengths, need_weights=True)
-        self.model.train(training)
+        training, device = self.model.training, self.model.embed.weight.device
+        try:
+            inputs, lengths = encoded.inputs.to(device), encoded.lengths.to(device)
+            logits, maps, shares = self.model.eval()(inputs, lengths, need_weights=True)
+        finally:
+            self.model.train(training)
         weights = None if maps is None else maps[0]
         probabilities = logits[0].softmax(dim=-1)
         return Reading(sentence.strip(), encoded.tokens, weights, shares[0], probabilities, self.names, encoded.message)

@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from mha_lab._shown import readable
 from mha_lab.masks import padding_mask
 from mha_lab.models.encoder import Block
+from mha_lab.models.parts import check_numbers
 
 MAX_TOKENS = 2048
 """No customer writes more, and a map of every word on every word grows with the square."""
@@ -50,6 +52,7 @@ class Sentences(nn.Module):
 
     def losses(self, batch) -> Tensor:
         """(B,) cross-entropy of each sentence in nats, for a batch with inputs, lengths and targets (B,)."""
+        check_numbers("targets", batch.targets, f"({len(batch.inputs)})")
         return F.cross_entropy(self(batch.inputs, batch.lengths), batch.targets, reduction="none")
 
     @torch.no_grad()
@@ -58,14 +61,19 @@ class Sentences(nn.Module):
         return self(batch.inputs, batch.lengths).argmax(dim=-1) == batch.targets
 
     def _check(self, inputs, lengths):
-        if inputs.dim() != 3 or inputs.shape[-1] != 1:
-            raise ValueError(f"inputs have shape {tuple(inputs.shape)}; this model takes (batch, tokens, 1).")
-        N, known = inputs.shape[1], self.embed.num_embeddings
-        if N == 0 or (lengths is not None and int(lengths.min()) < 1):
+        check_numbers("inputs", inputs, "(batch, tokens, 1)")
+        B, N, _ = inputs.shape
+        if lengths is not None:
+            check_numbers("lengths", lengths, f"({B})")
+        known = self.embed.num_embeddings
+        looked_at = readable(inputs) and inputs.numel() > 0
+        if N == 0 or (lengths is not None and looked_at and int(lengths.min()) < 1):
             raise ValueError("an empty sentence asks nothing: give at least 1 token.")
+        if lengths is not None and looked_at and int(lengths.max()) > N:
+            raise ValueError(f"a sentence of {int(lengths.max())} tokens in inputs of {N}: it cannot be longer.")
         if N > MAX_TOKENS:
             raise ValueError(f"a sentence of {N:,} tokens is too long: this model takes at most {MAX_TOKENS:,}.")
-        least, most = int(inputs.min()), int(inputs.max())
+        least, most = map(int, inputs.aminmax()) if looked_at else (0, 0)
         if least < 0 or most >= known:
             raise ValueError(
                 f"token {most if most >= known else least} is unknown: the vocabulary has 0 to {known - 1}."

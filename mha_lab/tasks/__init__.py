@@ -1,7 +1,8 @@
 """Small tasks on which the right attention is known, so that a map can be scored and not only admired.
 
-A task draws batches: the same generator state gives the same batch. Letters: B batch, N tokens, F features of a token,
-R questions asked at a token.
+A task draws batches: the same generator state gives the same batch, which is on the CPU and, where its numbers are not
+whole, in float32, whatever the default device and type are. Letters: B batch, N tokens, F features of a token, R
+questions asked at a token.
 """
 
 from mha_lab.tasks._base import IGNORE, Batch, Task

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import NamedTuple
 
 import torch
@@ -38,12 +39,23 @@ class Task:
     """draw(B, generator): B examples."""
 
 
+def on_cpu(make):
+    """`make`, whose tensors lie on the CPU whatever the default device is: there a seed draws the same everywhere."""
+
+    @wraps(make)
+    def making(*args, **kwargs):
+        with torch.device("cpu"):
+            return make(*args, **kwargs)
+
+    return making
+
+
 def permutations(*shape, generator):
     """Whole numbers from 0, each once in every row."""
-    return torch.rand(shape, generator=generator).argsort(dim=-1)
+    return torch.rand(shape, generator=generator, dtype=torch.float32).argsort(dim=-1)
 
 
 def read(right, values):
     """Targets (B, N, R): what the one marked token of each row holds; `IGNORE` where none is marked."""
     found = (right * values[:, None, None]).sum(dim=-1)
-    return found.where(right.any(dim=-1), torch.tensor(IGNORE)).mT
+    return found.where(right.any(dim=-1), IGNORE).mT

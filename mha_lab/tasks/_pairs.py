@@ -1,7 +1,7 @@
 """What a task of two sequences is: sentences, what should be written for them, and where each word of that stands."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 from zlib import crc32
 
@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.nn.utils.rnn import pad_sequence
+
+from mha_lab.tasks._base import on_cpu
 
 PAD, START, END = 0, 1, 2
 """The first words of every vocabulary: nothing, the decoder's first input, and its last answer."""
@@ -46,6 +48,7 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.words)
 
+    @on_cpu
     def encode(self, sentence: Sequence[str]) -> Tensor:
         """(number of words,) whole numbers. Raises ValueError for no word, or for one that nobody has learned."""
         if not sentence:
@@ -77,6 +80,7 @@ class Corpus:
     split: Callable[[str], list[str]]
     join: Callable[[Sequence[str]], str]
 
+    @on_cpu
     def draw(self, B: int, generator: Generator | None = None) -> Pairs:
         """B training sentences at random."""
         pairs = self.parts["training"]
@@ -85,6 +89,11 @@ class Corpus:
     def read(self, *sentences: str) -> Tensor:
         """(B, S) source tokens of sentences that somebody typed."""
         return pad_sequence([self.source.encode(self.split(text)) for text in sentences], batch_first=True)
+
+    def copy(self) -> "Corpus":
+        """The same with lists and tensors of its own: whoever changes them changes nobody else's."""
+        parts = {name: Pairs(*(tensor.clone() for tensor in pairs)) for name, pairs in self.parts.items()}
+        return replace(self, examples={name: [*part] for name, part in self.examples.items()}, parts=parts)
 
     def write(self, target: Tensor) -> list[str]:
         """The sentences of target tokens (B, N)."""
@@ -113,6 +122,7 @@ def corpus(name: str, examples: dict[str, list[Aligned]], split: Callable, join:
     return Corpus(name, source, target, examples, parts, split, join)
 
 
+@on_cpu
 def _numbers(examples, source, target):
     number = [{word: i for i, word in enumerate(vocabulary.words)} for vocabulary in (source, target)]
     sources = [torch.tensor([number[0][word] for word in e.source]) for e in examples]

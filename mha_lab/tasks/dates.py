@@ -4,6 +4,7 @@ import random
 from datetime import date, timedelta
 from functools import cache
 
+from mha_lab import _door
 from mha_lab.tasks._pairs import Aligned, Corpus, corpus, part_of
 
 MONTHS = (
@@ -27,7 +28,6 @@ DATE_FIELDS = {"year": slice(0, 4), "month": slice(5, 7), "day": slice(8, 10)}
 """Where each field stands in the answer."""
 
 
-@cache
 def dates(num_strings: int = 20_000) -> Corpus:
     """Different dates from 1950 to 2049, each in one of eight formats, as lower-case characters.
 
@@ -35,8 +35,14 @@ def dates(num_strings: int = 20_000) -> Corpus:
     of 14th); the hyphens stand for nothing. A date belongs to one part, whatever its format: a tenth is for
     validation, a tenth for the test."""
     days = (LAST - FIRST).days + 1
-    if not 100 <= num_strings <= days:
+    if not 100 <= _door.whole("num_strings", num_strings, at_least=None) <= days:
         raise ValueError(f"{num_strings} different dates: there must be 100 to {days}.")
+    return _dates(num_strings).copy()
+
+
+@cache
+def _dates(num_strings):
+    days = (LAST - FIRST).days + 1
     source = random.Random(0)
     examples = {"training": [], "validation": [], "test": []}
     for day in source.sample(range(days), num_strings):

@@ -5,6 +5,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from mha_lab.tasks._base import on_cpu, permutations
 from mha_lab.tasks._reading import ReadingBatch, ReadingTask
 
 WORDS = "left", "right"
@@ -24,12 +25,13 @@ def two_digits(part: str = "training", *, noise: float = 0.0) -> ReadingTask:
     1998, UCI Machine Learning Repository), by 13 people, each of whom may be in all parts."""
     images, digits = _digits(part)
 
+    @on_cpu
     def draw(B, generator=None):
         chosen = torch.randint(len(images), (B, 2), generator=generator)  # the left digit, the right digit
-        question = torch.rand(B, 2, generator=generator).argsort(dim=-1)
+        question = permutations(B, 2, generator=generator)
         context = patches(torch.cat(images[chosen].unbind(dim=1), dim=-1))
         if noise:
-            context = context + noise * torch.randn(context.shape, generator=generator)
+            context = context + noise * torch.randn(context.shape, generator=generator, dtype=torch.float32)
         return ReadingBatch(question, context, digits[chosen].gather(1, question), halves()[question])
 
     return ReadingTask(f"two digits, {part}", WORDS, ROWS * COLUMNS, 10, draw)
@@ -47,6 +49,7 @@ def images_of(context: Tensor) -> Tensor:
     return pieces.transpose(2, 3).flatten(3).flatten(1, 2)
 
 
+@on_cpu
 def halves() -> Tensor:
     """(2, 32) boolean: the patches of the left half, and those of the right."""
     column = torch.arange(ROWS * COLUMNS) % COLUMNS
@@ -54,6 +57,7 @@ def halves() -> Tensor:
 
 
 @cache
+@on_cpu
 def _digits(part):
     """The images (M, 8, 8) of a part, from 0 to 1, and their digits (M,)."""
     number = {"test": 0, "validation": 1, "training": 2}

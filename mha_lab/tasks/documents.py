@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mha_lab.tasks._base import Batch, Task, permutations, read
+from mha_lab.tasks._base import Batch, Task, on_cpu, permutations, read
 from mha_lab.tasks._reading import ReadingBatch, ReadingTask
 
 VALUES = 10
@@ -18,6 +18,7 @@ def document(num_tokens: int = 128, num_names: int = 8) -> Task:
     Features: number; the name defined here, the name mentioned here (0 for none, else 1 to num_names)."""
     definitions = _room(num_tokens, num_names)
 
+    @on_cpu
     def draw(B, generator=None):
         number, place, defined = _stated(B, num_tokens, definitions, num_names, generator)
         mentioned = torch.randint(1, num_names + 1, (B, num_tokens), generator=generator)
@@ -36,7 +37,7 @@ def far_distance(right: Tensor) -> Tensor:
     """(B, N) how many tokens lie between a mention and its definition, from the `right` of `document`; 0 where nothing
     is mentioned."""
     far = right[:, 1]
-    place = torch.arange(right.shape[-1])
+    place = torch.arange(right.shape[-1], device=right.device)
     return (place - far.long().argmax(dim=-1)).where(far.any(dim=-1), 0)
 
 
@@ -48,6 +49,7 @@ def facts(num_tokens: int = 128, num_names: int = 8, num_questions: int = 4) -> 
     if not 1 <= num_questions <= num_names:
         raise ValueError(f"{num_questions} different names out of {num_names} cannot be asked for.")
 
+    @on_cpu
     def draw(B, generator=None):
         number, place, defined = _stated(B, num_tokens, definitions, num_names, generator)
         question = permutations(B, num_names, generator=generator)[:, :num_questions]

@@ -14,6 +14,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from mha_lab import _door
+from mha_lab.tasks._base import on_cpu
 from mha_lab.tasks._intent_grammar import INTENTS
 from mha_lab.tasks._intent_sentences import MARKS, Dice, Example, compose, share_of
 from mha_lab.tasks.tokens import Encoded, Lexicon
@@ -71,10 +73,12 @@ class Intents:
     def answers(self) -> tuple[int]:
         return (len(INTENTS),)
 
+    @on_cpu
     def of_kind(self, kind: str) -> Tensor:
         """(E,) boolean: plain, compound, negated, ordinal, other, past, none, longer or double. One may be several."""
         return torch.tensor([kind in example.kinds for example in self.examples])
 
+    @on_cpu
     def batch(self, rows) -> IntentBatch:
         """The sentences of these rows, in this order, no wider than the longest of them."""
         inputs, targets, lengths, marks, clause_of = self.everything
@@ -83,10 +87,12 @@ class Intents:
         marks = {name: mark[rows, :N] for name, mark in marks.items()}
         return IntentBatch(inputs[rows, :N], targets[rows], lengths[rows], marks, clause_of[rows, :N])
 
+    @on_cpu
     def batches(self, size: int = 256) -> Iterator[IntentBatch]:
         """Every sentence once, in order."""
         return map(self.batch, torch.arange(len(self.examples)).split(size))
 
+    @on_cpu
     def draw(self, B: int, generator: Generator | None = None) -> IntentBatch:
         """B sentences at random, each of any."""
         return self.batch(torch.randint(len(self.examples), (B,), generator=generator))
@@ -112,15 +118,21 @@ def intents(part: str = "training", *, size: int | None = None, language: str | 
     if language not in (*LANGUAGES, None):
         raise ValueError(f"language={language!r}: the sentences are in 'zh' or 'en'; None is both.")
     most = PARTS[part][0] * (1 if language else len(LANGUAGES))
-    if size is not None and not 1 <= size <= most:
+    if size is not None and not 1 <= _door.whole("size", size, at_least=None) <= most:
         raise ValueError(f"size={size}: the {part} part has 1 to {most:,} sentences.")
-    return _intents(part, size, language)
+    examples, everything = _intents(part, size, language)
+    inputs, targets, lengths, marks, clause_of = everything
+    marks = {name: mark.clone() for name, mark in marks.items()}
+    own = IntentBatch(inputs.clone(), targets.clone(), lengths.clone(), marks, clause_of.clone())
+    return Intents(part, language, examples, _vocabulary(language), own)
 
 
 @cache
-def _intents(part, size, language):
-    examples, vocabulary = _examples(part, language)[:size], _vocabulary(language)
-    return Intents(part, language, examples, vocabulary, _padded(examples, vocabulary))
+@on_cpu
+def _intents(part, size, language) -> tuple[tuple[Example, ...], IntentBatch]:
+    """Made once. Each caller of `intents` gets tensors of their own, which may be changed."""
+    examples = tuple(_examples(part, language)[:size])
+    return examples, _padded(examples, _vocabulary(language))
 
 
 @cache

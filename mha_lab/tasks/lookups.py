@@ -2,7 +2,7 @@
 
 import torch
 
-from mha_lab.tasks._base import Batch, Task, permutations, read
+from mha_lab.tasks._base import Batch, Task, on_cpu, permutations, read
 
 
 def lookup(num_tokens: int = 8, num_values: int = 16, num_pointers: int = 4) -> Task:
@@ -15,6 +15,7 @@ def lookup(num_tokens: int = 8, num_values: int = 16, num_pointers: int = 4) -> 
             f"{num_pointers} different pointers into {num_tokens} tokens: there must be 1 to {num_tokens}."
         )
 
+    @on_cpu
     def draw(B, generator=None):
         key = permutations(B, num_tokens, generator=generator)  # (B, N)
         value = torch.randint(num_values, (B, num_tokens), generator=generator)
@@ -38,6 +39,7 @@ def previous_and_match(num_tokens: int = 16, num_letters: int = 8, num_digits: i
     Features: letter, digit. Two questions at each token; one that has no answer (the first token, a letter's first
     time) is not asked."""
 
+    @on_cpu
     def draw(B, generator=None):
         letter = torch.randint(num_letters, (B, num_tokens), generator=generator)
         digit = torch.randint(num_digits, (B, num_tokens), generator=generator)
@@ -61,6 +63,7 @@ def induction(num_tokens: int = 32, num_letters: int = 64) -> Task:
     if not 2 <= shortest <= longest <= num_letters:
         raise ValueError(f"a text of {shortest} to {longest} different letters cannot be made of {num_letters}.")
 
+    @on_cpu
     def draw(B, generator=None):
         period = torch.randint(shortest, longest + 1, (B, 1), generator=generator)
         position = torch.arange(num_tokens)

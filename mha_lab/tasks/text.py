@@ -4,7 +4,7 @@ from functools import cache
 
 import torch
 
-from mha_lab.tasks._base import Batch, Task
+from mha_lab.tasks._base import Batch, Task, on_cpu
 
 
 def characters(num_tokens: int = 64, *, part: str = "training") -> Task:
@@ -16,6 +16,7 @@ def characters(num_tokens: int = 64, *, part: str = "training") -> Task:
         raise ValueError(f'part is "training" or "validation", not {part!r}.')
     text = texts[part]
 
+    @on_cpu
     def draw(B, generator=None):
         start = torch.randint(len(text) - num_tokens, (B, 1), generator=generator)
         piece = text[start + torch.arange(num_tokens + 1)]
@@ -25,6 +26,7 @@ def characters(num_tokens: int = 64, *, part: str = "training") -> Task:
 
 
 @cache
+@on_cpu
 def _python_help():
     """The characters that occur, in order, and both parts as their numbers."""
     from pydoc_data.topics import topics

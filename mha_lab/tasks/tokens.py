@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mha_lab.tasks._base import on_cpu
+
 PAD, UNK, NUM = "[PAD]", "[UNK]", "[NUM]"
 SPECIAL = PAD, UNK, NUM
 _NUMBER = r"\d+(?:[.,]\d+)*(?:%|st\b|nd\b|rd\b|th\b)?"
@@ -63,6 +65,7 @@ class Lexicon:
         unknown, number = self._number[UNK], self._number[NUM]
         return [self._number.get(token, number if is_number(token) else unknown) for token in tokens]
 
+    @on_cpu
     def encode(self, sentence: str, *, most: int = 1024) -> Encoded:
         """A sentence that somebody typed. Raises ValueError where it is empty or has more than `most` tokens."""
         tokens = tokenise(sentence)

@@ -11,6 +11,7 @@ import random
 from functools import cache
 from typing import NamedTuple
 
+from mha_lab import _door
 from mha_lab.tasks._pairs import Aligned, Corpus, corpus, part_of
 
 
@@ -118,13 +119,17 @@ def write(text, places):
     return [(word, places) for word in text.split()]
 
 
-@cache
 def translation(num_sentences: int = 20_000) -> Corpus:
     """Different English sentences with their French ones.
 
     A sentence belongs to one part. A tenth is for validation, a tenth for the test; and certain adjectives never stand
     before certain nouns outside the part "new pairs", so that its sentences hold a pair that no training sentence has:
     the words are known, their meeting is not."""
+    return _translation(_door.whole("num_sentences", num_sentences, at_least=100)).copy()
+
+
+@cache
+def _translation(num_sentences):
     source, drawn = random.Random(0), {}
     while len(drawn) < num_sentences:
         words = sentence(source)

@@ -94,10 +94,88 @@ def test_rmsnorm_and_an_mlp_are_used_where_they_are_asked_for():
 @pytest.mark.parametrize(
     "run, words",
     [
+        (lambda: encoder()(torch.zeros(2, 8, 6)), "inputs are torch.float32; this model takes whole numbers"),
+        (lambda: encoder()([[0]]), r"inputs is the list \[\[0\]\]; it must be a tensor \(batch, tokens, 6\)"),
+        (lambda: encoder()(batch().inputs + 8), "feature 0 holds 15: this model knows 0 to 7"),
+        (lambda: encoder()(batch().inputs - 8), "feature 0 holds -8: this model knows 0 to 7"),
         (lambda: encoder()(torch.zeros(2, 8, 3).long()), r"\(2, 8, 3\); this model takes \(batch, tokens, 6\)"),
         (lambda: encoder(positions=models.Learned(4, 64))(batch().inputs), "8 tokens .* there are 4"),
     ],
 )
 def test_inputs_that_do_not_fit_are_named(run, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises((ValueError, TypeError), match=words):
         run()
+
+
+@pytest.mark.parametrize("questions", [1, 3, 5])
+def test_a_batch_with_more_or_fewer_questions_than_answers_is_refused(questions):
+    """Else the loss would leave out the questions, or the answers, that are too many."""
+    asked = batch()
+    asked = asked._replace(targets=asked.targets[..., :1].expand(-1, -1, questions))
+    for measure in encoder().losses, encoder().accuracy:
+        with pytest.raises(ValueError, match=rf"targets have shape \(3, 8, {questions}\) and must be \(3, 8, 4\)"):
+            measure(asked)
+
+
+def test_a_mean_over_nothing_is_refused_by_every_model():
+    asked = batch()
+    targets = asked.targets.clone()
+    targets[1] = tasks.IGNORE
+    with pytest.raises(ValueError, match="nothing is asked in example 1 of the batch: it has no mean loss"):
+        encoder().losses(asked._replace(targets=targets))
+    translating = models.EncoderDecoder(9, 9, d_model=8, num_heads=2, mlp=0)
+    source, target = torch.full((3, 4), 5), torch.tensor([[5, tasks.END], [5, tasks.END], [tasks.PAD, tasks.PAD]])
+    with pytest.raises(ValueError, match="nothing is asked in example 2 of the batch"):
+        translating.losses(tasks.Pairs(source, target, None))
+    nothing = tasks.ReadingBatch(torch.zeros(2, 0).long(), torch.zeros(2, 32, 4), torch.zeros(2, 0).long(), None)
+    with pytest.raises(ValueError, match=r"question has shape \(2, 0\) and targets \(2, 0\)"):
+        models.digit_reader().losses(nothing)
+    with pytest.raises(ValueError, match=r"question has shape \(2, 0\) and targets \(2, 1\)"):
+        models.digit_reader().losses(nothing._replace(targets=torch.zeros(2, 1).long()))
+
+
+def test_losses_can_be_taken_example_by_example_under_vmap():
+    """Where nobody can look at a number, nobody asks."""
+    model, asked = encoder(), batch()
+
+    def loss(inputs, targets):
+        return model.losses(tasks.Batch(inputs[None], targets[None]))[0]
+
+    with torch.no_grad():
+        each = torch.func.vmap(loss)(asked.inputs, asked.targets)
+        torch.testing.assert_close(each, model.losses(asked))
+
+
+def test_models_have_shapes_without_numbers():
+    """On the device meta nothing can be looked at, and nothing is asked about it."""
+    with torch.device("meta"):
+        model, translating = encoder(), models.EncoderDecoder(9, 9, d_model=8, num_heads=2)
+        reading, sentences = models.digit_reader(mixing=1), models.AttentionClassifier(50, 5)
+        whole = torch.zeros(2, 8, 1).long()
+        assert [a.shape for a in model(whole.expand(-1, -1, 6))] == [(2, 8, 16)] * 4
+        assert translating(whole[..., 0], whole[..., 0]).shape == (2, 8, 9)
+        assert reading(whole[:, :2, 0], torch.zeros(2, 32, 4)).shape == (2, 2, 10)
+        assert sentences(whole).shape == (2, 5)
+
+
+@pytest.fixture
+def everything_in_float64():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def test_every_model_trains_in_float64_on_what_its_task_draws(everything_in_float64):
+    tasks_and_models = [
+        (tasks.lookup(), encoder()),
+        (tasks.document(), encoder(tasks.document(), positions=models.Sinusoidal(64), window=4)),
+        (tasks.two_digits(), models.digit_reader()),
+        (tasks.two_digits(noise=0.1), models.digit_reader(mixing=1)),
+        (tasks.facts(), models.Reader(8, 10, models.Features([10, 9], 64))),
+        (tasks.dates(200), models.translator("dates", *map(len, (tasks.dates(200).source, tasks.dates(200).target)))),
+        (tasks.intents("validation", size=20), models.intent_model("relative", len(tasks.intents().vocabulary))),
+    ]
+    for task, model in tasks_and_models:
+        losses = model.losses(task.draw(3, torch.Generator().manual_seed(0)))
+        assert losses.dtype == torch.float64 and losses.isfinite().all()
+        losses.mean().backward()

@@ -132,10 +132,14 @@ def test_norm_and_fusion_are_used_where_they_are_asked_for():
         (torch.zeros(1, 5000, 1).long(), None, "5,000 tokens is too long.*2,048"),
         (torch.tensor([[[1], [50]]]), None, "token 50 is unknown.*0 to 49"),
         (torch.tensor([[[1], [-1]]]), None, "token -1 is unknown.*0 to 49"),
+        (torch.zeros(2, 3, 1).long(), torch.tensor([3]), r"lengths have shape \(1,\); this model takes \(2\)"),
+        (torch.zeros(2, 3, 1).long(), torch.tensor([3, 4]), "a sentence of 4 tokens in inputs of 3"),
+        (torch.zeros(2, 3, 1).long(), [3, 3], r"lengths is the list \[3, 3\]; it must be a tensor \(2\)"),
+        (torch.zeros(2, 3, 1).long(), torch.tensor([3.0, 3.0]), "lengths are torch.float32; this model takes whole"),
         (torch.zeros(4, 3).long(), None, r"\(4, 3\); this model takes \(batch, tokens, 1\)"),
     ],
 )
 @pytest.mark.parametrize("name", ["BiLSTM", "relative"])
 def test_sentences_that_do_not_fit_are_named(name, inputs, lengths, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises((ValueError, TypeError), match=words):
         made(name)(inputs, lengths)

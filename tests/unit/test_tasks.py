@@ -1,10 +1,12 @@
 """The small tasks: their answers, where the answers stand, and that the same seed draws the same examples."""
 
+import sys
+
 import pytest
 import torch
 
 from mha_lab import tasks
-from mha_lab.tasks import text
+from mha_lab.tasks import digits, finance_intents, text
 
 TASKS = [tasks.lookup(), tasks.previous_and_match(), tasks.induction(), tasks.characters()]
 KNOWN = TASKS[:3]
@@ -54,11 +56,11 @@ def test_lookup_answers_with_the_value_of_the_token_whose_key_is_pointed_at():
 
 def test_previous_and_match_answers_from_the_token_before_and_the_same_letters_last_token():
     inputs, targets, _ = drawn(tasks.previous_and_match(), B=5)
-    for letters, digits, asked in zip(inputs[..., 0].tolist(), inputs[..., 1].tolist(), targets.tolist()):
+    for letters, numbers, asked in zip(inputs[..., 0].tolist(), inputs[..., 1].tolist(), targets.tolist()):
         for i, (previous, match) in enumerate(asked):
             earlier = [j for j in range(i) if letters[j] == letters[i]]
-            assert previous == (digits[i - 1] if i else tasks.IGNORE)
-            assert match == (digits[earlier[-1]] if earlier else tasks.IGNORE)
+            assert previous == (numbers[i - 1] if i else tasks.IGNORE)
+            assert match == (numbers[earlier[-1]] if earlier else tasks.IGNORE)
 
 
 def test_induction_asks_for_the_next_letter_once_the_text_repeats_and_periods_differ():
@@ -92,3 +94,66 @@ def test_characters_are_followed_by_their_successors_and_the_parts_share_no_topi
 def test_sizes_that_do_not_fit_are_named(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+MADE_ONCE = (
+    *(finance_intents._intents, digits._digits, text._python_help),
+    *(sys.modules[f"mha_lab.tasks.{name}"].__dict__[f"_{name}"] for name in ("dates", "translation")),
+)
+DRAWN = {
+    "lookup": tasks.lookup,
+    "previous and match": tasks.previous_and_match,
+    "induction": tasks.induction,
+    "characters": tasks.characters,
+    "document": tasks.document,
+    "facts": tasks.facts,
+    "two digits": lambda: tasks.two_digits("test", noise=0.1),
+    "dates": lambda: tasks.dates(300),
+    "translation": lambda: tasks.translation(300),
+    "intents": lambda: tasks.intents("validation", size=40),
+}
+
+
+def tensors(batch):
+    for part in batch:
+        yield from (part.values() if isinstance(part, dict) else [] if part is None else [part])
+
+
+@pytest.mark.parametrize("make", DRAWN.values(), ids=DRAWN)
+def test_the_same_seed_draws_the_same_whatever_the_default_type_and_device_are(make):
+    """Also where the data are made, and kept, under them."""
+    expected = list(tensors(drawn(make(), B=5)))
+    for made_once in MADE_ONCE:
+        made_once.cache_clear()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            found = list(tensors(drawn(make(), B=5)))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert all(a.dtype == b.dtype and torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("name", ["dates", "translation", "intents"])
+def test_what_one_caller_changes_stays_as_it_was_for_all_others(name):
+    make = DRAWN[name]
+    mine, everybodys = make(), make()
+    before = list(tensors(drawn(everybodys, B=5)))
+    parts = [mine.everything] if name == "intents" else mine.parts.values()
+    for part in parts:
+        for tensor in tensors(part):
+            tensor.zero_()
+    if name != "intents":
+        mine.examples["test"].clear()
+        mine.parts.pop("test")
+    for corpus in everybodys, make():
+        assert all(map(torch.equal, tensors(drawn(corpus, B=5)), before))
+        assert name == "intents" or (corpus.examples["test"] and len(corpus.parts["test"].source))
+        assert name != "intents" or corpus.labels.any()
+
+
+@pytest.mark.parametrize("make", [tasks.dates, tasks.translation, lambda size: tasks.intents(size=size)])
+def test_a_corpus_of_no_size_is_refused(make):
+    for size, words in (0.5, "the float 0.5; it must be a whole number"), (-1, "-1"):
+        with pytest.raises((ValueError, TypeError), match=words):
+            make(size)
