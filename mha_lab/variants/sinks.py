@@ -12,7 +12,7 @@ from mha_lab._fits import check_kind, check_shapes, fits
 from mha_lab.attention import MultiHeadAttention, fused_attention, matmul_by_group
 from mha_lab.kv_cache import KVCache
 from mha_lab.memory import require_if_large
-from mha_lab.variants.chunked import without_autocast
+from mha_lab.variants.chunked import scale_or_root, without_autocast
 
 
 def sink_attention(
@@ -36,7 +36,8 @@ def sink_attention(
     the sink. Everything else, and what is raised, is as in `attention`."""
     check_shapes(query, key, value, mask, score_bias)
     sink = _one_column(sink, query)
-    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    scale = scale_or_root(scale, query)
+    _door.share("dropout", dropout)
     exact = torch.promote_types(query.dtype, torch.float32)
     require_if_large(2 * math.prod(query.shape[:-1]) * key.shape[-2] * exact.itemsize, query.device)
     with without_autocast(query.device):
