@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from mha_lab import _door
 from mha_lab.attention import MultiHeadAttention
 from mha_lab.cost import FRESH, Machine
 from mha_lab.memory import require_memory
@@ -85,7 +86,7 @@ def compare_in_steps(
 ) -> Iterator[tuple[str, Timing | None]]:
     """`compare` for whoever has other things to do in between: after each warm-up (None) and each sample, the name of
     the candidate and its timing so far."""
-    if repeats < 3:
+    if _door.whole("repeats", repeats, at_least=None) < 3:
         raise ValueError(f"repeats={repeats} gives no quartiles: take at least 3.")
     deadline = time.perf_counter() + budget * len(candidates)
     runs = {}
@@ -225,7 +226,8 @@ def calibrate_in_steps(seconds: float = 1.0, *, device: str | torch.device = "cp
         "W": lambda x, weights: F.linear(x, next(weights)),
     }
     sizes, scores = ((32, 128, 512), 2**18) if device.type == "cpu" else ((128, 512, 2048), 2**22)
-    ones = cache(lambda *shape: torch.ones(shape, device=device))  # pages of memory cost more than many a probe
+    numbers = {"device": device, "dtype": torch.float32}  # as `Machine` counts them
+    ones = cache(lambda *shape: torch.ones(shape, **numbers))  # pages of memory cost more than many a probe
     probes, units = {}, {}
     for step, run in steps.items():
         widths = {"softmax": (1,), "W": (128, 512)}.get(step, (4, 16, 128))
@@ -239,7 +241,7 @@ def calibrate_in_steps(seconds: float = 1.0, *, device: str | torch.device = "cp
             units[step, n, width] = n * width**2 if step == "W" else heads * n * n
             probes[step, n, width] = lambda run=run, operands=operands: run(*operands)
     large = ones(STREAM // 4)
-    tiny, token = constant_layers(2, [2], device=device)[2], ones(1, 2, 2)
+    tiny, token = constant_layers(2, [2], device=device)[2].float(), ones(1, 2, 2)
     probes |= {
         "explicit": lambda: tiny(token, need_weights=True),
         "fused": lambda: tiny(token),
@@ -247,7 +249,9 @@ def calibrate_in_steps(seconds: float = 1.0, *, device: str | torch.device = "cp
         # Only pages that are written to count. So large a block is never one that the allocator still has.
         "fresh": lambda: torch.empty_like(large)[: FRESH // 32].fill_(1.0),
     }
-    torch.empty(FRESH - 2**20, dtype=torch.uint8)  # freed at once: from now on glibc keeps whatever is smaller (FRESH)
+    torch.empty(
+        FRESH - 2**20, dtype=torch.uint8, device="cpu"
+    )  # freed at once: from now on glibc keeps whatever is smaller (FRESH)
     taken = {}
     for name, timing in compare_in_steps(probes, repeats=50, budget=seconds / len(probes), device=device):
         taken[name] = timing

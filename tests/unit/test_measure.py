@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from mha_lab import MultiHeadAttention, cost, measure
+from mha_lab import MultiHeadAttention, cost, measure, memory
 
 MS = 1e-3
 
@@ -242,8 +242,23 @@ def test_another_device_is_calibrated_by_the_same_probes(monkeypatch):
     assert cost.predict(other, 1, 1, 64, 4) == other.call_seconds["explicit"]
 
 
+def test_rates_are_of_float32_whatever_the_default_type_is():
+    torch.set_default_dtype(torch.float64)
+    try:
+        peak = measure.peak_memory(lambda: measure.calibrate(0.0))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert 2 * measure.STREAM < peak < 3 * measure.STREAM  # the stream, and a block as large of which little is touched
+
+
+@pytest.mark.parametrize("nothing", [float("nan"), -5, "5 GiB", None])
+def test_what_is_no_number_of_bytes_is_no_memory_to_ask_for(nothing):
+    with pytest.raises((ValueError, TypeError)):
+        measure.require_memory(nothing)
+
+
 def test_a_stream_that_would_not_fit_is_refused_before_it_is_allocated(monkeypatch):
-    monkeypatch.setattr(measure, "free_memory", lambda device: measure.STREAM)
+    monkeypatch.setattr(memory, "free_memory", lambda device: measure.STREAM)
     with pytest.raises(MemoryError, match=r"about 256 MiB .* 256 MiB are free"):
         measure.calibrate(0.0)
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from traitlets import TraitError
 
-from mha_lab import MultiHeadAttention, cost, measure
+from mha_lab import MultiHeadAttention, cost, measure, memory
 from mha_lab.pretrained import recorded, recorded_projection
 from mha_lab.widgets import HeadExplorer, _timings
 
@@ -193,7 +193,7 @@ def test_the_time_left_is_told(monkeypatch):
 
 def test_a_head_count_that_does_not_fit_is_left_out_and_named(monkeypatch):
     most = cost.explicit_peak_bytes(1, 512, 12, 4)
-    monkeypatch.setattr(measure, "free_memory", lambda device: most / 0.9)
+    monkeypatch.setattr(memory, "free_memory", lambda device: most / 0.9)
     result = explorer().measure(512)
     assert {row["heads"] for row in result["rows"]} == {1, 2, 3, 4}
     assert result["left_out"].startswith("Left out: 6, 12 heads. This needs about ")
@@ -202,7 +202,7 @@ def test_a_head_count_that_does_not_fit_is_left_out_and_named(monkeypatch):
 
 def test_where_nothing_fits_the_refusal_stands_in_the_panel(monkeypatch):
     widget = explorer()
-    monkeypatch.setattr(measure, "free_memory", lambda device: 1000)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 1000)
     with pytest.raises(MemoryError, match="This needs about"):
         widget.measure(16)
     assert widget.timing_message.startswith("The measurement stopped: This needs about")
@@ -268,7 +268,7 @@ def test_a_message_on_another_thread_is_measured_in_the_loop_of_the_cell():
 
 
 def test_an_error_in_a_running_loop_is_told_too(monkeypatch):
-    monkeypatch.setattr(measure, "free_memory", lambda device: 1000)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 1000)
 
     async def kernel():
         widget = explorer()
