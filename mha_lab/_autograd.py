@@ -1,15 +1,32 @@
 """What attention must know of derivatives and transforms (autograd, torch.func, torch.compile)."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
 
-def may_write_over(scores: Tensor) -> bool:
-    """Whether nobody will ask for these numbers again: a gradient does; vmap and forward derivatives have no rule for
-    writing over them; and a compiler plans its memory itself."""
-    transformed = torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None
-    return not (transformed or scores.requires_grad or forward_ad.unpack_dual(scores).tangent is not None)
+def may_write_over(scores: Tensor, *beside: Tensor | None) -> bool:
+    """Whether nobody will ask for the scores, or the weights made of them, again. A gradient of theirs or of what they
+    meet does; vmap and forward derivatives have no rule for writing over them; and a compiler plans its memory itself.
+    """
+    if torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None:
+        return False
+    tensors = scores, *(tensor for tensor in beside if tensor is not None)
+    return not any(tensor.requires_grad or forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors)
+
+
+def autocasts(device: torch.device) -> bool:
+    """Whether products on this device are made in another type than they are given in."""
+    return torch.amp.is_autocast_available(device.type) and torch.is_autocast_enabled(device.type)
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager:
+    """Products in the type they are given in, where autocast would make them 16 bits (devices without it: as ever)."""
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()
 
 
 def only_first_derivatives(*tensors: Tensor) -> None:

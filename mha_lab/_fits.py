@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from mha_lab import _door
+from mha_lab._autograd import autocasts
 
 
 def check_shapes(
@@ -73,7 +74,7 @@ def _check_alike(given):
     for name, other in others:
         if one.device != other.device:
             raise ValueError(f"{first} is on {one.device} and {name} on {other.device}: they must be on one device.")
-        if one.dtype != other.dtype and not torch.is_autocast_enabled(one.device.type):
+        if one.dtype != other.dtype and not autocasts(one.device):
             raise ValueError(f"{first} is {one.dtype} and {name} {other.dtype}: they must be of one type.")
 
 
@@ -88,7 +89,7 @@ def check_tokens(weight: Tensor, x: Tensor, context: Tensor | None) -> None:
             raise ValueError(f"{name} has shape {tuple(tokens.shape)}; this layer takes (batch, tokens, {width}).")
         if tokens.device != weight.device:
             raise ValueError(f"{name} is on {tokens.device} and this layer on {weight.device}: move one of them.")
-        if tokens.dtype != weight.dtype and not torch.is_autocast_enabled(tokens.device.type):
+        if tokens.dtype != weight.dtype and not autocasts(tokens.device):
             raise ValueError(f"{name} is {tokens.dtype} and this layer {weight.dtype}: convert one of them.")
     if context is not None and context.shape[0] != x.shape[0]:
         raise ValueError(f"x is a batch of {x.shape[0]} and context a batch of {context.shape[0]}: they must be equal.")

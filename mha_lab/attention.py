@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from mha_lab import _door
-from mha_lab._autograd import may_write_over, only_first_derivatives
+from mha_lab._autograd import may_write_over, only_first_derivatives, without_autocast
 from mha_lab._fits import check_shapes, check_tokens, layer_mask
 from mha_lab.kv_cache import KVCache
 from mha_lab.masks import causal_mask
@@ -49,7 +49,7 @@ def attention(
     check_shapes(query, key, value, mask, score_bias)
     if query.dtype in HALF:
         options = {"mask": mask, "score_bias": score_bias, "scale": scale, "dropout": dropout}
-        with torch.autocast(query.device.type, enabled=False):
+        with without_autocast(query.device):
             output, weights = attention(query.float(), key.float(), value.float(), **options)
         return output.to(value.dtype), weights.to(value.dtype)
     require_if_large(query.shape[:-1].numel() * key.shape[-2] * query.element_size(), query.device)
@@ -58,10 +58,8 @@ def attention(
     elif not isinstance(scale, Tensor):
         _door.finite("scale", scale)
     scores = matmul_by_group(query * scale, key.mT)  # N·K products with the scale instead of N·S
-    over = may_write_over(scores)
-    add, fill, times = (
-        (Tensor.add_, Tensor.masked_fill_, Tensor.mul_) if over else (torch.add, torch.masked_fill, torch.mul)
-    )
+    over = may_write_over(scores, value, score_bias)
+    add, fill = (Tensor.add_, Tensor.masked_fill_) if over else (torch.add, torch.masked_fill)
     sees = None  # 1 for a query that sees something, 0 for one that sees nothing: softmax would divide 0 by 0 there
     if score_bias is not None:
         scores = add(scores, score_bias.to(scores.dtype))
@@ -78,7 +76,8 @@ def attention(
     output = matmul_by_group(weights, value)
     if sees is not None:
         sees = sees.to(weights.dtype)
-        output, weights = output * sees, times(weights, sees)
+        weights = weights.mul_(sees) if over else weights * sees
+        output = output * sees
     return output, weights
 
 

@@ -1,11 +1,10 @@
 """`attention` without ever holding all scores."""
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 from torch import Tensor
 
 from mha_lab import _door
+from mha_lab._autograd import without_autocast
 from mha_lab._fits import check_shapes
 from mha_lab.attention import attention, matmul_by_group
 
@@ -69,13 +68,6 @@ def scale_or_root(scale: float | Tensor | None, query: Tensor) -> float | Tensor
     if not isinstance(scale, Tensor):
         _door.finite("scale", scale)
     return scale
-
-
-def without_autocast(device: torch.device) -> AbstractContextManager:
-    """Products in the type they are given in, where autocast would make them 16 bits (devices without it: as ever)."""
-    if torch.amp.is_autocast_available(device.type):
-        return torch.autocast(device.type, enabled=False)
-    return nullcontext()
 
 
 def _online_softmax(running, scores, value, allowed):

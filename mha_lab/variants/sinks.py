@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mha_lab import _door
+from mha_lab._autograd import without_autocast
 from mha_lab._fits import check_kind, check_shapes, fits
 from mha_lab.attention import MultiHeadAttention, fused_attention, matmul_by_group
 from mha_lab.kv_cache import KVCache
 from mha_lab.memory import require_if_large
-from mha_lab.variants.chunked import scale_or_root, without_autocast
+from mha_lab.variants.chunked import scale_or_root
 
 
 def sink_attention(

@@ -400,6 +400,24 @@ def test_a_row_that_its_bias_hides_gives_zeros_and_finite_gradients(num_kv_heads
     assert all(p.grad.isfinite().all() for p in (x, *layer.parameters()))
 
 
+@pytest.mark.parametrize("learned", ["query", "key", "value", "score_bias"])
+@pytest.mark.parametrize("kind", ["mask", "score_bias", "both"])
+def test_whatever_alone_is_learned_gets_its_gradient(learned, kind):
+    inputs = {name: seeded(2, 3, 5, 4, seed=i) for i, name in enumerate(("query", "key", "value"))}
+    mask = causal_mask(5).tril(-1)  # row 0 sees nothing
+    inputs["score_bias"] = seeded(3, 5, 5, seed=5) if kind != "mask" else torch.zeros(5, 5, dtype=torch.float64)
+    inputs[learned].requires_grad_()
+    options = {"mask": mask} if kind != "score_bias" else {}
+    bias = inputs.pop("score_bias") if kind != "mask" or learned == "score_bias" else None
+    asked = bias if learned == "score_bias" else inputs[learned]
+    output, weights = attention(*(inputs[n] for n in ("query", "key", "value")), score_bias=bias, **options)
+    full = (
+        bias if not options else (torch.zeros(5, 5) if bias is None else bias).masked_fill(~mask, -torch.inf).double()
+    )
+    expected = F.scaled_dot_product_attention(*(inputs[n] for n in ("query", "key", "value")), attn_mask=full)
+    close(*(torch.autograd.grad((o * seeded(*o.shape, seed=9)).sum(), asked)[0] for o in (output, expected)))
+
+
 def test_nan_stays_nan_beside_a_bias():
     query, bias = seeded(1, 1, 2, 4), torch.zeros(2, 2, dtype=torch.float64)
     query[0, 0, 0] = torch.nan

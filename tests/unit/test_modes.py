@@ -207,6 +207,36 @@ def test_shapes_on_the_meta_device(need_weights, scene):
     assert shapes == [(B, N, D), (B, H, N, N)][: len(shapes)]
 
 
+@pytest.mark.parametrize("need_weights", [True, False])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("mode", ["meta", "vmap", "jvp", "export", "compile fullgraph", "double backward"])
+@pytest.mark.filterwarnings("ignore")
+def test_half_precision_in_every_mode(mode, dtype, need_weights):
+    layer, x = layer_of().to(dtype), seeded(B, N, D, seed=9).to(dtype)
+    run = output_of(call(layer, "causal", need_weights, dtype))
+    wanted = run(x)
+    if mode == "meta":
+        found = output_of(call(layer.to("meta"), "causal", need_weights, dtype))(x.to("meta"))
+        assert (found.shape, found.dtype) == (wanted.shape, dtype)
+    elif mode == "double backward":
+        asked = x.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(run(asked).float().sum(), asked, create_graph=True)
+        if need_weights:
+            assert torch.autograd.grad(gradient.float().square().sum(), asked)[0].isfinite().all()
+        else:
+            with pytest.raises(RuntimeError, match="ask for need_weights=True"):
+                torch.autograd.grad(gradient.float().square().sum(), asked)
+    else:
+        torch._dynamo.reset()
+        ways = {
+            "vmap": lambda: torch.func.vmap(run)(x[None])[0],
+            "jvp": lambda: torch.func.jvp(run, (x,), (x,))[0],
+            "export": lambda: torch.export.export(Alone(layer, run), (x,)).module()(x),
+            "compile fullgraph": lambda: torch.compile(run, fullgraph=True, backend="aot_eager")(x),
+        }
+        torch.testing.assert_close(ways[mode]().float(), wanted.float(), atol=TOLERANCE[dtype], rtol=TOLERANCE[dtype])
+
+
 @cells
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16], ids=str)
 def test_every_precision(dtype, need_weights, scene):
