@@ -1,6 +1,7 @@
 """Lines, dots and points: how one number follows another, and values as points of a plane."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -33,13 +34,15 @@ def curves(
     if ax is None:
         _, ax = plt.subplots(figsize=(6.4, 3.6))
     x = array("x", x, "(points,)")
-    for (name, y), marker in zip(lines.items(), "os^Dv<>P*X", strict=False):
+    for (name, y), marker in zip(lines.items(), cycle("os^Dv<>P*X")):
         color = (colors or {}).get(name, INK)
         y = array(f"the line {name!r}", y, "(points,)")
         if y.shape != x.shape:
             raise ValueError(f"the line {name!r} has {len(y)} points and x {len(x)}: one for each.")
         ax.plot(x, y, marker=marker, markersize=5, color=color, linewidth=1.8)
         end = (label_at or {}).get(name, -1)
+        if not -len(x) <= end < len(x):
+            raise ValueError(f"label_at names point {end} of the line {name!r}: the points are 0 to {len(x) - 1}.")
         _beside(ax, name, (x[end], y[end]), (8, 0), color, va="center")
     if "x" in log:
         ax.set_xscale("log", base=2)

@@ -9,6 +9,7 @@ from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from mha_lab import _door
 from mha_lab._shown import plain
 from mha_lab.plots.look import OTHER, QUERY, SCORES, VALUE, WEIGHTS, array, lettering, one_each, styled, text
 
@@ -50,7 +51,9 @@ def score_map(
     reach  the score at the scale's ends: the same for maps that are to be compared (default: the largest here)."""
     scores = array("scores", scores, "(N, S)")
     finite = scores[np.isfinite(scores)]
-    reach = reach or float(np.abs(finite).max(initial=0.0)) or 1.0
+    reach = float(np.abs(finite).max(initial=0.0)) or 1.0 if reach is None else reach
+    if not 0 < reach < np.inf:
+        raise ValueError(f"reach={reach}: it is the score at the scale's upper end, above 0.")
     return _map(scores, queries, keys, mask, numbers, title, ax, SCORES, -reach, reach)
 
 
@@ -199,6 +202,9 @@ def _map(
 ) -> Axes:
     data = array("a map", data, "(N, S)")
     keys = queries if keys is None else keys
+    for name, side in ("queries", queries), ("keys", keys):
+        if isinstance(side, str) or not hasattr(side, "__len__"):
+            raise ValueError(f"{name} is {_door.told(side)}; it must be a list of words.")
     if data.shape != (len(queries), len(keys)):
         raise ValueError(f"a map of shape {data.shape} needs {data.shape} words; it got {(len(queries), len(keys))}.")
     if ax is None:

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import anywidget
@@ -10,6 +10,7 @@ import numpy as np
 import rjsmin
 import traitlets
 
+from mha_lab import _door
 from mha_lab._shown import plain
 from mha_lab.widgets import _static
 
@@ -76,8 +77,17 @@ def joined(name: str) -> str:
 class Explorer(anywidget.AnyWidget):
     """An anywidget that shows its picture where no kernel runs. A subclass says `picture()` and `__repr__()`."""
 
+    fixed: tuple[str, ...] = ()
+    """Traits that say what is shown. The page reads them, and nobody changes them once the explorer is made."""
+
     _colours = traitlets.List(CIVIDIS).tag(sync=True)
     save_html = _static.save_html
+
+    def __init__(self, **traits):
+        super().__init__(**traits)
+        self._given = {name: getattr(self, name) for name in self.fixed}
+        for name in self.fixed:
+            self._register_validator(_unchanged, (name,))
 
     def picture(self) -> tuple[bytes, int]:
         """The present state as PNG, and the width in CSS pixels at which it is sharp on a fine screen."""
@@ -93,6 +103,13 @@ class Explorer(anywidget.AnyWidget):
         png, width = self.picture()
         picture = {"image/png": base64.b64encode(png).decode()}
         return {**data, **picture}, {**metadata, "image/png": {"width": width}}
+
+
+def _unchanged(explorer, proposal):
+    name, value = proposal["trait"].name, proposal["value"]
+    if value != explorer._given[name]:
+        raise traitlets.TraitError(f"{name} belongs to what this explorer shows and stays as it is: make another one.")
+    return value
 
 
 class OneOf(traitlets.Enum):
@@ -123,6 +140,8 @@ def words(tokens: Sequence[str], n: int, what: str, *, name: str = "tokens", par
     """`tokens` as a list of n strings, each of which names a `part` of `what`."""
     if isinstance(tokens, str):
         raise ValueError(f"{name} is one string; it must be a list of {n}: try {tokens.split()[:3]} …")
+    if not isinstance(tokens, Iterable):
+        raise ValueError(f"{name} is {_door.told(tokens)}; it must be a list of {n} words.")
     tokens = list(tokens)
     if len(tokens) != n:
         raise ValueError(f"there are {len(tokens)} {name} and {what} for {n}: each token needs its {part}.")
@@ -138,7 +157,10 @@ def allowed_cells(mask, shape: tuple[int, int]) -> np.ndarray | None:
     """`mask` as a boolean array of this shape (N, S), True = may attend; None stays None."""
     if mask is None:
         return None
-    mask = np.asarray(plain(mask))
+    try:
+        mask = np.asarray(plain(mask))
+    except ValueError as problem:
+        raise ValueError(f"mask is no array of True and False: {problem}.") from None
     if mask.dtype != bool:
         raise TypeError(f"mask has dtype {mask.dtype}; it must be boolean, True = may attend.")
     if mask.shape != shape:

@@ -30,6 +30,11 @@ class AttentionStepper(Explorer):
     _esm = joined("attention_stepper.js")
     _css = joined("attention_stepper.css")
 
+    fixed = (
+        *("tokens", "features", "num_heads", "d_head", "d_value"),
+        *("_query", "_key", "_value", "_mask", "_w_o"),
+    )
+
     tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
     features = traitlets.List(traitlets.Unicode()).tag(sync=True)  # none without w_o
     position = traitlets.Int(0).tag(sync=True)

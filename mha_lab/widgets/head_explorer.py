@@ -47,6 +47,8 @@ class HeadExplorer(Timings, Explorer):
     _esm = joined("head_explorer.js")
     _css = joined("head_explorer.css")
 
+    fixed = "source", "num_layers", "tokens", "d_model", "bias", "_recordings", "_query", "_key", "_mask"
+
     _differences = traitlets.List(DIFFERENCE).tag(sync=True)
     source = traitlets.Enum(["recorded", "projection"], "recorded").tag(sync=True)
     stretch = traitlets.Bool(False).tag(sync=True)
@@ -102,6 +104,8 @@ class HeadExplorer(Timings, Explorer):
 
         Raises ValueError where the recordings do not fit each other, or hold what attention weights cannot be.
         """
+        if hasattr(recordings, "weights"):
+            raise ValueError(f"recordings is one {type(recordings).__name__}; it must be a list of them: [recording].")
         recordings = list(recordings)
         if not recordings:
             raise ValueError("there are 0 recordings; HeadExplorer shows one or more.")
@@ -356,14 +360,21 @@ class HeadExplorer(Timings, Explorer):
         self.hovered = []
 
     def _on_message(self, _, content, buffers):
+        if not isinstance(content, dict):
+            return
         if content.get("kind") == "exact":
-            self._tell_exactly(content["id"])
+            self._tell_exactly(content.get("id"))
         elif content.get("kind") == "read":
             self._read_asked(str(content.get("sentence", "")))
 
     def _tell_exactly(self, rows):
-        """rows is [sentence, layer, first row, end]: the browser has 8 bits a weight, and here are all of them."""
-        sentence, layer, first, end = rows
+        """rows is [sentence, layer, first row, end]: the browser has 8 bits a weight, and here are all of them. What is
+        not there, a page asks for that belongs to another explorer: it gets no answer."""
+        try:
+            sentence, layer, first, end = rows
+            self._exact[sentence][layer, :, first:end]
+        except (TypeError, ValueError, KeyError, IndexError):
+            return
         weights = np.ascontiguousarray(self._exact[sentence][layer, :, first:end])
         self.send({"kind": "exact", "id": rows}, [weights.tobytes()])
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 import torch
 import traitlets
 
+from mha_lab import _door
 from mha_lab.widgets._base import Explorer, joined, plural, shown_words
 from mha_lab.widgets._picture import INK, MUTED, Page
 
@@ -43,6 +44,8 @@ class HeadSwitches(Explorer):
     _esm = joined("head_switches.js")
     _css = joined("head_switches.css")
 
+    fixed = "num_layers", "num_heads"
+
     num_layers = traitlets.Int(1).tag(sync=True)
     num_heads = traitlets.Int(1).tag(sync=True)
     off = traitlets.List().tag(sync=True)
@@ -68,6 +71,10 @@ class HeadSwitches(Explorer):
         precompute  switch each head off alone beforehand: for up to 64 heads, if that takes no more than 5 seconds.
 
         Raises ValueError for sizes and answers that cannot be shown, and whatever predict raises with all heads on."""
+        if not callable(predict):
+            raise TypeError(f"predict is {_door.told(predict)}; it must be a function of a mask (layers, heads).")
+        sizes = ("num_layers", num_layers), ("num_heads", num_heads)
+        num_layers, num_heads = (_door.whole(name, size, at_least=None) for name, size in sizes)
         if num_layers < 1 or num_heads < 1 or num_layers * num_heads > MOST_HEADS:
             raise ValueError(f"{num_layers} layers of {num_heads} heads: it shows 1 to {MOST_HEADS:,} heads in all.")
         self._predict, self._known = predict, {}

@@ -31,6 +31,8 @@ class IntentExplorer(Explorer):
     _esm = joined("intent_explorer.js")
     _css = joined("intent_explorer.css")
 
+    fixed = "names", "num_layers", "num_heads", "_readings"
+
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     sentence = traitlets.Unicode().tag(sync=True)
     layer = traitlets.Int(0).tag(sync=True)
@@ -61,6 +63,8 @@ class IntentExplorer(Explorer):
         layer      the last unless given.
 
         Raises ValueError where the readings do not fit each other, or hold what weights and probabilities cannot be."""
+        if hasattr(readings, "weights"):
+            raise ValueError(f"readings is one {type(readings).__name__}; it must be a list of them: [reading].")
         readings = list(readings)
         if not readings:
             raise ValueError("there are 0 readings; IntentExplorer shows one or more.")
@@ -186,7 +190,7 @@ class IntentExplorer(Explorer):
             self.word, self.hovered = -1, []
 
     def _on_message(self, _, content, buffers):
-        if content.get("kind") != "read":
+        if not isinstance(content, dict) or content.get("kind") != "read":
             return
         try:
             self.read(str(content.get("sentence", "")))

@@ -23,6 +23,8 @@ class OutputMixer(Explorer):
     _esm = joined("output_mixer.js")
     _css = joined("output_mixer.css")
 
+    fixed = "tokens", "features", "num_heads", "_heads", "_w_o"
+
     tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
     features = traitlets.List(traitlets.Unicode()).tag(sync=True)
     position = traitlets.Int(0).tag(sync=True)

@@ -253,6 +253,13 @@ def test_a_font_that_was_installed_after_matplotlib_listed_them_is_found_and_loo
         (lambda: plots.label_grid([["a", "b"]], columns=["c"]), "there are 1 columns for 2 columns: one for each"),
         (lambda: plots.value_plane(np.eye(3), WORDS), r"values has shape \(3, 3\): a point of a plane has 2 numbers"),
         (lambda: plots.curves([1, 2], {"a": [1]}, xlabel="", ylabel=""), "the line 'a' has 1 points and x 2"),
+        (
+            lambda: plots.curves([1, 2], {"a": [1, 2]}, xlabel="", ylabel="", label_at={"a": 2}),
+            "point 2 of the line 'a'",
+        ),
+        (lambda: plots.score_map(np.eye(3), WORDS, reach=-1), "reach=-1: it is the score at the scale's upper end"),
+        (lambda: plots.attention_map(np.eye(3), None), "queries is None; it must be a list of words"),
+        (lambda: plots.attention_map(np.eye(3), WORDS, "abc"), "keys is the str 'abc'; it must be a list of words"),
         (lambda: plots.seeds([1, 2], np.ones((3, 1)), xlabel="", ylabel=""), "quality has 3 rows and x 2 numbers"),
     ],
 )
@@ -265,3 +272,8 @@ def test_what_cannot_be_drawn_is_refused_in_one_sentence(draw, message):
 def test_a_word_of_any_length_is_drawn_in_no_time():
     ax = plots.attention_map(np.eye(2), ["x" * 10**6, "b"])
     assert words(ax.get_yticklabels())[0] == "x" * 59 + "…"
+
+
+def test_every_one_of_many_curves_is_drawn():
+    ax = plots.curves([1, 2], {str(i): [i, i] for i in range(25)}, xlabel="x", ylabel="y")
+    assert len(ax.lines) == len(ax.texts) == 25

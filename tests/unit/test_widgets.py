@@ -73,6 +73,84 @@ def type_into(explorer, sentence):
     return answers
 
 
+def every_explorer():
+    reading = SimpleNamespace(
+        **vars(recording()),
+        shares=np.full(5, 0.2),
+        probabilities=np.array([0.25, 0.75]),
+        names=["no", "yes"],
+        message="",
+    )
+    return (
+        HeadExplorer([recording()]),
+        from_projection(num_heads=2),
+        AttentionStepper(QUERY, KEY, VALUE, WORDS),
+        widgets.OutputMixer(np.ones((2, 3, 2)), np.ones((4, 5)), WORDS),
+        widgets.IntentExplorer([reading]),
+        widgets.HeadSwitches(lambda head_mask: {"sum": head_mask.sum()}, num_layers=1, num_heads=4),
+    )
+
+
+@pytest.mark.parametrize("explorer", every_explorer(), ids=repr)
+def test_what_an_explorer_shows_cannot_be_changed_under_it(explorer):
+    """Neither from Python nor by a message from a page; its picture is as it was."""
+    assert explorer.fixed
+    before = explorer.picture()[0]
+    for name in explorer.fixed:
+        value = getattr(explorer, name)
+        other = (
+            value + type(value)([0])
+            if isinstance(value, bytes)
+            else {int: 7, bool: not value, list: ["x"]}.get(type(value))
+        )
+        other = "projection" if value == "recorded" else "recorded" if value == "projection" else other
+        with pytest.raises(TraitError, match=f"{name} belongs to what this explorer shows"):
+            setattr(explorer, name, other)
+        with pytest.raises(TraitError, match=f"{name} belongs to what this explorer shows"):
+            explorer.set_state({name: other})
+        assert getattr(explorer, name) == value
+        setattr(explorer, name, value)
+    assert explorer.picture()[0] == before
+
+
+@pytest.mark.parametrize("explorer", every_explorer(), ids=repr)
+@pytest.mark.parametrize(
+    "message",
+    [None, 3, [], {}, {"kind": 3}, {"kind": "exact"}, {"kind": "exact", "id": 3}]
+    + [
+        {"kind": "exact", "id": rows}
+        for rows in (["no such", 0, 0, 1], ["the cat saw the dog", 9, 0, 1], [[], 0, 0, 1])
+    ],
+)
+def test_a_message_that_makes_no_sense_changes_nothing(explorer, message):
+    answers, before = [], explorer.picture()[0]
+    explorer.send = answers.append
+    explorer._handle_custom_msg(message, [])
+    assert not answers and explorer.picture()[0] == before
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: HeadExplorer(recording()), r"recordings is one SimpleNamespace; .* a list of them: \[recording\]"),
+        (lambda: HeadExplorer.from_projection(*projection(), None), "tokens is None; it must be a list of 3 words"),
+        (lambda: from_projection(mask=torch.ones(3, 3, device="meta")), "mask is no array of True and False: .* meta"),
+        (
+            lambda: AttentionStepper(torch.ones(3, 4, device="meta"), KEY, VALUE, WORDS),
+            "query is not .* on the device meta",
+        ),
+        (lambda: widgets.HeadSwitches(3, num_layers=1, num_heads=1), "predict is the int 3; it must be a function"),
+        (
+            lambda: widgets.HeadSwitches(dict, num_layers="1", num_heads=1),
+            "num_layers is the str '1'; it must be a whole",
+        ),
+    ],
+)
+def test_other_kinds_of_things_are_refused_in_one_sentence(make, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        make()
+
+
 # ---------------------------------------------------------------------------------------------------- recorded heads
 
 
