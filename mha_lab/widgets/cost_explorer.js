@@ -427,10 +427,10 @@ function render({ model, el }) {
     if (table.open)
       table.replaceChildren(table.firstChild, termsTable(sizes, now), numbersTable(sizes, machine, measured));
     const parts = [];
-    const width = sizes.num_heads * headWidth(sizes);
-    if (width !== sizes.d_model) {
-      const ratio = Number((width / sizes.d_model).toPrecision(3));
-      const heads = `${grouped(sizes.num_heads)} heads × ${grouped(headWidth(sizes))} = ${grouped(width)}`;
+    const together = sizes.num_heads * headWidth(sizes);
+    if (together !== sizes.d_model) {
+      const ratio = Number((together / sizes.d_model).toPrecision(3));
+      const heads = `${grouped(sizes.num_heads)} heads × ${grouped(headWidth(sizes))} = ${grouped(together)}`;
       parts.push(`${heads}, ${ratio} × d_model: W^Q leads there, and W^O back.`);
     }
     if (machine) parts.push(times ? "Curves of time: predicted in float32." : "Time is predicted in float32 only.");

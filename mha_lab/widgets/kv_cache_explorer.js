@@ -161,7 +161,8 @@ function render({ model, el }) {
     const heads = headsOf(sizes, store, g);
     const many = `${heads} head${heads === 1 ? "" : "s"}`;
     if (key === value) return `2 × ${many} × ${key} numbers`;
-    return `${many} × ${value ? `(${key} + ${value})` : key} numbers`;
+    const pair = `(${key} + ${value})`;
+    return `${many} × ${value ? pair : key} numbers`;
   }
 
   function showNumbers({ sizes, heads: g, context: n, batch: b, width: w, bytes, token, rate }) {
