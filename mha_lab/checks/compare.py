@@ -40,7 +40,11 @@ def difference(
         kind = dtype or yours.dtype.name
         return f"yours holds numbers ({kind}) and True or False was asked for. Which comparison gives a boolean?"
     if target.dtype.kind != "b" and yours.dtype.kind == "b":
-        return "yours holds True and False, and numbers were asked for."
+        return (
+            "yours holds True and False, and numbers were asked for."
+            if axes
+            else f"yours is {bool(yours.flat[0])}, and a number was asked for."
+        )
     if yours.shape != target.shape:
         return _shapes_differ(yours, target, axes)
     lost = np.argwhere(~np.isfinite(yours) & np.isfinite(target))
@@ -48,7 +52,7 @@ def difference(
         value = "NaN" if np.isnan(yours[tuple(lost[0])]) else "infinity"
         return (
             f"yours has {value} at {place(lost[0], axes)} ({len(lost)} of {yours.size} elements). "
-            "Where did a division by 0, a 0 · ∞ or an exp of a large number come in?"
+            "Where did a division by 0, a 0 · ∞, a softmax of nothing but −∞ or an exp of a large number come in?"
         )
     differs = np.argwhere(~close(yours, target, rtol, dtype))
     if not len(differs):
@@ -80,6 +84,8 @@ def number_pair(yours, target) -> tuple[str, str]:
     """Two unequal numbers, with as many digits as it takes to tell them apart."""
     if isinstance(target, (bool, np.bool_)):
         return str(bool(yours)), str(bool(target))
+    if isinstance(target, np.integer):
+        return f"{yours:,.9g}".replace("-", "−"), f"{target:,}".replace("-", "−")
     for digits in (3, 6, 9):
         mine, right = f"{yours:.{digits}f}", f"{target:.{digits}f}"
         if mine != right:

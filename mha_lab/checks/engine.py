@@ -76,6 +76,7 @@ class FunctionExercise(Task):
     draw_pass   whether a pass is worth a picture too
     two_counts  where a loop over heads is no solution: two cases that differ in the number of heads alone
     sizes       what a wrong factor may be made of, by name: (*arguments) -> {"d_head": 4}; if None, the numbers given
+    at_scale    what ours computes with another number in place of √d_head: (number, *arguments)
     """
 
     cases: Callable[[], list[tuple]] = list
@@ -86,6 +87,7 @@ class FunctionExercise(Task):
     draw_pass: bool = False
     two_counts: Callable[[], list[tuple]] | None = None
     sizes: Callable | None = None
+    at_scale: Callable | None = None
     rtol: float = RTOL
     mistakes: list[tuple[Callable, str]] = field(default_factory=list)
 

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from types import CodeType
 
 import numpy as np
 import torch
@@ -38,6 +39,18 @@ def is_stub(function: Callable) -> bool:
     if returns_none:
         return all(step.argval is None for step in body)
     return code.co_names == ("NotImplementedError",) and body[-1].opname == "RAISE_VARARGS"
+
+
+def speaks_numpy(function: Callable) -> bool:
+    """Whether the code names numpy, itself or in a function within."""
+    waiting = [getattr(_innermost(function), "__code__", None)]
+    while waiting:
+        code = waiting.pop()
+        if code is not None:
+            if {"np", "numpy"} & {*code.co_names, *code.co_freevars, *code.co_varnames}:
+                return True
+            waiting += [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+    return False
 
 
 def signature_problem(function: Callable, names: list[str]) -> str | None:

@@ -1,6 +1,7 @@
 """Exercises of lesson 01: one query, the causal mask, attention under a mask, a temperature for a wanted entropy."""
 
 import math
+from functools import partial
 
 import torch
 
@@ -22,6 +23,8 @@ def one_query_cases():
     then="The output lies between the values: an attention weight never exceeds 1 and is never negative.",
     cases=one_query_cases,
     parts={"output": ("feature",)},
+    sizes=lambda query, keys, values: {"K": len(query), "S": len(keys), "V": values.shape[1]},
+    at_scale=lambda scale, query, keys, values: (keys @ query / scale).softmax(0) @ values,
 )
 def one_query(query, keys, values):
     """query (K,), keys (S, K), values (S, V) → output (V,): the average of the values,
@@ -133,6 +136,16 @@ def averaged_once_more(query, keys, values):
 )
 def only_the_best(query, keys, values):
     return values[(keys @ query).argmax()]
+
+
+def _not_shared_out(query, keys, values, scaled):
+    return (keys @ query / (len(query) ** 0.5 if scaled else 1)).exp() @ values
+
+
+for _scaled in (True, False):
+    one_query.mistake(
+        "Your weights are exp(score): positive, and they do not sum to 1. By what does softmax divide them?"
+    )(partial(_not_shared_out, scaled=_scaled))
 
 
 @one_query.mistake(

@@ -216,6 +216,8 @@ def _first_wrong_map(yours, target, *_):
         "d_head": query.shape[-1] / num_heads,
         "d_model": query.shape[-1],
         "num_heads": num_heads,
+        "queries": query.shape[1],
+        "keys": key.shape[1],
     },
 )
 def multi_head_scores(query, key, num_heads):
@@ -323,6 +325,8 @@ def _pseudo_code_cases():
     then="A test with L = h would have let it through. Sizes in a test should be different, and not 1.",
     cases=_pseudo_code_cases,
     parts={"output": ("batch", "token", "column")},
+    sizes=lambda Q, K, V, h: {"d_k": Q.shape[-1] / h, "d_model": Q.shape[-1], "h": h, "L": Q.shape[1]},
+    at_scale=lambda scale, Q, K, V, h: merge_heads.solution(_mended(Q, K, V, h, scale=scale**2)),
 )
 def mended_pseudo_code(Q, K, V, h):
     """Q, K, V (B, L, d_model), already projected, and the number of heads h
@@ -361,6 +365,15 @@ for _v_heads_first in (True, False):
 def heads_attend_to_heads(Q, K, V, h):
     Q, K, V = (x.unflatten(-1, (h, -1)) for x in (Q, K, V))  # (B, L, h, d_k)
     return ((Q @ K.mT / Q.shape[-1] ** 0.5).softmax(-1) @ V).flatten(2)
+
+
+@mended_pseudo_code.mistake(
+    "The heads are right but for a causal mask: positions do not see what comes after them. Who asked for a mask here?"
+)
+def mended_and_causal(Q, K, V, h):
+    scores = _dots(Q, K, h) / (Q.shape[-1] // h) ** 0.5
+    past = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
+    return merge_heads.solution(scores.masked_fill(~past, -torch.inf).softmax(-1) @ _split(V, h))
 
 
 @mended_pseudo_code.mistake(

@@ -327,6 +327,7 @@ def _sum_cases():
     then="A share can be left out of the sum: that is what it means to switch a head off.",
     cases=_sum_cases,
     parts={"shares": ("batch", "head", "token", "feature")},
+    sizes=lambda heads, W_o: {"num_heads": heads.shape[1], "d_head": heads.shape[3]},
 )
 def output_as_a_sum(heads, W_o):
     """heads (B, H, N, K), W_o (H·K, D) → shares (B, H, N, D): what each head adds to the output.

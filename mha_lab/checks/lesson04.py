@@ -99,6 +99,13 @@ def biases_of_full_width(d_model, num_heads, num_kv_heads):
 
 
 @count_parameters.mistake(
+    "W^K and W^V have num_kv_heads columns in yours, one for each head. How many columns has one head?"
+)
+def one_column_for_each_kv_head(d_model, num_heads, num_kv_heads):
+    return _parameters(d_model, num_kv_heads)
+
+
+@count_parameters.mistake(
     "Everything is there but the bias of W^O, d_model numbers. Which of the four are `nn.Linear` with a bias?"
 )
 def bias_of_w_o_forgotten(d_model, num_heads, num_kv_heads):
@@ -180,6 +187,17 @@ def multiply_add_as_one(*sizes):
 )
 def blind_as_hooks(*sizes):
     return _flops(*sizes, scores=0, values=0)
+
+
+def _in_thousands(*sizes, unit):
+    return count_flops.solution(*sizes) / unit
+
+
+for _unit in (10**3, 10**6, 10**9, 10**12):
+    count_flops.mistake(
+        "Yours is in thousands, millions or billions of FLOPs. The number is right if you do not divide at the end: "
+        "how many single FLOPs are there?"
+    )(partial(_in_thousands, unit=_unit))
 
 
 @count_flops.mistake(

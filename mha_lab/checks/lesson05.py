@@ -27,6 +27,17 @@ def _grouped_cases():
     "them H / G times first. A decoder pays for that at every token.",
     cases=_grouped_cases,
     parts={"output": ("batch", "head", "query", "feature")},
+    sizes=lambda query, key, value: {
+        "K": query.shape[3],
+        "H": query.shape[1],
+        "G": key.shape[1],
+        "H·K": query.shape[1] * query.shape[3],
+        "N": query.shape[2],
+        "S": key.shape[2],
+    },
+    at_scale=lambda scale, query, key, value: _attend(
+        query, _neighbours(key, query), _neighbours(value, query), scale=scale
+    ),
 )
 def grouped_attention(query, key, value):
     """query (B, H, N, K), key and value (B, G, S, K), G divides H → output (B, H, N, K):
@@ -81,6 +92,14 @@ def keys_repeated_in_turn(query, key, value):
 )
 def first_head_for_all(query, key, value):
     return _attend(query, key[:, :1], value[:, :1])
+
+
+@grouped_attention.mistake(
+    "The sharing is right, and what your heads fetch is their keys. A key says where to look: what is it that gets "
+    "fetched?"
+)
+def keys_fetched(query, key, value):
+    return _attend(query, _neighbours(key, query), _neighbours(key, query))
 
 
 @grouped_attention.mistake(
@@ -251,6 +270,17 @@ for _unit in (2**10, 2**20, 2**30, 10**3, 10**6, 10**9):
     )(partial(_in_larger_units, unit=_unit))
 
 
+def _tokens_off(*case, by):
+    return _bytes(case, tokens=case[1] + by)
+
+
+for _by in (1, -1):
+    cache_bytes.mistake(
+        "Yours is the cache of one token more or less than there are. Every one of the `tokens` leaves its key and "
+        "value: which one did you add or leave out?"
+    )(partial(_tokens_off, by=_by))
+
+
 @cache_bytes.mistake("Yours is in bits. How many of them make a byte?")
 def bits_instead_of_bytes(*case):
     return 8 * _bytes(case)
@@ -280,6 +310,14 @@ _KEPT = ("batch", "head", "token", "feature")
     cases=_decode_cases,
     parts={"output": ("batch", "head", "query", "feature"), "keys": _KEPT, "values": _KEPT},
     blame=("keys", "values", "output"),
+    sizes=lambda query, key, value, cached_key, cached_value: {
+        "K": query.shape[3],
+        "H": query.shape[1],
+        "H·K": query.shape[1] * query.shape[3],
+        "S": cached_key.shape[2],
+        "(S + 1)": cached_key.shape[2] + 1,
+    },
+    at_scale=lambda scale, query, *rest: (_attend(query, *_caches(*rest), scale=scale), *_caches(*rest)),
 )
 def decode_step(query, key, value, cached_key, cached_value):
     """query, key, value (B, H, 1, K) of the new token, cached_key, cached_value (B, H, S, K)
@@ -367,6 +405,14 @@ def values_prepended(query, key, value, cached_key, cached_value):
 def keys_prepended(query, key, value, cached_key, cached_value):
     keys, values = _joined(key, cached_key), _joined(cached_value, value)
     return _attend(query, keys, values), keys, values
+
+
+@decode_step.mistake(
+    "Keys and values are right and come in the other order. Which of the two caches does the task name first?"
+)
+def caches_exchanged(query, key, value, *cached):
+    keys, values = _caches(key, value, *cached)
+    return _attend(query, keys, values), values, keys
 
 
 @decode_step.mistake(

@@ -13,6 +13,7 @@ from mha_lab.checks.engine import exercise, seeded
     then="An error bar tells how well the mean is known, not how far one training may fall. For that, draw the dots.",
     cases=lambda: [tuple(seeded(seed, shape)) for seed, shape in enumerate([(7, 5), (3, 4), (2, 9), (4, 4), (5, 2)])],
     parts={"mean": ("head count",), "standard error": ("head count",)},
+    sizes=lambda quality: {"(number of seeds)": quality.shape[1], "(number of head counts)": quality.shape[0]},
 )
 def error_bars(quality):
     """quality (C, seeds) → the mean over seeds (C,), and its standard error (C,):
@@ -42,6 +43,22 @@ def divided_by_seeds(quality):
 )
 def seeds_are_all_there_are(quality):
     return quality.mean(dim=1), quality.std(dim=1, correction=0) / quality.shape[1] ** 0.5
+
+
+@error_bars.mistake(
+    "You divided by √(seeds − 1). The −1 belongs into the standard deviation, and torch's `std` has it already: by "
+    "which root is the mean better known than one seed?"
+)
+def one_seed_less(quality):
+    return quality.mean(dim=1), quality.std(dim=1) / (quality.shape[1] - 1) ** 0.5
+
+
+@error_bars.mistake(
+    "You divided by the root of the number of head counts. Over which axis did you take the mean: how many numbers "
+    "went into it?"
+)
+def root_of_the_head_counts(quality):
+    return quality.mean(dim=1), quality.std(dim=1) / quality.shape[0] ** 0.5
 
 
 @error_bars.mistake(
@@ -77,6 +94,12 @@ def _served_cases():
     then="This is what makes a map more than a picture: you said where it should look before you looked.",
     cases=_served_cases,
     parts={"share": ("pointer", "head")},
+    sizes=lambda weights, right: {
+        "(number of examples)": weights.shape[0],
+        "(number of heads)": weights.shape[1],
+        "(number of pointers)": right.shape[1],
+        "N": weights.shape[2],
+    },
 )
 def served(weights, right):
     """weights (B, H, N, N), right (B, R, N, N) boolean with one key in each row → (R, H):

@@ -180,6 +180,12 @@ def _head_importance_cases():
     then="This is heads.importance, and Michel 2019, equation 2: one backward pass judges all heads at once.",
     cases=_head_importance_cases,
     parts={"importance": ("head",)},
+    sizes=lambda concat, gradient, num_heads: {
+        "B": concat.shape[0],
+        "N": concat.shape[1],
+        "K": concat.shape[2] / num_heads,
+        "num_heads": num_heads,
+    },
 )
 def head_importance(concat, gradient, num_heads):
     """concat (B, N, D), the heads side by side as W^O reads them, and the gradient (B, N, D)

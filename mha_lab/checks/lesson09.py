@@ -1,5 +1,7 @@
 """Exercises of lesson 09: places told by distance, RMSNorm, and a gate in place of W^O alone."""
 
+from functools import partial
+
 import torch
 
 from mha_lab.checks.engine import exercise, seeded
@@ -86,6 +88,13 @@ def squared(num_heads, num_tokens):
 @distance_bias.mistake("You gave one map for all heads. What tells a head that looks near from one that looks far?")
 def one_map(num_heads, num_tokens):
     return -_steps(num_tokens).abs().float()
+
+
+@distance_bias.mistake(
+    "Every head has the same map, with slope 1. What tells a head that looks near from one that looks far?"
+)
+def slope_one_for_all(num_heads, num_tokens):
+    return -_steps(num_tokens).abs().expand(num_heads, -1, -1).float()
 
 
 # ------------------------------------------------------------------------------------------------------------ RMSNorm
@@ -234,6 +243,32 @@ def roles_swapped(concat, output_weight, gate_weight):
 )
 def not_transposed(concat, output_weight, gate_weight):
     return (concat @ gate_weight).sigmoid() * (concat @ output_weight)
+
+
+def _one_not_transposed(concat, output_weight, gate_weight, gate):
+    inner, outer = (gate_weight, output_weight.T) if gate else (gate_weight.T, output_weight)
+    return (concat @ inner).sigmoid() * (concat @ outer)
+
+
+for _gate in (True, False):
+    gated_fusion.mistake(
+        "One of the two weights was multiplied as it is stored. nn.Linear stores (out, in), both of them: what does it "
+        "do with its weight?"
+    )(partial(_one_not_transposed, gate=_gate))
+
+
+@gated_fusion.mistake(
+    "Your gate is SiLU, x · σ(x), as in SwiGLU: it can grow beyond 1. Which function stays between 0 and 1?"
+)
+def silu_for_sigmoid(concat, output_weight, gate_weight):
+    return torch.nn.functional.silu(concat @ gate_weight.T) * (concat @ output_weight.T)
+
+
+@gated_fusion.mistake(
+    "Your gate is a tanh: it lies from −1 to 1, and turns signs. Which function stays between 0 and 1?"
+)
+def tanh_for_sigmoid(concat, output_weight, gate_weight):
+    return (concat @ gate_weight.T).tanh() * (concat @ output_weight.T)
 
 
 @gated_fusion.mistake(

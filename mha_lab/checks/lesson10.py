@@ -141,6 +141,14 @@ def no_window(n, width):
     return n * (n + 1) // 2
 
 
+@window_scores.mistake(
+    "Right, but where the window is longer than the text: 4 tokens and a width of 9 have 10 scores. How many tokens "
+    "can the last one see at most?"
+)
+def window_longer_than_the_text(n, width):
+    return n * width - width * (width - 1) // 2
+
+
 @window_scores.mistake("Your window lies on both sides. In a causal one, what does a token see of the future?")
 def on_both_sides(n, width):
     return sum(min(i + width, n) - max(0, i - width + 1) for i in range(n))

@@ -1,5 +1,7 @@
 """Exercises of lesson 11: a score for induction heads, key/value heads made one, rotary pairs in another order."""
 
+from functools import partial
+
 import torch
 
 from mha_lab.checks.engine import exercise, seeded
@@ -54,9 +56,24 @@ def before_the_double(weights):
     return torch.stack(on_before).mean(dim=0)
 
 
-@induction_score.mistake("That is the previous-token score. Who says it first: the token before, or the double?")
-def on_the_previous(weights):
-    return _diagonal(weights, 1, weights.shape[-1] // 2)
+def _on_the_previous(weights, everywhere):
+    return _diagonal(weights, 1, 1 if everywhere else weights.shape[-1] // 2)
+
+
+for _everywhere in (True, False):
+    induction_score.mistake("That is the previous-token score. Who says it first: the token before, or the double?")(
+        partial(_on_the_previous, everywhere=_everywhere)
+    )
+
+
+@induction_score.mistake(
+    "Your average runs from the last token of the first copy to the last but one of the second: one place too early. "
+    "Which query is the first of the second copy?"
+)
+def one_query_too_early(weights):
+    length = weights.shape[-1] // 2
+    on_following = weights.diagonal(1 - length, dim1=1, dim2=2)
+    return on_following[:, :-1].mean(dim=1)
 
 
 @induction_score.mistake(

@@ -35,7 +35,8 @@ def score_maps(yours: np.ndarray, target: np.ndarray):
     """Two maps (N, S) of raw scores, in the same colours."""
     from mha_lab import plots
 
-    reach = float(max(np.abs(yours).max(), np.abs(target).max()))
+    sizes = np.abs([yours, target])
+    reach = float(sizes[np.isfinite(sizes)].max()) or 1.0  # a score may be NaN, and all of them 0
 
     def draw(scores, title, ax):
         rows, columns = words(scores.shape[0]), words(scores.shape[1])

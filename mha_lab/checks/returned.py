@@ -104,6 +104,9 @@ def unreadable(returned: Any, parts: dict[str, Sequence[str]]) -> str:
         return _not_so_many(returned, thing, wanted, names, parts)
     if isinstance(returned, tuple | list) and len(returned) == 1:
         return f"{thing}, and {wanted}: is there a comma at the end of the line that returns, or a pair of brackets?"
+    if hasattr(returned, "values") and hasattr(returned, "indices") and isinstance(returned, tuple):
+        name = type(returned).__name__
+        return f"your function returned both values and indices of `{name}`, and {wanted}: which of the two is it?"
     if isinstance(returned, tuple) and any(isinstance(each, torch.Tensor | np.ndarray) for each in returned):
         return f"{thing}, and {wanted}: can you return the {next(iter(parts))} alone?"
     return f"{thing}, and {wanted}.{_why_not_numbers(returned)}"
@@ -117,7 +120,9 @@ def wanted_words(parts: dict[str, Sequence[str]]) -> str:
 
 
 def _not_so_many(returned: Any, thing: str, wanted: str, names: str, parts: dict) -> str:
-    if isinstance(returned, torch.Tensor | np.ndarray) and returned.ndim and len(returned) == len(parts):
+    ndims = {len(axes) for axes in parts.values()}
+    array = isinstance(returned, torch.Tensor | np.ndarray)
+    if array and returned.ndim and len(returned) == len(parts) and {returned.ndim - 1} == ndims:
         return (
             f"{thing}, and {wanted}: were they stacked into one? End with `return {names}`, and each keeps its own "
             "shape."
@@ -134,6 +139,8 @@ def _not_so_many(returned: Any, thing: str, wanted: str, names: str, parts: dict
 
 
 def _why_not_numbers(returned: Any) -> str:
+    if isinstance(returned, (tuple, list)) and any(each is None for each in returned):
+        return " One of them is None: what number says so here?"
     if not isinstance(returned, torch.Tensor | np.ndarray):
         return ""
     if isinstance(returned, torch.Tensor) and returned.is_meta:

@@ -1,14 +1,17 @@
 """What is said beside a verdict: for a wrong answer what was seen, in the order in which it helps."""
 
 from collections.abc import Callable
+from functools import partial
+from itertools import permutations
 from typing import TYPE_CHECKING
 
 from mha_lab.checks import learner
 from mha_lab.checks.card import Result
 from mha_lab.checks.compare import ROUNDED, alike
-from mha_lab.checks.pattern import regularity, sharpness
+from mha_lab.checks.pattern import POWERS, regularity
 from mha_lab.checks.returned import unreadable
 from mha_lab.checks.run import Outcome, all_changed, copied, quietly
+from mha_lab.checks.weights import about_weights
 
 if TYPE_CHECKING:
     from mha_lab.checks.engine import FunctionExercise
@@ -24,7 +27,7 @@ def not_yet(task: "FunctionExercise", function: Callable, cases, targets, yours,
     message = task.known_mistake(yours, cases)
     lines = [message] if message else []
     if not message:
-        lines += _about_the_calls(task, function, cases, yours, gaps)
+        lines += _about_the_calls(task, function, cases, targets, yours, gaps)
     lines += _raised(task, cases, yours) + _nothing_returned(task, cases, yours)
     shown = _most_telling(task, gaps)
     if shown is not None:
@@ -63,9 +66,9 @@ def with_help(function: Callable, case: tuple, in_numpy: bool) -> str | None:
     return f"It is mha_lab's {called} that does the work here. Could you also write it with torch alone?"
 
 
-def _about_the_calls(task, function, cases, yours, gaps) -> list[str]:
-    """What the numbers cannot tell: arguments in another order, a result that changes from call to call."""
-    lines = [learner.other_order(function, task.names)]
+def _about_the_calls(task, function, cases, targets, yours, gaps) -> list[str]:
+    """What single numbers cannot tell: arguments or results in another order, a result that changes with the call."""
+    lines = [learner.other_order(function, task.names), _parts_exchanged(task, targets, yours)]
     wrong = next((i for i, gap in enumerate(gaps) if gap and yours[i].parts is not None), None)
     if wrong is not None:
         with quietly():
@@ -76,6 +79,20 @@ def _about_the_calls(task, function, cases, yours, gaps) -> list[str]:
                 "as dropout is, or remembers the call before?"
             ]
     return [line for line in lines if line]
+
+
+def _parts_exchanged(task, targets, yours) -> str | None:
+    """One sentence where the right results come in another order."""
+    names = list(task.parts)
+    for order in permutations(range(len(names))):
+        pairs = zip(yours, targets, strict=True)
+        if list(order) != sorted(order) and all(
+            mine.parts and all(alike(mine.parts[j], right.parts[i]) for j, i in enumerate(order))
+            for mine, right in pairs
+        ):
+            theirs = ", ".join(names[i] for i in order)
+            return f"All results are right and come in the order ({theirs}). In which order does the task name them?"
+    return None
 
 
 def _raised(task, cases, yours) -> list[str]:
@@ -131,5 +148,26 @@ def _in_common(task, cases, targets, yours, gaps) -> list[str]:
     i = list(task.parts).index(wrong)
     pairs = [(mine.parts[i], right.parts[i]) for mine, right in zip(yours, targets, strict=True)]
     sizes = [task.sizes_of(case) for case in cases]
-    line = (wrong == "weights" and sharpness(pairs, sizes)) or regularity(pairs, sizes)
+    line = None
+    if wrong == "weights":
+        line = about_weights(pairs, sizes, task.parts[wrong])
+    if not line and task.at_scale:
+        line = _other_scale(task, cases, yours, sizes)
+    line = line or regularity(pairs, sizes)
     return [line] if line else []
+
+
+def _other_scale(task, cases, yours, sizes) -> str | None:
+    """One sentence where yours is what ours computes with another number in place of the root of the head's width."""
+    numbers = {f"{n}": [n] * len(cases) for n in (2, 4, 8, 10)} | {"√8": [8**0.5] * len(cases)}
+    for name in sizes[0]:
+        numbers |= {POWERS[p].format(name, name): [size[name] ** p for size in sizes] for p in (1, 0.5, 2, 1.5)}
+    for words, each in numbers.items():
+        for verb, scales in (("divided", each), ("multiplied", [1 / number for number in each])):
+            at = (task.run(partial(task.at_scale, scale), case) for scale, case in zip(scales, cases, strict=True))
+            if all(task.same(mine, other) for mine, other in zip(yours, at, strict=True)):
+                return (
+                    f"Yours is what comes out where the scores are {verb} by {words}. Which number keeps their spread "
+                    "at 1, whatever the width of a head is?"
+                )
+    return None

@@ -80,6 +80,11 @@ def _(d_model, num_heads, num_kv_heads):
     return 2 * d_model**2 + 2 * d_model * narrow + 4 * d_model
 
 
+@wrong("count_parameters", "one_column_for_each_kv_head")
+def _(d_model, num_heads, num_kv_heads):
+    return 2 * (d_model**2 + d_model) + 2 * (d_model * num_kv_heads + num_kv_heads)
+
+
 @wrong("count_parameters", "bias_of_w_o_forgotten")
 def _(d_model, num_heads, num_kv_heads):
     narrow = d_model // num_heads * num_kv_heads
@@ -142,6 +147,11 @@ def _(*sizes):
 def _(*sizes):
     counted = products(*sizes)  # halved, as if a causal mask saved the other half
     return 2 * sum((counted | {"qk": counted["qk"] / 2, "av": counted["av"] / 2}).values())
+
+
+@wrong("count_flops", "_in_thousands")
+def _(*sizes):
+    return 2 * sum(products(*sizes).values()) / 1e9
 
 
 @wrong("count_flops", "_as_in_the_lesson")

@@ -90,6 +90,11 @@ def _(query, key, value):
     return sdpa(query, key.flatten(1, 2).unsqueeze(1), value.flatten(1, 2).unsqueeze(1))
 
 
+@wrong("grouped_attention", "keys_fetched")
+def _(query, key, value):
+    return sdpa(query, key, key, enable_gqa=True)
+
+
 @wrong("grouped_attention", "averaged_over_heads")
 def _(query, key, value):
     scores = torch.einsum("bhnk,bsk->bhns", query, key.mean(1)) / math.sqrt(query.size(-1))
@@ -175,6 +180,11 @@ def _(batch, tokens, layers, num_heads, num_kv_heads, d_head, bytes_per_number):
 @wrong("cache_bytes", "d_head_forgotten")
 def _(batch, tokens, layers, num_heads, num_kv_heads, d_head, bytes_per_number):
     return batch * tokens * layers * 2 * num_kv_heads * bytes_per_number
+
+
+@wrong("cache_bytes", "_tokens_off")
+def _(batch, tokens, layers, num_heads, num_kv_heads, d_head, bytes_per_number):
+    return batch * (tokens - 1) * layers * 2 * num_kv_heads * d_head * bytes_per_number
 
 
 @wrong("cache_bytes", "_in_larger_units")
@@ -268,6 +278,12 @@ def _(query, key, value, cached_key, cached_value):
 def _(query, key, value, cached_key, cached_value):
     keys, values = behind(cached_value, key), behind(cached_value, value)
     return sdpa(query, keys, values), keys, values
+
+
+@wrong("decode_step", "caches_exchanged")
+def _(query, key, value, cached_key, cached_value):
+    keys, values = behind(cached_key, key), behind(cached_value, value)
+    return sdpa(query, keys, values), values, keys
 
 
 @wrong("decode_step", "new_key_in_both")

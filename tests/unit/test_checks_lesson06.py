@@ -36,6 +36,8 @@ WRONG = {
         quality.mean(1),
         torch.as_tensor(np.std(quality.numpy(), axis=1)) / math.sqrt(len(quality[0])),
     ),
+    ("error_bars", "one_seed_less"): lambda quality: (quality.mean(1), quality.std(1) / (len(quality[0]) - 1) ** 0.5),
+    ("error_bars", "root_of_the_head_counts"): lambda quality: (quality.mean(1), quality.std(1) / len(quality) ** 0.5),
     ("error_bars", "variance_for_deviation"): lambda quality: (quality.mean(1), quality.std(1) ** 2 / len(quality[0])),
     ("error_bars", "over_head_counts"): lambda quality: (quality.mean(0), quality.std(0) / math.sqrt(len(quality))),
     ("served", "heads_first"): lambda weights, right: shares(weights, right).mean((0, 3)).mT,

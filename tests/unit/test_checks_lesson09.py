@@ -55,6 +55,9 @@ WRONG = {
     ("distance_bias", "one_map"): lambda num_heads, num_tokens: by_pair(
         1, num_tokens, lambda h, i, j: -float(abs(i - j))
     )[0],
+    ("distance_bias", "slope_one_for_all"): lambda num_heads, num_tokens: by_pair(
+        num_heads, num_tokens, lambda h, i, j: -float(abs(i - j))
+    ),
     ("rms_norm", "layer_norm"): lambda x, gain, eps: F.layer_norm(x, x.shape[-1:], gain, eps=eps),
     ("rms_norm", "multiplied_by_the_root"): lambda x, gain, eps: (
         gain * x / torch.rsqrt((x**2).mean(2, keepdim=True) + eps)
@@ -78,6 +81,16 @@ WRONG = {
     ),
     ("gated_fusion", "roles_swapped"): lambda concat, output_weight, gate_weight: (
         F.linear(concat, gate_weight) * torch.sigmoid(F.linear(concat, output_weight))
+    ),
+    ("gated_fusion", "_one_not_transposed"): [
+        lambda concat, output_weight, gate_weight: (concat @ gate_weight.T).sigmoid() * (concat @ output_weight),
+        lambda concat, output_weight, gate_weight: (concat @ gate_weight).sigmoid() * (concat @ output_weight.T),
+    ],
+    ("gated_fusion", "silu_for_sigmoid"): lambda concat, output_weight, gate_weight: (
+        F.linear(concat, gate_weight) * F.linear(concat, gate_weight).sigmoid() * F.linear(concat, output_weight)
+    ),
+    ("gated_fusion", "tanh_for_sigmoid"): lambda concat, output_weight, gate_weight: (
+        torch.tanh(F.linear(concat, gate_weight)) * F.linear(concat, output_weight)
     ),
     ("gated_fusion", "not_transposed"): lambda concat, output_weight, gate_weight: (
         torch.einsum("bnd,de->bne", concat, output_weight)

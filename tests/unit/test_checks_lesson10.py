@@ -67,6 +67,7 @@ WRONG = {
         summed + torch.exp(scores - largest.unsqueeze(1)) @ values,
     ),
     ("window_scores", "a_whole_window_for_all"): lambda n, width: width * n,
+    ("window_scores", "window_longer_than_the_text"): lambda n, width: (n - width) * width + width * (width + 1) // 2,
     ("window_scores", "no_window"): lambda n, width: seen(n, causal_mask(n)),
     ("window_scores", "on_both_sides"): lambda n, width: seen(n, window_mask(n, width)),
     ("window_scores", "without_itself"): lambda n, width: seen(n, window_mask(n, width + 1) & causal_mask(n)) - n,

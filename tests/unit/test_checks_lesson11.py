@@ -41,7 +41,13 @@ def evens_then_odds(K):
 WRONG = {
     ("induction_score", "on_the_double"): lambda weights: second_copy(weights, lambda i, L: i - L),
     ("induction_score", "before_the_double"): lambda weights: second_copy(weights, lambda i, L: i - L - 1),
-    ("induction_score", "on_the_previous"): lambda weights: second_copy(weights, lambda i, L: i - 1),
+    ("induction_score", "_on_the_previous"): [
+        lambda weights: second_copy(weights, lambda i, L: i - 1),
+        lambda weights: weights.diagonal(-1, 1, 2).mean(1),
+    ],
+    ("induction_score", "one_query_too_early"): lambda weights: weights.diagonal(1 - weights.shape[1] // 2, 1, 2)[
+        :, :-1
+    ].mean(1),
     ("induction_score", "from_the_first_copy_on"): lambda weights: weights.diagonal(
         1 - weights.shape[1] // 2, dim1=1, dim2=2
     ).mean(1),

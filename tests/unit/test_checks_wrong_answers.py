@@ -121,6 +121,16 @@ def _(query, keys, values):
     return values[torch.argmax(keys @ query / math.sqrt(len(query)))]
 
 
+@wrong("one_query", "_not_shared_out")
+def _(query, keys, values):
+    return torch.exp(keys @ query / math.sqrt(len(query))) @ values
+
+
+@wrong("one_query", "_not_shared_out")
+def _(query, keys, values):
+    return sum(math.exp(keys[i] @ query) * values[i] for i in range(len(keys)))
+
+
 @wrong("one_query", "all_weights_alike")
 def _(query, keys, values):
     return torch.ones(len(keys)) / len(keys) @ values
@@ -457,6 +467,12 @@ def _(Q, K, V, h):
     B, L, d_model = Q.shape
     Q, K, V = Q.view(B, L, h, -1), K.view(B, L, h, -1), V.view(B, L, h, -1)
     return F.scaled_dot_product_attention(Q, K, V).reshape(B, L, d_model)
+
+
+@wrong("mended_pseudo_code", "mended_and_causal")
+def _(Q, K, V, h):
+    heads = F.scaled_dot_product_attention(cut(Q, h), cut(K, h), cut(V, h), is_causal=True)
+    return heads.transpose(1, 2).flatten(2)
 
 
 @wrong("mended_pseudo_code", "mended_without_scale")
