@@ -72,10 +72,12 @@ def fused_sink_attention(
     causal mask leaves it to be seen by all. Queries and keys have one more number: 1 in the sink's key, 0 in all
     others, and in a query its sink's logit."""
     check_shapes(query, key, value, mask, score_bias)
+    if query.dim() != 4:
+        raise ValueError(f"query has shape {tuple(query.shape)}; the fused path takes (B, H, N, K).")
     K, S = key.shape[-1], key.shape[-2]
     longer = ((K + 1) / K) ** 0.5  # the kernel will divide the scores by √(K + 1)
-    floor = torch.finfo(query.dtype).min / (K + 1)  # −∞ times 0, in the keys of the text, is no number
-    logit = _one_column(sink, query).to(query.dtype).clamp(min=floor) * (K + 1) ** 0.5
+    floor = torch.finfo(query.dtype).min / 2  # for −∞: times 0, in the keys of the text, it is no number
+    logit = (_one_column(sink, query).to(query.dtype) * (K + 1) ** 0.5).clamp(min=floor)
     query = torch.cat([query * longer, logit.expand(*query.shape[:-1], 1)], dim=-1)
     first = F.pad(key.new_ones(*key.shape[:-2], 1, 1), (K, 0))
     key = torch.cat([first, F.pad(key, (0, 1))], dim=-2)

@@ -137,11 +137,24 @@ def test_a_variant_can_be_exported(name):
     close(torch.export.export(module, given).module()(*given), module(*given))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, *HALVES], ids=str)
 @pytest.mark.parametrize("name", VARIANTS)
-def test_a_variant_knows_its_shape_without_numbers(name):
+def test_a_variant_knows_its_shape_without_numbers(name, dtype):
     module, given = made(name)
-    output = copy.deepcopy(module).to("meta")(*(x.to("meta") for x in given))
-    assert output.shape == module(*given).shape and output.is_meta
+    output = copy.deepcopy(module).to("meta", dtype)(*(x.to("meta", dtype) for x in given))
+    assert output.shape == module(*given).shape and output.is_meta and output.dtype == dtype
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_parameter_that_alone_is_learned_gets_its_gradient(name):
+    module, (x,) = made(name)
+    parameters = dict(module.named_parameters())
+    expected = dict(zip(parameters, torch.autograd.grad(module(x).pow(2).sum(), parameters.values())))
+    module.requires_grad_(False)
+    for learned, parameter in parameters.items():
+        parameter.requires_grad_(True)
+        close(torch.autograd.grad(module(x).pow(2).sum(), parameter)[0], expected[learned], atol=1e-4)
+        parameter.requires_grad_(False)
 
 
 # 16 bits ------------------------------------------------------------------------------------------------------------
@@ -162,6 +175,23 @@ def test_a_variant_keeps_its_meaning_under_autocast(name):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         output = module(*given)
     close(output.float(), module(*given), atol=0.05)
+
+
+@pytest.mark.parametrize("name", ["chunked", "sink"])
+def test_autocast_does_not_make_tiles_and_sinks_coarse(name):
+    given = projected()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = FUNCTIONS[name](*given)
+    close(output, FUNCTIONS[name](*given))
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+def test_a_closed_sink_leaves_attention_in_16_bits_too(dtype):
+    given = [x.to(dtype) for x in projected(K=64)]
+    closed = torch.full((4,), -torch.inf)
+    expected = attention(*given)[0]
+    close(sink_attention(*given, closed)[0], expected, atol=0.02)
+    close(fused_sink_attention(*given, closed), expected, atol=0.02)
 
 
 @pytest.mark.parametrize("dtype", HALVES, ids=str)
@@ -284,6 +314,11 @@ q, k, v = projected()
         (lambda: sink_attention(q, k, v, sink(q), dropout=1.5), ValueError, "dropout=1.5 is not a probability below 1"),
         (lambda: sink_attention(q, k, v, sink(q), scale="1"), ValueError, "scale='1' is not a finite number"),
         (lambda: sink_attention(q, k, v, sink(q), mask=causal_mask(4)), ValueError, r"mask has shape \(4, 4\)"),
+        (
+            lambda: fused_sink_attention(q[0], k[0], v[0], sink(q)),
+            ValueError,
+            r"query has shape \(4, 6, 8\); the fused",
+        ),
         (lambda: fused_sink_attention(q, k, v, sink(q), mask=causal_mask(6).float()), TypeError, "mask has dtype"),
     ],
 )
