@@ -190,6 +190,12 @@ def shelf(model: Model) -> str:
     ]
 
 
+def source_in_words(model: Model) -> str:
+    """Where the numbers stand, and what else must be said of them."""
+    more = {"B": ": class defaults, which need not be the checkpoint's", "C": ": defaults of an experimental class"}
+    return model.source + more.get(model.certainty, "")
+
+
 def layers_in_words(model: Model) -> str:
     """How many layers of each kind there are: "27 local (128 tokens), 9 global"."""
     if model.kinds is None:

@@ -311,6 +311,7 @@ function render({ model, el }) {
   const dtype = element("select", {}, ...Object.keys(BYTES).map((name) => element("option", { value: name }, name)));
   dtype.onchange = () => change({ dtype: dtype.value });
   const source = element("small");
+  const about = element("p", { className: "mha-cost-about" });
   const facts = element("div", { className: "mha-cost-facts", "aria-live": "polite" });
   const bar = element("div", { className: "mha-cost-bar", role: "img" });
   const charts = element("div", { className: "mha-cost-charts" });
@@ -326,6 +327,7 @@ function render({ model, el }) {
       element("label", {}, "numbers", dtype),
       source,
     ),
+    about,
     element("div", { className: "mha-cost-sliders" }, ...sliders.map(({ label }) => label)),
     facts,
     bar,
@@ -351,7 +353,8 @@ function render({ model, el }) {
     const alike = models.filter(same);
     const real = alike.find(({ name }) => name === menu.value) ?? alike.find(({ n }) => n === sizes.n) ?? alike[0];
     menu.value = real?.name ?? "";
-    source.textContent = real ? sourceOf(real) : "";
+    source.textContent = about.textContent = "";
+    if (real) showModel(real);
     dtype.value = sizes.dtype;
     showFacts(sizes, now);
     showBar(now);
@@ -359,13 +362,15 @@ function render({ model, el }) {
     countDrawing(root);
   }
 
-  function sourceOf({ context, window, source: published, bias, layers, left_out }) {
+  /** Where the sizes of a real model come from, and what is not counted of it. */
+  function showModel({ context, window, source: published, bias, layers, left_out }) {
     const seen = window ? `, of which a layer sees ${grouped(window)}` : "";
     const without = bias === "QKV" ? "; no bias on W^O" : "";
-    const parts = [`${published}; longest text ${grouped(context)} tokens${seen}${without}.`];
+    source.textContent = `${published}; longest text ${grouped(context)} tokens${seen}${without}`;
+    const parts = [];
     if (layers) parts.push(`Layers: ${layers}.`);
     if (left_out) parts.push(`Left out: ${left_out}.`);
-    return parts.join(" ");
+    about.textContent = parts.join(" ");
   }
 
   function showFacts(sizes, now) {

@@ -10,7 +10,7 @@ import traitlets
 from mha_lab import cost
 from mha_lab._door import whole
 from mha_lab.cost import Machine
-from mha_lab.published import MODELS, Model, layers_in_words, shelf
+from mha_lab.published import MODELS, Model, layers_in_words, shelf, source_in_words
 from mha_lab.widgets._base import Explorer, OneOf, joined, plural
 from mha_lab.widgets._picture import LINE, MUTED, Page
 
@@ -54,7 +54,7 @@ def _layer_of(m: Model) -> dict[str, object]:
         "window": m.window if letter == "L" else 0,
         "year": m.year,
         "group": shelf(m),
-        "source": m.source,
+        "source": source_in_words(m),
         "layers": f"{layers_in_words(m)}; shown is a {'local' if letter == 'L' else 'global'} one" if several else "",
         "left_out": "; ".join(left),
     }

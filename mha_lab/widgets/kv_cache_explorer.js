@@ -170,7 +170,7 @@ function render({ model, el }) {
     const { stores } = sizes;
     const local = stores.filter(({ kind }) => kind === "local");
     const kinds = stores.length === 1 ? [""] : stores.map(({ kind }) => `${kind}: `);
-    total.textContent = `${size(bytes)} of ${g === null ? "latents" : "keys and values"}`;
+    total.textContent = `${size(bytes)} of ${sizes.kept}`;
     formula.textContent = `${size(token)} a token${local.length ? " until a window is full" : ""}; layers: ${sizes.layers}`;
     parts.replaceChildren(
       ...stores.map((store, i) => {

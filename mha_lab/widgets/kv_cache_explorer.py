@@ -6,7 +6,7 @@ from dataclasses import asdict
 import traitlets
 
 from mha_lab._door import divisors
-from mha_lab.published import MODELS, Model, Store, layers_in_words, shelf, stores
+from mha_lab.published import MODELS, Model, Store, layers_in_words, shelf, source_in_words, stores
 from mha_lab.widgets._base import Explorer, OneOf, joined, plural
 from mha_lab.widgets._picture import MUTED, Page
 
@@ -61,7 +61,7 @@ class KVCacheExplorer(Explorer):
     ):
         """context and num_kv_heads are the model's own unless given; `models` are the ones to choose from.
 
-        Raises traitlets.TraitError for a size that no such model can have, ValueError for models that cannot be shown."""
+        Raises TraitError for a size that no such model can have, ValueError for models that cannot be shown."""
         self._models = {m.name: m for m in models}
         if not self._models:
             raise ValueError("models is empty: there must be at least one to show.")
@@ -180,9 +180,21 @@ class KVCacheExplorer(Explorer):
 
 def _preset(m: Model) -> dict[str, object]:
     """What the page needs of a model."""
-    kept = {"stores": [asdict(store) for store in stores(m)], "layers": layers_in_words(m), "left_out": _left_out(m)}
-    named = {name: getattr(m, name) for name in ("name", "num_heads", "num_kv_heads", "source")}
-    return {**named, **kept, "context": _longest(m), "published": m.context, "latent": m.latent, "group": shelf(m)}
+    kept = {
+        "stores": [asdict(store) for store in stores(m)],
+        "layers": layers_in_words(m),
+        "left_out": _left_out(m),
+        "kept": _kept_in_words(m),
+    }
+    named = {name: getattr(m, name) for name in ("name", "num_heads", "num_kv_heads", "latent")}
+    return {
+        **named,
+        **kept,
+        "source": source_in_words(m),
+        "context": _longest(m),
+        "published": m.context,
+        "group": shelf(m),
+    }
 
 
 def _longest(m: Model) -> int:
@@ -202,6 +214,14 @@ def _left_out(m: Model) -> str:
     if set("SV") & set(m.kinds):
         left.append("the last few inputs that short convolutions remember")
     return "; ".join(left)
+
+
+def _kept_in_words(m: Model) -> str:
+    """What the cache is made of."""
+    state = any(store.kind == "state" for store in stores(m))
+    if m.latent:
+        return "latents and states" if state else "latents"
+    return "keys, values and states" if state else "keys and values"
 
 
 def _unknown(m: Model) -> str:
@@ -241,7 +261,7 @@ def _draw(explorer: KVCacheExplorer) -> tuple[bytes, int]:
     left_out = _left_out(m)
     page = Page(900, top + len(bars) * row + (78 if left_out else 56))
     texts = plural(explorer.batch, "text")
-    page.text(0, 14, f"{m.name}: {size(explorer.cache_bytes)} of keys and values", 15, bold=True)
+    page.text(0, 14, f"{m.name}: {size(explorer.cache_bytes)} of {_kept_in_words(m)}", 15, bold=True)
     first = " until a window is full" if any(s.kind == "local" for s in stores(m)) else ""
     page.text(0, 38, f"{texts} of {explorer.context:,} tokens; {size(explorer.token_bytes)} a token{first}", 12)
     page.text(0, 58, f"at most {rate(explorer)} at {explorer.bandwidth:,.0f} GB/s, the cache read once a token", 12)
@@ -260,7 +280,7 @@ def _draw(explorer: KVCacheExplorer) -> tuple[bytes, int]:
         page.text(x, bottom + 14, f"{explorer.budget} GiB", 11, anchor="mm", colour="#CC3311")
     else:
         page.text(left, bottom + 14, f"The budget, {explorer.budget} GiB, is beyond the longest bar.", 11, colour=MUTED)
-    page.text(0, bottom + 40, f"Sizes: {m.source}", 11, colour=MUTED)
+    page.text(0, bottom + 40, f"Sizes: {source_in_words(m)}", 11, colour=MUTED)
     if left_out:
         page.text(0, bottom + 58, f"Left out: {left_out}", 11, colour=MUTED)
     return page.finished()

@@ -68,6 +68,47 @@ def test_a_real_model_is_chosen_and_named_with_its_source(lab, root):
     lab.expect_python("explorer.num_kv_heads", 1)
 
 
+def test_d_head_follows_the_heads_until_it_is_set(lab, root):
+    heads, width = slider(root, "heads"), slider(root, "d_head")
+    expect(width).to_have_attribute("aria-valuetext", "64 = d/h")
+    heads.press("ArrowRight")
+    expect(width).to_have_attribute("aria-valuetext", "32 = d/h")
+    expect(fact(root, "parameters")).to_have_text("1,050,624")
+    width.press("End")
+    expect(width).to_have_attribute("aria-valuetext", "512")
+    expect(root.locator("p.mha-cost-note")).to_contain_text(
+        "16 heads × 512 = 8,192, 16 × d_model: W^Q leads there, and W^O"
+    )
+    expect(fact(root, "parameters")).to_have_text("16,802,304")
+    heads.press("ArrowRight")
+    lab.expect_python("[explorer.num_heads, explorer.d_head, explorer.costs['parameters']]", [20, 512, 21002752])
+    expect(fact(root, "parameters")).to_have_text("21,002,752")
+    width.press("Home")  # 20 heads do not divide 512
+    lab.expect_python("[explorer.num_heads, explorer.num_kv_heads, explorer.d_head]", [16, 16, None])
+    expect(root.locator("p.mha-cost-note")).not_to_contain_text("d_model")
+
+
+def test_a_model_of_today_is_shown_with_its_own_d_head_and_what_is_left_out(lab, root):
+    menu = root.get_by_label("model", exact=False).first
+    menu.select_option("Qwen3-0.6B")
+    expect(fact(root, "parameters, d_head 128")).to_have_text("6,291,456")
+    expect(root.locator("p.mha-cost-note")).to_contain_text("16 heads × 128 = 2,048, 2 × d_model")
+    menu.select_option("Muse Glimmer 30B")
+    expect(root.locator(".mha-cost-line small")).to_contain_text("class defaults, which need not be the checkpoint's")
+    small = root.locator(".mha-cost-about")
+    expect(small).to_contain_text("Left out: the output gate's W^G (27,262,976 parameters).")
+    expect(small).to_contain_text(
+        "Layers: 39 local (2,048 tokens), 13 global without positions; shown is a global one."
+    )
+    assert menu.locator("option:disabled").count() == 13
+    lab.expect_python(
+        "[explorer.d_model, explorer.num_heads, explorer.num_kv_heads, explorer.d_head]", [6656, 32, 2, 128]
+    )
+    menu.select_option("Llama-3-8B")
+    lab.expect_python("explorer.d_head", None)
+    expect(small).to_have_text("")
+
+
 def test_a_window_is_as_much_as_a_layer_sees_and_alike_models_are_told_apart(lab, root):
     lab.python("[explorer.set_trait(k, v) for k, v in explorer.models['Mistral-7B'].items() if explorer.has_trait(k)]")
     source = root.locator(".mha-cost-line small")
@@ -189,9 +230,20 @@ def test_the_browser_counts_and_predicts_what_the_package_does(browser):
     exec(MACHINE, made)
     machine = made["machine"]
     sizes = [
-        {"n": n, "d_model": d, "num_heads": h, "num_kv_heads": g, "batch": b, "dtype": dtype, "bias": bias}
-        for (d, h, g), n, b, (dtype, bias) in product(
-            [(512, 8, 8), (512, 512, 512), (96, 12, 4), (4096, 32, 8), (64, 1, 1), (576, 9, 1)],
+        {"n": n, "d_model": d, "num_heads": h, "num_kv_heads": g, "d_head": w, "batch": b, "dtype": dtype, "bias": bias}
+        for (d, h, g, w), n, b, (dtype, bias) in product(
+            [
+                (512, 8, 8, None),
+                (512, 512, 512, None),
+                (96, 12, 4, None),
+                (4096, 32, 8, None),
+                (64, 1, 1, None),
+                (576, 9, 1, None),
+                (1024, 16, 8, 128),  # Qwen3-0.6B
+                (6656, 32, 2, 128),  # Muse Glimmer 30B
+                (100, 7, 7, 300),
+                (100, 1, 1, 5),
+            ],
             [1, 48, 1024, 8192],
             [1, 3],
             [("float32", True), ("float32", "QKV"), ("bfloat16", False)],
@@ -200,13 +252,15 @@ def test_the_browser_counts_and_predicts_what_the_package_does(browser):
     amounts = [(x, unit) for x in (3, 999.6, 123456, 7.5e9, 2e21) for unit in ("FLOP", "B", "")]
     amounts += [(x, "s") for x in (3e-6, 0.0123, 5, 4321)]
     page = browser.new_page()
-    found, words, lengths, shared, unshared = page.evaluate(
+    found, words, lengths, shared, unshared, free, back = page.evaluate(
         """async ([code, sizes, machine, amounts]) => {
             const m = await import(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })));
             const far = { d_model: 96, num_heads: 64, num_kv_heads: 5 };
             const eight = { d_model: 512, num_heads: 8, num_kv_heads: 8 };
             return [sizes.map((s) => m.costs(s, machine)), amounts.map(([x, unit]) => m.amount(x, unit)), m.LENGTHS,
-                m.settled(far, far), m.settled({ ...eight, num_heads: 16 }, eight)];
+                m.settled(far, far), m.settled({ ...eight, num_heads: 16 }, eight),
+                m.settled({ ...eight, num_heads: 5, d_head: 100 }, eight),
+                m.settled({ ...eight, num_heads: 5, num_kv_heads: 5, d_head: null }, eight)];
         }""",
         [str(CostExplorer._esm), sizes, asdict(machine), amounts],
     )
@@ -218,5 +272,7 @@ def test_the_browser_counts_and_predicts_what_the_package_does(browser):
         assert costs == expected, size
     assert words == [amount(x, unit) for x, unit in amounts]
     assert lengths == LENGTHS
-    assert shared == {"d_model": 96, "num_heads": 48, "num_kv_heads": 6}
-    assert unshared == {"d_model": 512, "num_heads": 16, "num_kv_heads": 16}
+    assert shared == {"d_model": 96, "num_heads": 48, "num_kv_heads": 6, "d_head": None}
+    assert unshared == {"d_model": 512, "num_heads": 16, "num_kv_heads": 16, "d_head": None}
+    assert free == {"d_model": 512, "num_heads": 5, "num_kv_heads": 5, "d_head": 100}
+    assert back == {"d_model": 512, "num_heads": 4, "num_kv_heads": 4, "d_head": None}

@@ -8,6 +8,7 @@ from live_lab import CONTRAST
 from playwright.sync_api import expect
 
 from mha_lab.cost import kv_cache_bytes
+from mha_lab.widgets import KVCacheExplorer
 from mha_lab.widgets._base import joined
 from mha_lab.widgets.kv_cache_explorer import BATCHES, CONTEXTS, DECODERS, WIDTHS
 
@@ -29,39 +30,85 @@ def expect_bytes(root, count):
     expect(root).to_have_attribute("data-bytes", str(count))
 
 
-def test_every_number_is_that_of_cost_exactly(browser):
-    """The module's own arithmetic, at every preset and step of the sliders; needs no JupyterLab."""
-    cases, expected = [], []
-    for m, context, batch, width in itertools.product(DECODERS, CONTEXTS, BATCHES, WIDTHS):
-        sizes = {"layers": m.layers, "d_head": m.d_head, "window": m.window, "latent": m.latent}
-        tokens = min(context, m.window) if m.window else context
-        for heads in (g for g in range(1, m.num_heads + 1) if m.num_heads % g == 0):
-            cases.append([sizes, {"heads": heads, "context": context, "batch": batch, "width": width}])
-            expected.append(kv_cache_bytes(batch, tokens, heads, m.d_head, layers=m.layers, bytes_per_number=width))
-        if m.latent:
-            cases.append([sizes, {"heads": None, "context": context, "batch": batch, "width": width}])
-            expected.append(batch * tokens * m.layers * m.latent * width)
+def test_the_browser_counts_what_python_counts_for_every_model(browser):
+    """The module's own arithmetic, at every model and many steps of the sliders; needs no JupyterLab."""
+    cases, expected, tokens, added = [], [], [], []
+    for model in DECODERS:
+        explorer = KVCacheExplorer(model.name)
+        preset = next(one for one in explorer._presets if one["name"] == model.name)
+        heads = [g for g in range(1, model.num_heads + 1) if model.num_heads % g == 0]
+        for width in WIDTHS:
+            explorer.bytes_per_number = width
+            tokens.append([preset, {"heads": explorer._heads(), "width": width}])
+            added.append(explorer.token_bytes)
+            for g, context, batch in itertools.product(heads, CONTEXTS[::3] + (100, 131), BATCHES[::4]):
+                explorer.context, explorer.batch = context, batch
+                cases.append([preset, {"heads": g, "context": context, "batch": batch, "width": width}])
+                expected.append(explorer._bytes(g))
+                if model.latent:
+                    cases.append([preset, {"heads": None, "context": context, "batch": batch, "width": width}])
+                    expected.append(explorer.cache_bytes)
     code = joined("kv_cache_explorer.js")
     page = browser.new_page()
-    found = page.evaluate(
-        """async ([code, cases]) => {
+    found, each = page.evaluate(
+        """async ([code, cases, tokens]) => {
             const m = await import(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })));
-            return cases.map(([sizes, now]) => m.cacheBytes(sizes, now));
+            const of = (count) => ([sizes, now]) => count(sizes, now);
+            return [cases.map(of(m.cacheBytes)), tokens.map(of(m.tokenBytes))];
         }""",
-        [code, cases],
+        [code, cases, tokens],
     )
     page.close()
-    assert found == expected
+    assert found == expected and each == added
 
 
-@pytest.mark.parametrize("model", DECODERS, ids=lambda m: m.name)
-def test_a_chosen_model_brings_its_own_sizes_to_the_page_and_to_python(lab, root, model):
+@pytest.mark.parametrize(
+    "name", ["GPT-2 small", "DeepSeek-V2", "gpt-oss-120b", "DeepSeek-V4-Flash", "Kimi-Linear-48B-A3B"]
+)
+def test_a_chosen_model_brings_its_own_sizes_to_the_page_and_to_python(lab, root, name):
+    model = next(m for m in DECODERS if m.name == name)
     root.get_by_label("model").select_option(model.name)
     lab.expect_python("[explorer.model, explorer.context]", [model.name, model.context])
     expect_bytes(root, lab.python("explorer.cache_bytes"))
     expect(root.get_by_label("key/value heads")).to_be_enabled(enabled=not model.latent)
     expect(root).to_contain_text(model.source)
     expect(root.locator(".mha-cache-chosen")).to_have_count(1)
+
+
+def test_the_menu_tells_own_files_from_class_defaults_and_names_what_is_not_known(root):
+    menu = root.get_by_label("model")
+    labels = menu.locator("optgroup").evaluate_all("(all) => all.map((group) => group.label)")
+    assert labels == [
+        "until 2024",
+        "2025/26, A: own files",
+        "2025/26, B: class defaults",
+        "2025/26, C: experimental",
+        "not counted here",
+    ]
+    assert menu.locator("option:not(:disabled)").count() == len(DECODERS)
+    words = menu.locator("option:disabled").all_text_contents()
+    assert "GLM-4.5-Air: its source does not say d_head" in words and len(words) == 3
+
+
+def test_each_kind_of_layer_has_its_line_and_what_is_left_out_is_said(lab, root):
+    root.get_by_label("model").select_option("gpt-oss-120b")
+    lines = root.locator(".mha-cache-parts li")
+    expect(lines).to_have_text(
+        [
+            "local: 18 layers × 2 × 8 heads × 64 numbers × 2 bytes × 128 tokens = 4.50 MiB",
+            "global: 18 layers × 2 × 8 heads × 64 numbers × 2 bytes × 131,072 tokens = 4.50 GiB",
+        ]
+    )
+    expect(root).to_contain_text("A sliding window: 18 layers keep the last 128 tokens.")
+    root.get_by_label("model").select_option("Qwen3-Next-80B-A3B")
+    expect(lines.first).to_have_text("state: 36 layers × 524,288 numbers × 2 bytes = 36 MiB")
+    expect(root).to_contain_text("Left out: the last few inputs that short convolutions remember.")
+    root.get_by_label("model").select_option("MiMo-V2-Flash")
+    expect(lines.first).to_contain_text("global: 9 layers × 4 heads × (192 + 128) numbers")
+    expect(lines.last).to_contain_text("local: 39 layers × 8 heads × (192 + 128) numbers × 2 bytes × 129 tokens")
+    root.get_by_label("model").select_option("DeepSeek-V3.2-Exp")
+    expect(lines).to_have_text(["61 layers × 576 numbers × 2 bytes × 163,840 tokens = 10.7 GiB"])
+    expect(root).to_contain_text("Left out: the indexer's keys (128 more numbers for a token in 61 layers).")
 
 
 def test_sliders_move_by_keyboard_and_the_readout_follows(lab, root):

@@ -14,6 +14,7 @@ from mha_lab.published import (
     layers_in_words,
     numbers_per_token,
     shelf,
+    source_in_words,
     stores,
 )
 
@@ -53,6 +54,12 @@ def test_class_defaults_are_told_from_the_models_own_files():
         "2025/26, B: class defaults",
         "2025/26, C: experimental",
     }
+
+
+def test_a_class_default_is_called_so_wherever_a_source_is_shown():
+    assert source_in_words(BY_NAME["Llama-3-8B"]) == BY_NAME["Llama-3-8B"].source
+    assert source_in_words(BY_NAME["GLM-5"]).endswith("glm_moe_dsa: class defaults, which need not be the checkpoint's")
+    assert source_in_words(BY_NAME["Qwen4-Exp"]).endswith(": defaults of an experimental class")
 
 
 def test_what_a_source_does_not_say_is_none():
