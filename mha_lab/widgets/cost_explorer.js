@@ -61,8 +61,13 @@ function peakBytes(layer, bytes) {
   const { x, query, kv, scores } = held(layer);
   const merged = H > 1 && n > 1 ? query : 0;
   const queries = query + (B > 1 || G < H ? merged : 0);
-  const copied = B > 1 && G > 1 ? kv : 0;
-  return (query + 2 * kv + scores + max(query + merged + x, queries + copied)) * bytes;
+  const copied = B > 1 && n > 1 && G > 1 ? kv : 0;
+  const [projected, end] = [query + 2 * kv, query + merged + x];
+  if (bytes === 2) {
+    const inside = 4 * (projected + scores + queries + copied); // scores and weights in 32 bits
+    return 2 * projected + max(inside, 6 * (query + scores), 2 * (scores + end));
+  }
+  return (projected + scores + max(end, queries + copied)) * bytes;
 }
 
 /** Numbers that one forward pass reads and writes, by step: cost.traffic_bytes. */

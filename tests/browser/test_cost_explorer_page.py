@@ -85,7 +85,7 @@ def test_d_head_follows_the_heads_until_it_is_set(lab, root):
     expect(fact(root, "parameters")).to_have_text("21,002,752")
     width.press("Home")  # 20 heads do not divide 512
     lab.expect_python("[explorer.num_heads, explorer.num_kv_heads, explorer.d_head]", [16, 16, None])
-    expect(root.locator("p.mha-cost-note")).not_to_contain_text("d_model")
+    expect(root.locator("p.mha-cost-note")).not_to_contain_text("W^Q leads")
 
 
 def test_a_model_of_today_is_shown_with_its_own_d_head_and_what_is_left_out(lab, root):
