@@ -124,6 +124,7 @@ def test_lengths_and_paths_that_there_cannot_be_are_refused(wrong, message):
 
 def test_texts_are_the_same_whatever_the_default_type_is():
     expected = long_sequences.text(5)
+    before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
         assert all(map(torch.equal, long_sequences.text(5), expected))
@@ -131,7 +132,7 @@ def test_texts_are_the_same_whatever_the_default_type_is():
         *_, (_, found) = long_sequences.measure_decoding((16,), seconds=0)
         assert found.step
     finally:
-        torch.set_default_dtype(torch.float32)
+        torch.set_default_dtype(before)
 
 
 # the record ----------------------------------------------------------------------------------------------------------

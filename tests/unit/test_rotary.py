@@ -155,7 +155,7 @@ X = torch.zeros(3, 8)
     [
         (lambda: rotate(torch.ones(3, 8, dtype=torch.int64)), r"x is torch.int64 of shape \(3, 8\); it must be floats"),
         (lambda: Rotary()(torch.ones(3, 8, dtype=torch.int64)), "x is torch.int64"),
-        (lambda: rotate(torch.ones(8)), r"x is torch.float32 of shape \(8,\)"),
+        (lambda: rotate(torch.ones(8)), r"x is torch.float.. of shape \(8,\)"),
         (lambda: rotate([[1.0, 2.0]]), r"x is the list \[\[1.0, 2.0\]\]; it must be a tensor"),
         (lambda: Rotary()(torch.ones(3, 7)), "d_head=7 is odd"),
         (lambda: rotate(torch.ones(3, 0)), "d_head=0 is nothing to turn"),

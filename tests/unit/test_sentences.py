@@ -135,7 +135,7 @@ def test_norm_and_fusion_are_used_where_they_are_asked_for():
         (torch.zeros(2, 3, 1).long(), torch.tensor([3]), r"lengths have shape \(1,\); this model takes \(2\)"),
         (torch.zeros(2, 3, 1).long(), torch.tensor([3, 4]), "a sentence of 4 tokens in inputs of 3"),
         (torch.zeros(2, 3, 1).long(), [3, 3], r"lengths is the list \[3, 3\]; it must be a tensor \(2\)"),
-        (torch.zeros(2, 3, 1).long(), torch.tensor([3.0, 3.0]), "lengths are torch.float32; this model takes whole"),
+        (torch.zeros(2, 3, 1).long(), torch.tensor([3.0, 3.0]), "lengths are torch.float..; this model takes whole"),
         (torch.zeros(4, 3).long(), None, r"\(4, 3\); this model takes \(batch, tokens, 1\)"),
     ],
 )

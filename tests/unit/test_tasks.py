@@ -125,12 +125,13 @@ def test_the_same_seed_draws_the_same_whatever_the_default_type_and_device_are(m
     expected = list(tensors(drawn(make(), B=5)))
     for made_once in MADE_ONCE:
         made_once.cache_clear()
+    before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
         with torch.device("meta"):
             found = list(tensors(drawn(make(), B=5)))
     finally:
-        torch.set_default_dtype(torch.float32)
+        torch.set_default_dtype(before)
     assert all(a.dtype == b.dtype and torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 

@@ -29,13 +29,14 @@ VALUE = np.array([[10, 0], [0, 10], [0, 0]])
 def recording(sentence="the cat saw the dog", layers=2, heads=3, seed=0, n=None):
     tokens = sentence.split()
     n = len(tokens) if n is None else n
-    scores = torch.randn(layers, heads, n, n, generator=torch.Generator().manual_seed(seed))
+    scores = torch.randn(layers, heads, n, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float32)
     return SimpleNamespace(sentence=sentence, tokens=tokens, weights=scores.softmax(dim=-1))
 
 
 def projection(n=3, d=12, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(n, d, generator=generator), torch.randn(n, d, generator=generator)
+    query, key = torch.randn(2, n, d, generator=generator, dtype=torch.float32)
+    return query, key
 
 
 def from_projection(**options):
@@ -50,7 +51,7 @@ def png_of(widget):
 
 def crossed(n=4, s=6, seed=0, **changes):
     """Cross-attention: n words look at s others."""
-    scores = torch.randn(2, 3, n, s, generator=torch.Generator().manual_seed(seed))
+    scores = torch.randn(2, 3, n, s, generator=torch.Generator().manual_seed(seed), dtype=torch.float32)
     words = [[f"{side}{i}" for i in range(count)] for side, count in (("q", n), ("k", s))]
     given = {"sentence": "crossed", "tokens": words[0], "context": words[1], "weights": scores.softmax(dim=-1)}
     return SimpleNamespace(**given | changes)
