@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from mha_lab._door import divides, whole
+
 CERTAINTY = {
     "A": "from the model's own files, a paper, or a notebook that was tested against the model",
     "A-": "class defaults, most of them confirmed in a copied configuration",
@@ -98,6 +100,17 @@ class Model:
     note: str = ""
 
     def __post_init__(self):
+        """Refuse, in a sentence, what no layer can be."""
+        sizes = "d_model", "num_heads", "num_kv_heads"
+        maybe = "layers", "d_head", "context", "d_value", "local_kv_heads", "global_d_head", "state"
+        for name in (*sizes, *(name for name in maybe if getattr(self, name) is not None)):
+            whole(f"{self.name}: {name}", getattr(self, name))
+        for heads in self.num_kv_heads, self.local_kv_heads or 1:
+            divides(
+                self.num_heads, heads, f"{self.name}: {self.num_heads} heads cannot share {heads} of keys and values"
+            )
+        for name in "window", "shared_layers":
+            whole(f"{self.name}: {name}", getattr(self, name), at_least=0)
         letters = set(self.pattern or "")
         if letters - set(LAYERS):
             raise ValueError(f"{self.name}: pattern={self.pattern!r} must be made of {', '.join(LAYERS)}.")

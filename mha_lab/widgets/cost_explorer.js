@@ -231,8 +231,9 @@ const mark = (path, x, y, ...children) =>
  */
 function chart(title, unit, curves, points, marks, label, width) {
   const height = round(0.75 * width + 20);
+  const dots = points.filter(([n]) => n >= LENGTHS[0] && n <= LENGTHS.at(-1));
   const bottom = height - BOTTOM;
-  const values = [...curves.flatMap(([, ys]) => ys), ...points.map(([, y]) => y)];
+  const values = [...curves.flatMap(([, ys]) => ys), ...dots.map(([, y]) => y)];
   const base = unit === "B" ? 32 : 10; // so that ticks are round
   const level = (y) => Math.log(y) / Math.log(base);
   const low = floor(level(min(...values)));
@@ -269,7 +270,7 @@ function chart(title, unit, curves, points, marks, label, width) {
     if (points.some(([, , path]) => path === name)) svg.append(mark(name, LEFT + 21, y - 4));
     write(LEFT + 42, y, name, { class: `mha-cost-name mha-cost-${kind}` });
   });
-  for (const [n, y, path] of points) {
+  for (const [n, y, path] of dots) {
     const words = `measured, ${path}: ${amount(y, "s")} at ${grouped(n)} tokens`;
     svg.append(mark(path, across(n), up(y), shape("title", {}, words)));
   }

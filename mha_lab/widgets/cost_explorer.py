@@ -69,6 +69,18 @@ def _not_shown(m: Model) -> str:
     return "a latent, see KVCacheExplorer" if m.latent else ""
 
 
+def _point(point) -> list:
+    """A measurement as [tokens, seconds, path]. Raises ValueError, in one sentence, where it is none."""
+    try:
+        tokens, seconds, path = point
+        found = [whole("tokens", tokens), float(seconds), path]
+        if not 0 < found[1] < math.inf or path not in PATHS:
+            raise ValueError
+    except (TypeError, ValueError):
+        raise ValueError(f"{point!r} is no point: tokens, seconds, 'explicit' or 'fused'.") from None
+    return found
+
+
 class CostExplorer(Explorer):
     """One attention layer's price, as its sizes move: counted, predicted for a machine, and as it was measured.
 
@@ -118,13 +130,10 @@ class CostExplorer(Explorer):
         """machine   as measure.calibrate() finds it: adds the predicted time, in float32.
         measured  (n, seconds, "explicit" or "fused") at the sizes given here: shown while these sizes stand.
 
-        Raises ValueError for sizes that do not divide and for points that cannot be drawn."""
+        Raises ValueError for sizes that do not divide and points that cannot be drawn, TypeError for what is no size."""
         num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
         cost.parameters(d_model, num_heads, num_kv_heads, d_head=d_head)  # says what does not divide
-        measured = [[whole("tokens", m, at_least=0), float(seconds), path] for m, seconds, path in measured]
-        for m, seconds, path in measured:
-            if m < 1 or not 0 < seconds < math.inf or path not in PATHS:
-                raise ValueError(f"({m}, {seconds}, {path!r}) is no point: tokens, seconds, 'explicit' or 'fused'.")
+        measured = [_point(point) for point in measured]
         sizes = {
             "d_model": d_model,
             "num_heads": num_heads,
@@ -296,6 +305,7 @@ DASHES = {"QKᵀ and AV": (9, 3), "fused": (9, 3), "stored scores": (9, 3), "KV 
 def _chart(page, left, top, width, title, curves, unit, dots, n, crossing, words):
     """Curves over n with both axes logarithmic; dots are measured; n and the crossing stand as vertical lines."""
     height, margin = 290, 66
+    dots = [(m, value, path) for m, value, path in dots if LENGTHS[0] <= m <= LENGTHS[-1]]
     values = [value for curve in curves.values() for _, value in curve] + [value for _, value, _ in dots]
     base = 32 if unit == "B" else 10  # so that ticks are round
     low = math.floor(math.log(min(values), base))

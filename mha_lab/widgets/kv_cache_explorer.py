@@ -13,6 +13,7 @@ from mha_lab.widgets._picture import MUTED, Page
 DECODERS = tuple(model for model in MODELS if model.decoder and stores(model))
 """The models that can be shown: all that write and whose widths are known."""
 CONTEXTS = tuple(2**i for i in range(7, 21))
+MOST_HEADS = 2**14
 BATCHES = tuple(2**i for i in range(9))
 WIDTHS = {4: "32 bits", 2: "16 bits", 1: "8 bits"}
 BUDGETS = (8, 16, 24, 80)
@@ -68,6 +69,8 @@ class KVCacheExplorer(Explorer):
         for m in models:
             if not stores(m):
                 raise ValueError(f"{m.name} cannot be shown: {_unknown(m)}.")
+            if m.num_heads > MOST_HEADS:
+                raise ValueError(f"{m.name} cannot be shown: {m.num_heads:,} heads are more than {MOST_HEADS:,}.")
         first = self._model(model)
         super().__init__(
             _presets=[_preset(m) for m in models],

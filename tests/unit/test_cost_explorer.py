@@ -116,7 +116,17 @@ def test_measured_points_are_shown_at_the_sizes_they_belong_to():
 
 @pytest.mark.parametrize(
     "point",
-    [(0, 1.0, "explicit"), (8, 0.0, "fused"), (8, float("nan"), "fused"), (8, -1.0, "fused"), (8, 1.0, "fast")],
+    [
+        (0, 1.0, "explicit"),
+        (8, 0.0, "fused"),
+        (8, float("nan"), "fused"),
+        (8, -1.0, "fused"),
+        (8, 1.0, "fast"),
+        (8, 1.0),
+        8,
+        (8, "soon", "fused"),
+        (8.5, 1.0, "fused"),
+    ],
 )
 def test_a_point_that_cannot_be_drawn_is_refused(point):
     with pytest.raises(ValueError, match="is no point"):
@@ -213,6 +223,12 @@ def test_a_model_of_local_layers_is_shown_at_its_window():
 def test_a_single_measurement_of_a_round_number_has_an_axis_too(seconds):
     explorer = CostExplorer(measured=[(1024, seconds, "explicit")])
     assert explorer._repr_mimebundle_()[0]["image/png"]
+
+
+def test_points_beyond_the_charts_leave_it_as_it_is():
+    inside = [(1024, 0.06, "explicit")]
+    beyond = [(8, 1e6, "explicit"), (2**20, 1e-7, "explicit")]
+    assert CostExplorer(measured=inside + beyond).picture() == CostExplorer(measured=inside).picture()
 
 
 @pytest.mark.parametrize("seconds", [1.0, 1e-5])

@@ -159,9 +159,15 @@ def test_a_model_of_ones_own_is_a_line_and_cannot_be_changed_by_accident():
     [
         ({"pattern": "LXG", "window": 4}, "mine: pattern='LXG' must be made of G, N, L"),
         ({"pattern": "LG"}, "mine: window=0 and pattern='LG': local layers need both."),
+        ({"layers": 0.5}, "mine: layers is the float 0.5; it must be a whole number."),
+        ({"num_heads": -6}, "mine: num_heads=-6: it must be at least 1."),
+        ({"d_model": None}, "mine: d_model is None; it must be a whole number."),
+        ({"num_kv_heads": 4}, "mine: 6 heads cannot share 4 of keys and values: 6 / 4 leaves 2"),
+        ({"context": 0}, "mine: context=0: it must be at least 1."),
+        ({"shared_layers": -1}, "mine: shared_layers=-1: it must be at least 0."),
         ({"window": 128}, "mine: window=128 and pattern='G': local layers need both."),
     ],
 )
-def test_a_pattern_that_cannot_be_is_refused(of, words):
-    with pytest.raises(ValueError, match=re.escape(words)):
-        Model(**MINE, **of)
+def test_what_no_layer_can_be_is_refused_in_a_sentence(of, words):
+    with pytest.raises((TypeError, ValueError), match=re.escape(words)):
+        Model(**MINE | of)
