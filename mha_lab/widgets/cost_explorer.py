@@ -130,7 +130,7 @@ class CostExplorer(Explorer):
         """machine   as measure.calibrate() finds it: adds the predicted time, in float32.
         measured  (n, seconds, "explicit" or "fused") at the sizes given here: shown while these sizes stand.
 
-        Raises ValueError for sizes that do not divide and points that cannot be drawn, TypeError for what is no size."""
+        Raises ValueError or TypeError for sizes that no layer has, and for points that cannot be drawn."""
         num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
         cost.parameters(d_model, num_heads, num_kv_heads, d_head=d_head)  # says what does not divide
         measured = [_point(point) for point in measured]
