@@ -42,7 +42,8 @@ class Indexer:
     pooled: int = 1
     """Tokens that share one of the indexer's keys."""
     layers: int | None = None
-    """Layers that have an indexer of their own; the others take over its choice. None: all that look globally."""
+    """Layers that have an indexer of their own; the others take over its choice. None: all that look globally;
+    0: its source does not say which."""
 
 
 @dataclass(frozen=True)

@@ -209,9 +209,11 @@ def _left_out(m: Model) -> str:
     """What a model keeps and the explorer does not count."""
     left = []
     if m.indexer:
-        layers = m.indexer.layers or sum(m.kinds.count(letter) for letter in ("K" if m.compressed else "GN"))
+        layers = m.indexer.layers
+        if layers is None:
+            layers = sum(m.kinds.count(letter) for letter in ("K" if m.compressed else "GN"))
         every = f"every {m.indexer.pooled} tokens" if m.indexer.pooled > 1 else "a token"
-        left.append(f"the indexer's keys ({m.indexer.width} more numbers for {every} in {layers} layers)")
+        left.append(f"the indexer's keys ({m.indexer.width} more numbers for {every} in {layers or 'some'} layers)")
     if "S" in m.kinds and not m.state:
         left.append("the states of the linear layers")
     if set("SV") & set(m.kinds):

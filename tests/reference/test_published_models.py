@@ -102,6 +102,8 @@ def test_an_indexer_is_that_of_the_class(model):
     assert indexer.keys == (blocks * config.index_block_size if blocks else config.index_topk)
     assert indexer.block == getattr(config, "index_block_size", 1)
     types = getattr(config, "indexer_types", None) or []
+    if blocks:
+        assert indexer.layers == 0 == sum("sparse" in kind for kind in config.layer_types)
     if "shared" in types:
         assert indexer.layers == types.count("full")
 

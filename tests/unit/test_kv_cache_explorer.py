@@ -103,6 +103,7 @@ def test_local_layers_with_more_heads_of_their_own_keep_their_ratio_and_never_mo
         ("Llama-3-8B", ""),
         ("DeepSeek-V3.2-Exp", "the indexer's keys (128 more numbers for a token in 61 layers)"),
         ("Hy4", "the indexer's keys (128 more numbers for a token in 21 layers)"),
+        ("MiniMax-M3", "the indexer's keys (128 more numbers for a token in some layers)"),
         ("LFM3-1.7B", "the last few inputs that short convolutions remember"),
         (
             "GLM-5.3-Flash",
