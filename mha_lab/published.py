@@ -81,6 +81,8 @@ class Model:
     """Numbers a token that stand for all keys and values of a layer (latent attention); 0: no latent."""
     latent_rotary: int | None = 0
     """How many of `latent` are a key with the position, shared by all heads."""
+    query_latent: int | None = 0
+    """Numbers a token of which all queries of a layer are made; 0: they are made of the token itself."""
     key_is_value: bool = False
     """Whether one vector is both key and value."""
     compressed: tuple[int, int] | None = None
@@ -188,6 +190,24 @@ def stores(model: Model) -> tuple[Store, ...]:
     own = kinds[: len(kinds) - model.shared_layers]
     counts = Counter(store for letter in own for store in layer[letter])
     return tuple(replace(store, layers=count) for store, count in counts.items())
+
+
+def projections(model: Model) -> dict[str, int]:
+    """Numbers that one layer learns by matrix (a global layer, where they differ); W^G is the output gate's.
+
+    A latent's two matrices count as W^K, but for its values' part of the second. Not counted: biases, norms, sinks, an
+    indexer. Empty where the source leaves a width open, or W^O is cut into groups (a key that is the value)."""
+    d, H, G, K, V = model.d_model, model.num_heads, model.num_kv_heads, model.d_head, model.values
+    if None in (K, model.latent, model.query_latent) or model.key_is_value:
+        return {}
+    inner = model.latent - model.latent_rotary  # what all heads' keys and values are made of
+    found = {
+        "W^Q": model.query_latent * (d + H * K) or d * H * K,
+        "W^K": d * model.latent + inner * H * (K - model.latent_rotary) if model.latent else d * G * K,
+        "W^V": inner * H * V if model.latent else d * G * V,
+        "W^O": H * V * d,
+    }
+    return found | ({"W^G": d * model.gate_width} if model.gate else {})
 
 
 def numbers_per_token(model: Model) -> dict[str, int]:

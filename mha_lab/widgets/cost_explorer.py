@@ -10,7 +10,7 @@ import traitlets
 from mha_lab import cost
 from mha_lab._door import whole
 from mha_lab.cost import Machine
-from mha_lab.published import MODELS, Model, layers_in_words, shelf, source_in_words
+from mha_lab.published import MODELS, Model, layers_in_words, projections, shelf, source_in_words
 from mha_lab.widgets._base import Explorer, OneOf, joined, plural
 from mha_lab.widgets._picture import LINE, MUTED, Page
 
@@ -66,7 +66,9 @@ def _not_shown(m: Model) -> str:
         return "not all of its sizes are known"
     if m.key_is_value:
         return "one key that is the value too, see KVCacheExplorer"
-    return "a latent, see KVCacheExplorer" if m.latent else ""
+    if not m.latent:
+        return ""
+    return f"a latent, {sum(projections(m).values()):,} parameters a layer; see KVCacheExplorer"
 
 
 def _point(point) -> list:

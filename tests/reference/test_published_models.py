@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mha_lab import cost
-from mha_lab.published import MODELS
+from mha_lab.published import MODELS, projections
 
 transformers = pytest.importorskip("transformers")
 if transformers.__version__ != "5.24.0":
@@ -122,25 +122,36 @@ def layer(model):
     return {name: tuple(p.shape) for name, p in built.named_parameters() if "norm" not in name}
 
 
+def matrices(model):
+    """How many numbers the projections of a layer have, those of a latent and of a gate included."""
+    own = {name: shape for name, shape in layer(model).items() if re.match(r"(kv_|q_)?[a-z]+_proj", name)}
+    left_out = "sconv", "sink_proj"  # convolutions after K and V; a sink made of the token
+    return sum(math.prod(shape) for name, shape in own.items() if not any(word in name for word in left_out))
+
+
 BUILT = [m for m in ROWS if m.d_head is not None and m.name != "Qwen4-Exp"]  # its indexer has no sizes in the class
 PLAIN = [m for m in BUILT if not m.latent and not m.key_is_value]
 
 
 @pytest.mark.parametrize("model", PLAIN, ids=lambda m: m.name)
 def test_a_layer_has_the_parameters_that_cost_counts_and_the_gates(model):
-    matrices = {name: shape for name, shape in layer(model).items() if re.match(r"([qkvog]|gate)_proj", name)}
-    matrices = {name: shape for name, shape in matrices.items() if "sconv" not in name}  # convolutions after K and V
-    found = sum(math.prod(shape) for shape in matrices.values())
+    found = matrices(model)
     gate = model.d_model * model.gate_width
     narrower = model.d_model * (model.num_heads + model.num_kv_heads) * (model.d_head - model.values)
     sizes = model.d_model, model.num_heads, model.num_kv_heads
     assert found == cost.parameters(*sizes, d_head=model.d_head, bias=bool(model.bias)) + gate - narrower
 
 
+@pytest.mark.parametrize("model", [m for m in BUILT if not m.key_is_value], ids=lambda m: m.name)
+def test_the_projections_are_all_matrices_of_the_layer(model):
+    assert sum(projections(model).values()) == matrices(model)
+
+
 @pytest.mark.parametrize("model", [m for m in BUILT if m.latent], ids=lambda m: m.name)
 def test_a_latent_is_as_wide_as_its_matrix_and_heads_are_made_of_it(model):
     shapes = layer(model)
     assert shapes["kv_a_proj_with_mqa.weight"] == (model.latent, model.d_model)
+    assert (model.query_latent or None) == getattr(configuration(model), "q_lora_rank", None)
     each = model.d_head - model.latent_rotary + model.values
     assert shapes["kv_b_proj.weight"] == (model.num_heads * each, model.latent - model.latent_rotary)
     assert shapes["o_proj.weight"] == (model.d_model, model.num_heads * model.values)

@@ -5,6 +5,7 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
+from mha_lab import cost
 from mha_lab.published import (
     CERTAINTY,
     LAYERS,
@@ -13,6 +14,7 @@ from mha_lab.published import (
     Model,
     layers_in_words,
     numbers_per_token,
+    projections,
     shelf,
     source_in_words,
     stores,
@@ -133,6 +135,26 @@ def test_the_gate_is_as_wide_as_what_it_multiplies():
     assert BY_NAME["Hy4"].gate_width == 64 * 256
     assert BY_NAME["Step-3.7-Flash"].gate_width == 64  # each head
     assert BY_NAME["Llama-3-8B"].gate_width == 0
+
+
+def test_the_projections_of_a_plain_layer_are_those_that_cost_counts():
+    for model in MODELS:
+        if projections(model) and not model.latent and model.values == model.d_head and not model.global_d_head:
+            sizes = model.d_model, model.num_heads, model.num_kv_heads
+            counted = cost.parameters(*sizes, d_head=model.d_head, bias=False)
+            assert sum(projections(model).values()) == counted + model.d_model * model.gate_width
+    open_widths = {model.name for model in MODELS if not projections(model)}
+    assert open_widths == {"GLM-4.5-Air", "Kimi K2", "DeepSeek-V4-Flash", "DeepSeek-V4-Pro"}
+
+
+def test_a_latent_makes_keys_and_values_by_two_matrices():
+    """DeepSeek-V2 (arXiv:2405.04434, section 3.1.2): 128 heads of 128 + 64, d_c = 512, d_c' = 1536, d = 5120."""
+    assert projections(BY_NAME["DeepSeek-V2"]) == {
+        "W^Q": 5120 * 1536 + 1536 * 128 * 192,
+        "W^K": 5120 * 576 + 512 * 128 * 128,
+        "W^V": 512 * 128 * 128,
+        "W^O": 128 * 128 * 5120,
+    }
 
 
 def test_h_times_d_head_leaves_d_model_in_most_models_of_today():
