@@ -13,8 +13,10 @@ def whole(name: str, value: Any, at_least: int | None = 1) -> int:
     """A count as Python's own int, whose products never overflow as NumPy's do.
 
     Raises TypeError for what is not a whole number, ValueError for one that is too small."""
+    if type(value).__name__ == "SymInt":  # a size that torch.export leaves open
+        return value
     try:
-        number = operator.index(value)
+        number = value if isinstance(value, int) else operator.index(value)
     except TypeError:
         raise TypeError(f"{name} is {told(value)}; it must be a whole number.") from None
     if at_least is not None and number < at_least:

@@ -4,6 +4,7 @@ Shapes use the letters of `mha_lab`: B batch, N queries, S keys, H query heads, 
 A boolean mask says True = may attend, as F.scaled_dot_product_attention does; nn.MultiheadAttention means the opposite.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -52,7 +53,7 @@ def attention(
         with without_autocast(query.device):
             output, weights = attention(query.float(), key.float(), value.float(), **options)
         return output.to(value.dtype), weights.to(value.dtype)
-    require_if_large(query.shape[:-1].numel() * key.shape[-2] * query.element_size(), query.device)
+    require_if_large(math.prod(query.shape[:-1]) * key.shape[-2] * query.element_size(), query.device)
     if scale is None:
         scale = query.shape[-1] ** -0.5
     elif not isinstance(scale, Tensor):
@@ -243,7 +244,7 @@ class MultiHeadAttention(nn.Module):
         # The fused kernel knows the causal mask itself. It aligns it at the first key: right for N = S only.
         causal = causal or cache is not None
         plain = mask is None and score_bias is None and not need_weights
-        is_causal = causal and plain and N == S and (cache is None or not cache.window)
+        is_causal = bool(causal and plain and N == S and (cache is None or not cache.window))  # no size of a compiler's
         if causal and N > 1 and not is_causal:  # a single token is the last one and sees all
             past = causal_mask(N, device=x.device) if cache is None else cache.mask(N, device=x.device)
             mask = past if mask is None else mask & past
@@ -282,10 +283,10 @@ class MultiHeadAttention(nn.Module):
         and frozen where it was frozen. Raises ValueError for what this layer cannot keep."""
         _door.instance("module", module, nn.MultiheadAttention, "an nn.MultiheadAttention")
         if module.in_proj_weight is None or module.bias_k is not None or module.add_zero_attn:
+            sink = "add_zero_attn is a sink: mha_lab.variants.SinkAttention.from_torch keeps it."
             raise ValueError(
                 "from_torch takes an nn.MultiheadAttention without kdim, vdim, add_bias_kv and add_zero_attn: this "
-                "layer has one width, d_model, and attends to nothing but tokens. (add_zero_attn is a sink: "
-                "mha_lab.variants.SinkAttention.from_torch keeps it.)"
+                "layer has one width, d_model, and attends to nothing but tokens. " + sink * module.add_zero_attn
             )
         if not module.batch_first:
             raise ValueError(

@@ -99,9 +99,7 @@ class KVCache:
             start, end = 0, end - start
         for stored, added in zip(storage, (key, value), strict=True):
             stored[..., end : end + new, :] = added
-        owner = held.owner if owner is None else weakref.ref(owner)
-        self._staged = _State(storage, start, end + new, held.seen + new, kind, owner)
-        return self._staged.columns()
+        return self._stage(_State(storage, start, end + new, held.seen + new, kind), owner)
 
     def commit(self) -> None:
         """Remember what was staged last."""
@@ -125,11 +123,24 @@ class KVCache:
         self.truncate(0)
 
     def __copy__(self) -> "KVCache":
-        return copy.deepcopy(self)  # two texts that go on from one past must not write into one storage
+        """Two texts that go on from one past do not write into one storage."""
+        twin = object.__new__(type(self))
+        vars(twin).update(self.__getstate__())
+        if twin._state.storage is not None:
+            twin._state = twin._state._replace(storage=tuple(stored.clone() for stored in twin._state.storage))
+        return twin
+
+    def __deepcopy__(self, memo: dict) -> "KVCache":
+        return copy.copy(self)
 
     def __getstate__(self) -> dict:
         unowned = self._state._replace(owner=None)  # a copy belongs to the layer that uses it first
-        return self.__dict__ | {"_state": unowned, "_staged": unowned}
+        return vars(self) | {"_state": unowned, "_staged": unowned}
+
+    def _stage(self, state, owner):
+        """What the new tokens may see, in the state that `commit` will make the present one."""
+        self._staged = state._replace(owner=self._state.owner if owner is None else weakref.ref(owner))
+        return self._staged.columns()
 
     def _check(self, key, value, owner):
         """What the new keys and values are, once they are known to fit each other and what is held."""

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 # The same examples every time: ten runs are ten times the same test. No deadline: a busy machine is no failure.
@@ -12,6 +13,22 @@ settings.register_profile("lab", derandomize=True, deadline=None, database=None)
 settings.load_profile("lab")
 
 pytest.register_assert_rewrite("exercise_promises")
+
+
+@pytest.fixture(autouse=True)
+def plain_defaults():
+    """Tests write numbers of 32 bits on the CPU, whatever somebody's start-up file has made the default; those that
+    promise something under other defaults set them."""
+    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    plain = dtype == torch.float32 and device.type == "cpu"
+    if not plain:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device("cpu")
+    yield
+    if not plain:
+        torch.set_default_dtype(dtype)
+        torch.set_default_device(device)
+
 
 BROWSER_TESTS = Path(__file__).parent / "browser"
 CHROMIUMS = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "msedge"

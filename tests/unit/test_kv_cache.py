@@ -246,12 +246,14 @@ def test_a_cache_is_there_while_it_is_empty_and_shows_what_it_holds():
     assert repr(cache) == "KVCache(3 tokens seen, key (2, 1, 3, 4), value (2, 1, 3, 2), window=5)"
 
 
+@pytest.mark.parametrize("gradients", [True, False])
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda cache: pickle.loads(pickle.dumps(cache))])
-def test_two_texts_go_on_from_one_past(duplicate):
-    layer, x = MultiHeadAttention(D_MODEL, 4).double().requires_grad_(False), seeded(1, 6, D_MODEL)
+def test_two_texts_go_on_from_one_past(duplicate, gradients):
+    layer, x = MultiHeadAttention(D_MODEL, 4).double(), seeded(1, 6, D_MODEL)
     first = KVCache(capacity=20)
-    layer(x[:, :4], cache=first)
-    second = duplicate(first)
+    with torch.set_grad_enabled(gradients):
+        layer(x[:, :4], cache=first)
+        second = duplicate(first)
     layer(-x[:, 4:], cache=second)
     close(layer(x[:, 4:], cache=first), layer(x, causal=True)[:, 4:])
 

@@ -79,7 +79,7 @@ def call(layer, scene, need_weights, dtype=torch.float64, device=None):
         if scene != "cache":
             return layer(x, need_weights=need_weights, **options)
         cache = KVCache()
-        parts = [layer(part, cache=cache, need_weights=need_weights) for part in x.split([3, 1], dim=1)]
+        parts = [layer(part, cache=cache, need_weights=need_weights) for part in x.split([x.shape[1] - 1, 1], dim=1)]
         if not need_weights:
             return torch.cat(parts, dim=1)
         first, last = (weights for _, weights in parts)
@@ -197,6 +197,17 @@ def test_compile_fullgraph(need_weights, scene):
     for gradients in True, False:
         with torch.set_grad_enabled(gradients):
             check(compiled(x), naive(layer, x, scene, SCENES[scene]), torch.float64)
+
+
+@pytest.mark.parametrize("need_weights", [True, False])
+@pytest.mark.parametrize("scene", ["no mask", "causal", "cache"])  # the others speak of so many tokens
+def test_one_compilation_serves_every_length(need_weights, scene):
+    torch._dynamo.reset()
+    run = call(layer_of(), scene, need_weights)
+    compiled = torch.compile(run, fullgraph=True, dynamic=True, backend="eager")
+    for n in 4, 6, 9:
+        x = seeded(B, n, D, seed=n)
+        torch.testing.assert_close(compiled(x), run(x))
 
 
 @cells
