@@ -78,7 +78,7 @@ def explicit_peak_bytes(
     queries on many keys in a batch, a product that copies its keys or values. In 16 bits it comes earlier: scores and
     weights are computed from copies in 32 bits, and rounded once. In training softmax keeps the scores while it writes
     the weights, and there are two tensors of B·num_heads·N². Ignored: parameters and x, which were there before; a mask
-    (a byte an entry, and with one head a copy); and that nothing is copied where d_head is 1."""
+    (a byte an entry, and with one head up to a copy); and that nothing is copied where d_head is 1."""
     B, N, S = _lengths(B, N, S)
     d_model, d_head, q_width, kv_width = _widths(d_model, num_heads, num_kv_heads, d_head)
     scores, query, kv = stored_scores(B, N, num_heads, S=S), B * N * q_width, B * S * kv_width

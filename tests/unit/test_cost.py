@@ -99,8 +99,9 @@ def test_peak_is_one_score_tensor_and_a_mask_adds_at_most_a_copy_of_itself(B, nu
     assert cost.explicit_peak_bytes(B, N, d_model, num_heads) == measure.peak_memory(call) == formula
     x, mask = torch.ones(B, N, d_model), causal_mask(N)
     copy = N * N + 4 * N if num_heads == 1 else 0  # elsewhere the merged heads come later, and are more
-    assert measure.peak_memory(lambda: layer(x, mask=mask, need_weights=True)) == formula + copy  # made outside
-    assert measure.peak_memory(lambda: layer(x, causal=True, need_weights=True)) == formula + copy + N * N
+    outside = measure.peak_memory(lambda: layer(x, mask=mask, need_weights=True))
+    inside = measure.peak_memory(lambda: layer(x, causal=True, need_weights=True))
+    assert formula <= outside <= formula + copy and inside == outside + N * N
 
 
 class BytesOfOperations(TorchDispatchMode):
