@@ -241,11 +241,11 @@ class MultiHeadAttention(nn.Module):
         if self.rotary is not None:
             start = 0 if cache is None else cache.seen
             query, key = self.rotary(query, start), self.rotary(key, start)
-        # The fused kernel knows the causal mask itself. It aligns it at the first key: right for N = S only.
-        causal = causal or cache is not None
-        plain = mask is None and score_bias is None and not need_weights
-        is_causal = bool(causal and plain and N == S and (cache is None or not cache.window))  # no size of a compiler's
-        if causal and N > 1 and not is_causal:  # a single token is the last one and sees all
+        causal, is_causal = causal or cache is not None, False
+        plain = mask is None and score_bias is None and not need_weights and (cache is None or not cache.window)
+        if causal and plain and N == S:
+            is_causal = True  # the fused kernel knows that mask itself, aligned at the first key: right for N = S only
+        elif causal and N > 1:  # a single token is the last one and sees all
             past = causal_mask(N, device=x.device) if cache is None else cache.mask(N, device=x.device)
             mask = past if mask is None else mask & past
         if cache is not None:
