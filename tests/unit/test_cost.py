@@ -222,6 +222,13 @@ def test_only_buffers_that_the_system_hands_over_cost_fresh_pages():
     assert cost.predict(paged, 1, 8192, 16, 4, path="fused") == cost.predict(MACHINE, 1, 8192, 16, 4, path="fused")
 
 
+def test_fresh_pages_are_those_of_what_a_step_writes_where_heads_are_narrow_or_wide():
+    paged, N = replace(MACHINE, page_seconds=1e-9), cost.FRESH // (16 * 4)  # a result of N × 16 numbers is large enough
+    for d_head, writers in (4, {"W^O"}), (64, {"W^Q", "scale", "AV", "merge", "W^O"}):
+        with_pages, without = (cost.predict_steps(m, 1, N, 16, 1, d_head=d_head, S=1) for m in (paged, MACHINE))
+        assert {step for step in without if with_pages[step] > without[step]} == writers
+
+
 def test_a_gpu_computes_while_python_calls():
     gpu = replace(MACHINE, device="cuda:0")
     assert cost.predict(gpu, 1, 1, 4, 1) == 1e-3
