@@ -21,7 +21,7 @@ FLOORS = {
     name: floor
     for floor, names in enumerate(
         (
-            ("_door", "_data", "_shown", "_autograd", "memory"),
+            ("_door", "_data", "_shown", "_whole", "_autograd", "memory"),
             ("cost", "masks", "_fits", "kv_cache", "published"),
             ("attention", "rotary"),
             ("plots", "variants", "measure", "tasks"),
