@@ -84,7 +84,11 @@ def other_order(function: Callable, names: Sequence[str]) -> str | None:
 
 def what_was_raised(error: Exception) -> tuple[str, Code]:
     """Where the learner's code raised (" in line 3 of your cell", or nothing), and that line with what was said."""
-    text = re.sub(r" at 0x[0-9a-fA-F]+", "", str(error)).strip()  # an address differs from run to run
+    try:
+        text = str(error)
+    except Exception:  # an error of the learner's own that cannot say what it is
+        text = ""
+    text = re.sub(r" at 0x[0-9a-fA-F]+", "", text).strip()  # an address differs from run to run
     text = text.splitlines()[0] if text else ""
     where, line = _last_line_of_the_learner(error)
     said = f"{type(error).__name__}: {text}" if text else type(error).__name__

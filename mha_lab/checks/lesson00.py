@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,6 +40,9 @@ class LooksAt:
     place: str
 
     def __call__(self, task: AnswerExercise, answer: tuple[int, int], recordings: Sequence) -> Result:
+        problem = _not_the_recordings(task, recordings)
+        if problem:
+            return self._wrong(task, problem)
         layers, heads = recordings[0].weights.shape[:2]
         pair = _pair(answer)
         if pair is None:
@@ -101,9 +105,11 @@ class LooksAt:
 
 
 def _pair(answer) -> tuple[int, int] | None:
+    if not isinstance(answer, tuple | list | np.ndarray | torch.Tensor):  # a set, say, has no order
+        return None
     try:
         layer, head = (operator.index(number) for number in answer)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError, IndexError):  # what a tensor of no whole numbers raises
         return None
     return layer, head
 
@@ -143,10 +149,14 @@ def next_token_head(recordings):
 
 def _judge_word(task: AnswerExercise, answer: str, recordings: Sequence) -> Result:
     """Judges which word gets the most weight in the row of "it": did the learner read the map, or the sentence?"""
+    problem = _not_the_recordings(task, recordings)
+    if problem:
+        return task.result("wrong", "not yet", problem)
     recording = _the_recording(recordings)
     tokens, weights = recording.tokens, torch.as_tensor(recording.weights[1, 3])
     it = tokens.index("it")
-    said = answer.strip().lower() if isinstance(answer, str) else answer
+    answer = _one_word(answer)
+    said = answer.strip(" \n\t'\"“”‘’.,").lower() if isinstance(answer, str) else ""
     names = [token.lower() for token in tokens]
     right = task.solution([recording])
     picture = partial(pictures.one_map, weights, tokens, "layer 1, head 3: the row of “it” is framed", framed_row=it)
@@ -170,6 +180,29 @@ def _judge_word(task: AnswerExercise, answer: str, recordings: Sequence) -> Resu
     else:
         seen += " Go along the row of “it”: which cell is the brightest?"
     return task.result("wrong", "not yet", seen, picture=picture)
+
+
+def _one_word(answer):
+    """A word that came in a list of one, or in an array."""
+    if isinstance(answer, np.ndarray | torch.Tensor) and answer.size != 0 and np.size(answer) == 1:
+        answer = answer.reshape(-1)[0].item()
+    return answer[0] if isinstance(answer, tuple | list) and len(answer) == 1 else answer
+
+
+def _not_the_recordings(task: AnswerExercise, given) -> str | None:
+    """A sentence where the second argument is not what `pretrained.recorded()` gives, else None."""
+    call = f"`checks.{task.__name__}(your_answer, recordings)`"
+    if given is None:
+        return f"The answer is judged on the recordings: {call}. Where is the second argument?"
+    if all(hasattr(given, name) for name in ("sentence", "tokens", "weights")):
+        return f"The answer is judged on all recordings, and this is one of them: {call}. What is the whole list called?"
+    known = isinstance(given, Sequence) and not isinstance(given, str) and len(given) > 0
+    if not known or not all(hasattr(each, "weights") and hasattr(each, "tokens") for each in given):
+        return (
+            f"The second argument is {a_thing(given)}, and the recordings were asked for: {call}. Which cell made the "
+            "list `recordings`?"
+        )
+    return None
 
 
 def _the_recording(recordings: Sequence):

@@ -121,7 +121,7 @@ def wanted_words(parts: dict[str, Sequence[str]]) -> str:
 
 def _not_so_many(returned: Any, thing: str, wanted: str, names: str, parts: dict) -> str:
     ndims = {len(axes) for axes in parts.values()}
-    array = isinstance(returned, torch.Tensor | np.ndarray)
+    array = isinstance(returned, torch.Tensor | np.ndarray) and not getattr(returned, "is_nested", False)
     if array and returned.ndim and len(returned) == len(parts) and {returned.ndim - 1} == ndims:
         return (
             f"{thing}, and {wanted}: were they stacked into one? End with `return {names}`, and each keeps its own "
@@ -161,7 +161,7 @@ def a_thing(value: Any) -> str:
     if isinstance(value, type):
         return f"the class {value.__name__}"
     name = type(value).__name__
-    kind = f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+    kind = f"{'an' if name[0] in 'aeiouAEIOU' or name == 'ndarray' else 'a'} {name}"
     if isinstance(value, torch.Tensor | np.ndarray):
         return f"a nested {name}" if getattr(value, "is_nested", False) else f"{kind} of shape {tuple(value.shape)}"
     if isinstance(value, tuple | list) and (len(value) > 4 or not all(isinstance(v, PLAIN) for v in value)):
