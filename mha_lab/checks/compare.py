@@ -6,8 +6,9 @@ from itertools import permutations
 import numpy as np
 
 RTOL, ATOL = 1e-3, 1e-5  # wide enough for single precision in any order of summation, too narrow for any known mistake
-# What one number in half precision is rounded to, of its size. A result in it is a few roundings off, of its largest.
-ROUNDED = {"bfloat16": 2**-8, "float16": 2**-11}
+# What one number in half precision is rounded to, of its size. A result in it is a few roundings off, of its largest:
+# measured on our solutions 9 at most, and no known mistake is nearer than 35.
+ROUNDED, ROUNDINGS = {"bfloat16": 2**-8, "float16": 2**-11}, 12
 
 
 def alike(yours: np.ndarray, other: np.ndarray, rtol: float = RTOL, dtype: str = "") -> bool:
@@ -23,8 +24,7 @@ def close(yours: np.ndarray, other: np.ndarray, rtol: float = RTOL, dtype: str =
     atol = ATOL if rtol >= RTOL else 0
     if dtype in ROUNDED and other.size:
         finite = np.abs(other[np.isfinite(other)])
-        rtol = max(rtol, 4 * ROUNDED[dtype])
-        atol = max(atol, 4 * ROUNDED[dtype] * float(finite.max(initial=0)))
+        atol = max(atol, ROUNDINGS * ROUNDED[dtype] * float(finite.max(initial=0)))
     if dtype == "float32":
         rtol = max(rtol, 2**-22)  # a count as a float32
     with np.errstate(all="ignore"):
