@@ -44,6 +44,8 @@ def _once(gradient):
 class _Once(torch.autograd.Function):
     """The same gradient, which cannot be differentiated again."""
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(gradient):
         return gradient.view_as(gradient)

@@ -39,6 +39,8 @@ def padding_mask(lengths: Tensor | Sequence[int], num_keys: int | None = None) -
     elif lengths.dim() != 1 or lengths.is_floating_point() or lengths.dtype == torch.bool:
         shape = tuple(lengths.shape)
         raise TypeError(f"lengths are {lengths.dtype} of shape {shape}; they must be whole numbers (B,).")
+    elif lengths.is_meta:
+        raise ValueError("lengths are on the meta device, which has no numbers: a mask is made of some.")
     else:
         shortest, longest = map(int, lengths.aminmax()) if len(lengths) else (0, 0)
         _door.whole("a length", shortest, at_least=0)

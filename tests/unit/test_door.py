@@ -173,6 +173,7 @@ CALLS = {
     "padding_mask, negative tensor": (lambda: padding_mask(torch.tensor([2, -1])), ValueError, "a length=-1"),
     "padding_mask, floats": (lambda: padding_mask([1.5, 2.7]), TypeError, "a length is the float 1.5"),
     "padding_mask, float tensor": (lambda: padding_mask(torch.tensor([1.0])), TypeError, "torch.float32"),
+    "padding_mask, meta": (lambda: padding_mask(torch.tensor([1]).to("meta")), ValueError, "meta device"),
     "padding_mask, one number": (lambda: padding_mask(3), TypeError, "lengths is the int 3", "list"),
     "padding_mask, none": (lambda: padding_mask([]), ValueError, "num_keys must be given"),
     "split_heads, uneven": (lambda: split_heads(X, 5), ValueError, "(2, 5, 12)", "num_heads=5"),

@@ -170,6 +170,20 @@ def test_vmap(gradients, need_weights, scene):
         check(mine, naive(layer, x, scene, SCENES[scene]), torch.float64)
 
 
+@cells
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_gradients_of_each_sample_alone(need_weights, scene):
+    layer, batches = layer_of().requires_grad_(False), seeded(3, B, N, D, seed=9)
+    run = output_of(call(layer, scene, need_weights))
+
+    def loss(x):
+        return run(x).square().sum()
+
+    found = torch.func.vmap(torch.func.grad(loss))(batches)
+    for each, x in zip(found, batches, strict=True):
+        torch.testing.assert_close(each, torch.func.grad(loss)(x), atol=1e-10, rtol=1e-8)
+
+
 class Alone(nn.Module):
     def __init__(self, layer, run):
         super().__init__()
