@@ -63,6 +63,8 @@ def signature_problem(function: Callable, names: list[str]) -> str | None:
         signature.bind(*names)
     except TypeError:
         name = getattr(function, "__name__", "your function")
+        if isinstance(function, type):
+            return f"You handed in the class `{name}`. Can you hand in an object of it, `{name}()`, or a function?"
         takes = ", ".join(_as_written(signature)) or "no arguments"
         return f"The check calls `{name}({', '.join(names)})`; yours takes {takes}. Do the arguments match the task?"
     return None

@@ -100,23 +100,23 @@ def scaled_by_the_number_of_keys_here(query, keys, values):
 
 
 @one_query.mistake(
-    "The scores were divided by 2·K: Python reads `K**1/2` as (K¹) / 2. How do you write the exponent ½ so that it "
-    "stays one?"
+    "The scores were divided by 2·K. Did you write `/ K**1/2`? Python reads it as (… / K¹) / 2: how do you write the "
+    "exponent ½ so that it stays one?"
 )
 def half_of_k(query, keys, values):
     return (keys @ query / len(query) / 2).softmax(0) @ values
 
 
 @one_query.mistake(
-    "The scores were divided by K / 2, which is what Python reads in `K**1/2`: (K¹) / 2. How do you write the root?"
+    "The scores were divided by K / 2. Did you write `K**1/2`? Python reads it as (K¹) / 2: how do you write the root?"
 )
 def k_over_two(query, keys, values):
     return (keys @ query / (len(query) / 2)).softmax(0) @ values
 
 
 @one_query.mistake(
-    "Your scores are the *mean* of the products of query and key, and then scaled: they are K times too small. Does a "
-    "dot product add up or average?"
+    "Your scores are K times too small: the products of query and key were averaged, or divided by K besides √K. Does "
+    "a dot product add up or average?"
 )
 def mean_for_the_dot_product(query, keys, values):
     return (keys @ query / len(query) ** 1.5).softmax(0) @ values

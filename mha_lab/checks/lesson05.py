@@ -103,8 +103,8 @@ def keys_fetched(query, key, value):
 
 
 @grouped_attention.mistake(
-    "The sharing is right, and the queries do not see all keys: `is_causal=True` hides those with a higher number than "
-    "the query. Who asked for a mask here?"
+    "The sharing is right, and a query does not see the keys with a higher number than its own, as with "
+    "`is_causal=True`. Who asked for a mask here?"
 )
 def causal_by_habit(query, key, value):
     scores = query @ _neighbours(key, query).mT / query.shape[-1] ** 0.5

@@ -46,7 +46,7 @@ def seeds_are_all_there_are(quality):
 
 
 @error_bars.mistake(
-    "You divided by √(seeds − 1). The −1 belongs into the standard deviation, and torch's `std` has it already: by "
+    "Your bar is std / √(seeds − 1). The −1 belongs into the standard deviation, and torch's `std` has it already: by "
     "which root is the mean better known than one seed?"
 )
 def one_seed_less(quality):

@@ -63,7 +63,7 @@ def with_help(function: Callable, case: tuple, in_numpy: bool) -> str | None:
     if not names:
         return None
     called = " and ".join(f"`{name}`" for name in names[:3])
-    return f"It is mha_lab's {called} that does the work here. Could you also write it with torch alone?"
+    return f"The work is done by mha_lab's {called}. Could you also write it with torch alone?"
 
 
 def _about_the_calls(task, function, cases, targets, yours, gaps) -> list[str]:

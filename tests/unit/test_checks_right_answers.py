@@ -276,7 +276,7 @@ def test_an_answer_that_lets_mha_lab_do_the_work_passes_with_a_remark():
     from mha_lab import attention
 
     result = checks.masked_attention(lambda query, key, value, mask: attention(query, key, value, mask=mask))
-    assert result.passed and "It is mha_lab's `attention` that does the work here" in result.lines[0]
+    assert result.passed and "The work is done by mha_lab's `attention`." in result.lines[0]
     assert "mha_lab's" not in repr(checks.masked_attention(masked))
 
 
