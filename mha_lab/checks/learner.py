@@ -159,12 +159,13 @@ def helpers_of_the_lab(function: Callable, *given) -> list[str]:
             if not caller.startswith("mha_lab.") or caller.startswith("mha_lab.checks"):
                 seen[frame.f_code.co_qualname.split(".")[0]] = True  # the class of a method
 
-    before = sys.getprofile()
+    if sys.getprofile() is not None:  # somebody else is watching
+        return []
     sys.setprofile(look)
     try:
         function(*given)
     except Exception:  # it ran before; whatever it does not like about being watched is no news for the learner
         return []
     finally:
-        sys.setprofile(before)
+        sys.setprofile(None)
     return [name for name in seen if name.isidentifier() and not name.startswith("_")]

@@ -195,9 +195,7 @@ def _not_the_recordings(task: AnswerExercise, given) -> str | None:
     if given is None:
         return f"The answer is judged on the recordings: {call}. Where is the second argument?"
     if all(hasattr(given, name) for name in ("sentence", "tokens", "weights")):
-        return (
-            f"The answer is judged on all recordings, and this is one of them: {call}. Which is the whole list?"
-        )
+        return f"The answer is judged on all recordings, and this is one of them: {call}. Which is the whole list?"
     known = isinstance(given, Sequence) and not isinstance(given, str) and len(given) > 0
     if not known or not all(hasattr(each, "weights") and hasattr(each, "tokens") for each in given):
         return (

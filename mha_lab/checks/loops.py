@@ -113,6 +113,8 @@ def _again_watched(value):
 def _count_steps(function: Callable, given: list) -> Counter:
     """Steps of Python in the learner's code, by line."""
     steps, before = Counter(), sys.gettrace()
+    if before is not None and not callable(before):  # a tracer that could not be put back
+        return steps
 
     def step(frame, event, _):
         if not learner.is_the_learners(frame.f_code.co_filename):

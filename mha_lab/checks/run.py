@@ -48,6 +48,8 @@ def plain_ground() -> Iterator[None]:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(torch.autocast("cpu", enabled=False))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", message="__array")  # numpy's, of tensors: code for arrays meets them first
         torch.set_default_dtype(torch.float32)
         try:
             yield

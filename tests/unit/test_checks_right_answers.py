@@ -239,7 +239,7 @@ ANSWERS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # numpy's, of the tensors it is tried on first
+@pytest.mark.filterwarnings("error::DeprecationWarning")  # such as numpy's, of the tensors it is tried on first
 @pytest.mark.parametrize("exercise, answer", [(name, each) for name, answers in ANSWERS.items() for each in answers])
 def test_a_right_answer_passes_however_it_is_written(exercise, answer):
     result = getattr(checks, exercise)(answer)

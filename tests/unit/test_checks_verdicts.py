@@ -1,7 +1,9 @@
 """Wrong answers that no known mistake names: what is said is true, and says what to look at."""
 
+import cProfile
 import functools
 import math
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -215,6 +217,22 @@ def test_a_loop_over_heads_is_seen_wherever_it_hides(answer):
     result = checks.multi_head_scores(answer)
     assert not result.passed and "The numbers are right, and line" in result.lines[0], result
     assert "loops over the heads" in result.lines[0]
+
+
+def test_a_profiler_and_a_tracer_of_somebody_else_stay_at_work():
+    def trace(*_):
+        return trace
+
+    before = sys.gettrace()
+    with cProfile.Profile() as profiler:
+        assert checks.causal_mask(checks.causal_mask.solution).passed
+    assert profiler.getstats()
+    sys.settrace(trace)
+    try:
+        assert "loops over the heads" in checks.multi_head_scores(arrays_in_a_while).lines[0]
+        assert sys.gettrace() is trace
+    finally:
+        sys.settrace(before)
 
 
 def test_a_known_mistake_is_not_told_of_code_that_only_raises():
