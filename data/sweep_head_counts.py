@@ -1,4 +1,4 @@
-"""Train the same small models with every head count and several seeds: writes data/head_counts.npz, for lesson 06.
+"""Train the same small models with every head count and several seeds: writes head_counts.npz, for lesson 06.
 
     .venv/bin/python data/sweep_head_counts.py      (about 15 minutes of one core; an interrupt keeps nothing)
 
@@ -8,12 +8,11 @@ slightly other numbers: the lesson asserts what must hold of them, not the numbe
 
 import hashlib
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from mha_lab import measure, models, tasks, train
+from mha_lab import _data, measure, models, tasks, train
 
 HEADS = 1, 2, 4, 8, 16, 32, 64
 SEEDS = 0, 1, 2, 3, 4
@@ -79,4 +78,4 @@ def main(path):
 
 
 if __name__ == "__main__":
-    main(Path(__file__).parent / "head_counts.npz")
+    main(_data.FOLDER / "head_counts.npz")

@@ -1,4 +1,4 @@
-"""Train the models of lesson 09 at three sizes and with several seeds: writes data/intents.npz and its checkpoints.
+"""Train the models of lesson 09 at three sizes and with several seeds: writes intents.npz and its checkpoints.
 
     .venv/bin/python data/sweep_intents.py      (about half an hour of one core)
 
@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from mha_lab import measure, models, tasks, train
+from mha_lab import _data, measure, models, tasks, train
 from mha_lab.models.intents import INTENT_MODELS, intent_model
 
-DATA = Path(__file__).parent
-KEPT = DATA.parent / "build" / "intents.jsonl"
+DATA = _data.FOLDER
+KEPT = Path(__file__).parents[1] / "build" / "intents.jsonl"
 COMPARED = "BiLSTM", "learned", "relative"
 SIZES = 300, 1500, 8000
 SEEDS = 0, 1, 2
@@ -105,7 +105,7 @@ def main():
 
 
 def write(records, paths, times):
-    """data/intents.npz, and the checksums of all files."""
+    """mha_lab/data/intents.npz, and the checksums of all files."""
     columns = list(zip(*(record["cell"] for record in records)))
     arrays = dict(zip(("name", "language", "size", "steps", "seed"), map(np.array, columns)))
     arrays |= {column: np.array([record[column] for record in records]) for column in ("parameters", "seconds", "loss")}

@@ -1,4 +1,4 @@
-"""Train the same small model on long documents with windows of several widths: writes data/windows.npz, for lesson 08.
+"""Train the same small model on long documents with windows of several widths: writes windows.npz, for lesson 08.
 
     .venv/bin/python data/sweep_windows.py      (about 4 minutes of one core; an interrupt keeps nothing)
 
@@ -8,12 +8,11 @@ slightly other numbers: the lesson asserts what must hold of them, not the numbe
 
 import hashlib
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from mha_lab import heads, measure, models, tasks, train
+from mha_lab import _data, heads, measure, models, tasks, train
 
 WINDOWS = 8, 32, 64, 128  # the last sees the whole document
 SEEDS = 0, 1, 2
@@ -65,4 +64,4 @@ def main(path):
 
 if __name__ == "__main__":
     with measure.single_thread():
-        main(Path(__file__).parent / "windows.npz")
+        main(_data.FOLDER / "windows.npz")

@@ -1,5 +1,5 @@
 """Train models that read the asked one of two digits, their patches kept apart or mixed: writes
-data/digit_readers.safetensors, for lesson 08.
+mha_lab/data/digit_readers.safetensors, for lesson 08.
 
     .venv/bin/python data/train_digit_readers.py      (about 10 minutes of one core; an interrupt keeps nothing)
 
@@ -9,12 +9,11 @@ slightly other numbers: the lesson asserts what must hold of them, not the numbe
 
 import hashlib
 import time
-from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
-from mha_lab import heads, measure, models, tasks, train
+from mha_lab import _data, heads, measure, models, tasks, train
 
 SEEDS = 0, 1, 2, 3, 4
 STEPS = 1000
@@ -73,4 +72,4 @@ def main(path):
 
 if __name__ == "__main__":
     with measure.single_thread():
-        main(Path(__file__).parent / "digit_readers.safetensors")
+        main(_data.FOLDER / "digit_readers.safetensors")

@@ -1,4 +1,4 @@
-"""Train the small models whose heads lesson 07 names, switches off and prunes: writes data/trained_heads.npz.
+"""Train the small models whose heads lesson 07 names, switches off and prunes: writes trained_heads.npz.
 
     .venv/bin/python data/train_heads.py      (about 5 minutes of one core; an interrupt keeps nothing)
 
@@ -8,12 +8,11 @@ slightly other weights: the lesson asserts what must hold of them, not the numbe
 
 import hashlib
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from mha_lab import measure, models, tasks, train
+from mha_lab import _data, measure, models, tasks, train
 
 HELD_BACK = 10_000  # the seed of the examples on which they are tested
 TASKS = {"lookup": tasks.lookup(), "previous and match": tasks.previous_and_match(), "induction": tasks.induction()}
@@ -72,4 +71,4 @@ def main(path):
 
 
 if __name__ == "__main__":
-    main(Path(__file__).parent / "trained_heads.npz")
+    main(_data.FOLDER / "trained_heads.npz")

@@ -1,4 +1,4 @@
-"""Train the encoder–decoders of lesson 08 with three seeds each: writes data/translators.safetensors.
+"""Train the encoder–decoders of lesson 08 with three seeds each: writes translators.safetensors.
 
     .venv/bin/python data/train_translators.py      (about 4 minutes of one core; goes on where it was interrupted)
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from mha_lab import heads, measure, models, tasks, train
+from mha_lab import _data, heads, measure, models, tasks, train
 from mha_lab.tasks import DATE_FIELDS, shortened
 from mha_lab.tasks.translation import ARTICLES, NOUNS
 
@@ -116,4 +116,4 @@ def main(path):
 
 if __name__ == "__main__":
     with measure.single_thread():
-        main(Path(__file__).parent / "translators.safetensors")
+        main(_data.FOLDER / "translators.safetensors")

@@ -246,7 +246,7 @@ def save(found: Measured, decoding: Decoding, path=RECORDED) -> None:
 
 
 def recorded() -> tuple[Measured, Decoding]:
-    """What data/long_sequences.npz holds, verified. data/record_long_sequences.py measures it again.
+    """What mha_lab/data/long_sequences.npz holds, verified. data/record_long_sequences.py measures it again.
 
     Raises FileNotFoundError or ValueError where the file is missing or is not the one this code was written for."""
     file = np.load(io.BytesIO(_data.read(RECORDED, RECORDED_SHA256)), allow_pickle=False)

@@ -6,9 +6,9 @@ The rows stand in published.json. None, and "?" where it is shown, is what the s
 import json
 from collections import Counter
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
+from mha_lab import _data
 from mha_lab._door import divides, whole
 
 CERTAINTY = {
@@ -244,7 +244,7 @@ def layers_in_words(model: Model) -> str:
 
 
 def _read() -> tuple[Model, ...]:
-    rows = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+    rows = json.loads((_data.PACKAGE / "published.json").read_text(encoding="utf-8"))
     for row in rows:
         if "indexer" in row:
             row["indexer"] = Indexer(**row["indexer"])

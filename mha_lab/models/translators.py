@@ -48,7 +48,7 @@ def translator(name: str, source_size: int, target_size: int, *, num_heads: int 
 
 
 def recorded_translators() -> Translators:
-    """What data/translators.safetensors holds, verified. data/train_translators.py trains it again.
+    """What mha_lab/data/translators.safetensors holds, verified. data/train_translators.py trains it again.
 
     Raises FileNotFoundError or ValueError where the file is missing or is not the one this code was written for."""
     tensors = load(_data.read(TRANSLATORS, TRANSLATORS_SHA256))

@@ -66,7 +66,7 @@ class SmolLM2Record:
 
 
 def recorded_smollm2() -> SmolLM2Record:
-    """The measurements in data/smollm2.npz, verified; data/record_smollm2.py takes them again.
+    """The measurements in mha_lab/data/smollm2.npz, verified; data/record_smollm2.py takes them again.
 
     Raises FileNotFoundError or ValueError where the file is missing or is not the one this code was written for."""
     file = np.load(io.BytesIO(_data.read(SMOLLM2, SMOLLM2_SHA256)), allow_pickle=False)

@@ -38,7 +38,7 @@ class HeadCounts:
 
 
 def recorded_head_counts() -> HeadCounts:
-    """The sweep in data/head_counts.npz, verified. data/sweep_head_counts.py trains it again.
+    """The sweep in mha_lab/data/head_counts.npz, verified. data/sweep_head_counts.py trains it again.
 
     Raises FileNotFoundError or ValueError where the file is missing or is not the one this code was written for."""
     file = np.load(io.BytesIO(_data.read(HEAD_COUNTS, HEAD_COUNTS_SHA256)), allow_pickle=False)

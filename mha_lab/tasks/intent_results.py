@@ -69,7 +69,7 @@ class IntentResults:
 
 
 def recorded_intents() -> IntentResults:
-    """The trainings in data/intents.npz, verified. data/sweep_intents.py makes them again.
+    """The trainings in mha_lab/data/intents.npz, verified. data/sweep_intents.py makes them again.
 
     Raises FileNotFoundError or ValueError where the file is missing or is not the one this code was written for."""
     file = np.load(io.BytesIO(_data.read(INTENT_RESULTS, INTENT_RESULTS_SHA256)), allow_pickle=False)

@@ -54,7 +54,7 @@ class Windows:
 
 
 def recorded_digit_readers() -> DigitReaders:
-    """What data/digit_readers.safetensors holds, verified. data/train_digit_readers.py trains it again.
+    """What mha_lab/data/digit_readers.safetensors holds, verified. data/train_digit_readers.py trains it again.
 
     Raises FileNotFoundError or ValueError where the file is missing or is not the one this code was written for."""
     tensors = load(_data.read(DIGIT_READERS, DIGIT_READERS_SHA256))
@@ -71,7 +71,7 @@ def recorded_digit_readers() -> DigitReaders:
 
 
 def recorded_windows() -> Windows:
-    """What data/windows.npz holds, verified. data/sweep_windows.py trains it again.
+    """What mha_lab/data/windows.npz holds, verified. data/sweep_windows.py trains it again.
 
     Raises FileNotFoundError or ValueError where the file is missing or is not the one this code was written for."""
     file = np.load(io.BytesIO(_data.read(WINDOWS, WINDOWS_SHA256)), allow_pickle=False)

@@ -231,5 +231,5 @@ def _with_note(result):
 
 
 def recorded_timings() -> list[dict]:
-    """The timings in data/timings.json, verified: what data/record_timings.py measured on the machine they name."""
+    """The timings in mha_lab/data/, verified: what data/record_timings.py measured on the machine they name."""
     return [_with_note(result) for result in json.loads(_data.read(RECORDED, RECORDED_SHA256))]

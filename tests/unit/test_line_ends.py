@@ -44,36 +44,50 @@ def texts(folder):
 
 def test_no_text_of_a_windows_clone_has_a_carriage_return(windows_clone):
     checked = list(texts(windows_clone))
-    assert {windows_clone / ".ci/run", windows_clone / "Makefile", windows_clone / "data/timings.json"} <= set(checked)
+    assert {windows_clone / ".ci/run", windows_clone / "Makefile", windows_clone / "mha_lab/data/timings.json"} <= set(
+        checked
+    )
     assert [path for path in checked if b"\r" in path.read_bytes()] == []
 
 
 def test_every_file_that_is_checked_has_its_sha256_in_a_windows_clone(windows_clone):
     known = {digest for path in (ROOT / "mha_lab").rglob("*.py") for digest in SHA256.findall(path.read_text("utf-8"))}
-    names = [n for n in git("ls-files", "data", folder=windows_clone).split() if Path(n).suffix not in (".py", ".md")]
+    names = git("ls-files", "mha_lab/data", folder=windows_clone).split()
     assert len(names) >= 17
     assert [n for n in names if hashlib.sha256((windows_clone / n).read_bytes()).hexdigest() not in known] == []
 
 
 def test_what_is_altered_says_how_it_comes_back(tmp_path):
-    """In a clone Git brings it; where there is none, as in an installed package, the sentence does not send there."""
-    path = tmp_path / "data" / "timings.json"
-    path.parent.mkdir()
+    """In a clone Git brings it, in an unpacked archive that archive, and elsewhere the package is installed again."""
+    path = tmp_path / "mha_lab" / "data" / "timings.json"
+    path.parent.mkdir(parents=True)
     path.write_bytes((_data.FOLDER / "timings.json").read_bytes().replace(b"\n", b"\r\n"))
-    with pytest.raises(
-        ValueError, match=r"altered or cut short: .*…; data/ comes with the repository and with no inst"
-    ):
+    altered = r"timings.json was altered or cut short: its sha256 is \w{12}…, not 0{12}…; "
+    with pytest.raises(ValueError, match=altered + "install mha-lab again, from where you have it, with `pip"):
+        _data.read(path, "0" * 64)
+    (tmp_path / "pyproject.toml").touch()
+    with pytest.raises(ValueError, match=altered + "unpack the archive of this project again"):
         _data.read(path, "0" * 64)
     (tmp_path / ".git").mkdir()
-    restore = r"; `git restore data/timings.json` brings it back\.$"
-    with pytest.raises(ValueError, match=rf"was altered or cut short: its sha256 is \w{{12}}…, not 0{{12}}…{restore}"):
+    restore = f'; `git -C "{re.escape(str(tmp_path))}" restore mha_lab/data/timings.json` brings it back\\.$'
+    with pytest.raises(ValueError, match=altered.removesuffix("; ") + restore):
         _data.read(path, "0" * 64)
     path.unlink()
-    with pytest.raises(FileNotFoundError, match=f"timings.json is missing: it is part of the repository{restore}"):
+    with pytest.raises(FileNotFoundError, match=f"timings.json is missing: it is part of mha_lab{restore}"):
         _data.read(path, "0" * 64)
     path.mkdir()
-    with pytest.raises(ValueError, match=f"timings.json is no file: it is part of the repository{restore}"):
+    with pytest.raises(ValueError, match=f"timings.json is no file, and should be one of mha_lab{restore}"):
         _data.read(path, "0" * 64)
+
+
+def test_the_command_that_the_sentence_names_brings_a_file_back(windows_clone):
+    path = windows_clone / "mha_lab" / "data" / "timings.json"
+    right = path.read_bytes()
+    path.write_bytes(b"")
+    with pytest.raises(ValueError) as refused:
+        _data.read(path, hashlib.sha256(right).hexdigest())
+    subprocess.run(re.search("`(.*)`", str(refused.value))[1], shell=True, check=True)
+    assert path.read_bytes() == right
 
 
 def test_the_attributes_change_nothing_that_is_stored():

@@ -6,6 +6,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from torch import nn
 from mha_lab import attention, pretrained, split_heads
 from mha_lab.pretrained import MiniLM, ModelMissing, recorded, recorded_projection
 
-DATA = pretrained.RECORDINGS.parent
+DATA = Path(__file__).parents[2] / "data"
 BIG = "the trophy did not fit in the suitcase because it was too big"
 SMALL = "the trophy did not fit in the suitcase because it was too small"
 
@@ -118,7 +119,7 @@ def test_a_damaged_file_is_refused_in_words(read, damage, tmp_path, monkeypatch)
 @pytest.mark.parametrize("read", [recorded, recorded_projection])
 def test_a_missing_file_is_reported_in_words(read, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrained.recordings, "RECORDINGS", tmp_path / "minilm_attention.npz")
-    with pytest.raises(FileNotFoundError, match="minilm_attention.npz is missing: it is part of the repository"):
+    with pytest.raises(FileNotFoundError, match="minilm_attention.npz is missing: it is part of mha_lab"):
         read()
 
 

@@ -43,7 +43,7 @@ def test_a_damaged_record_is_refused_in_words(tmp_path, monkeypatch):
 
 def test_the_readme_of_data_knows_the_file():
     path = smollm2_records.SMOLLM2
-    readme = (path.parent / "README.md").read_text(encoding="utf-8")
+    readme = (path.parents[2] / "data" / "README.md").read_text(encoding="utf-8")
     assert f"`{smollm2_records.SMOLLM2_SHA256}`" in readme and f"{path.stat().st_size:,} bytes" in readme
     assert path.stat().st_size < 1.5e6
 

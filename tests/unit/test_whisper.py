@@ -109,7 +109,7 @@ def test_a_damaged_record_is_refused_in_words(name, read, tmp_path, monkeypatch)
 
 
 def test_the_readme_of_data_knows_both_files():
-    readme = (recordings.SPEECH.parent / "README.md").read_text(encoding="utf-8")
+    readme = (recordings.SPEECH.parents[2] / "data" / "README.md").read_text(encoding="utf-8")
     for path, sha256 in (recordings.SPEECH, recordings.SPEECH_SHA256), (recordings.HEARD, recordings.HEARD_SHA256):
         assert f"`{sha256}`" in readme and f"{path.stat().st_size:,} bytes" in readme
 
