@@ -4,25 +4,36 @@ import math
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
 from tqdm.auto import tqdm
+
+from mha_lab import _checkpoint
+from mha_lab._door import finite, instance, told, whole
+
+SAVE_EVERY = 60.0
+"""Seconds between two savings of a checkpoint: what a power cut or kill -9 can cost."""
+
+KEPT_SHARE = 0.01
+"""Share of the time for keeping a copy of the last good state in memory, to which a NaN leads back."""
 
 
 @dataclass
 class History:
-    """loss: mean loss of each step's batch, in nats; seconds: wall time of this call; interrupted: it stopped early."""
+    """loss: mean loss of each step's batch, in nats; seconds: wall time of this call; interrupted: it stopped early;
+    unsaved: why the checkpoint could not be written at the end, and empty where it was."""
 
     loss: list[float] = field(default_factory=list)
     seconds: float = 0.0
     interrupted: bool = False
+    unsaved: str = ""
 
 
 def fit(
@@ -42,36 +53,225 @@ def fit(
     AdamW with betas (0.9, 0.98). The learning rate rises to `lr` over the first tenth of the steps and falls to 0 along
     half a cosine. The same seed draws the same batches; the model's first weights are the caller's.
 
-    checkpoint   a safetensors file, written at the end and when interrupted. Where it exists, training goes on from it,
-                 to the same numbers as if it had never stopped (given the same steps and lr, and no dropout).
+    checkpoint   a safetensors file, written before the first step, once a minute (`SAVE_EVERY`), and however the
+                 training ends. Where it exists, training goes on from it, to the same numbers as if it had never
+                 stopped (without dropout). The model's classes and settings, the optimiser, lr, weight_decay,
+                 batch_size and seed must be those it was made with; another number of steps, which changes the
+                 learning rates, or another draw is told by a warning.
     progress     a bar with the loss and the time left.
 
-    An interrupt (Ctrl-C, the notebook's stop button) ends the training after the present step and keeps what it has.
-    Raises ValueError for a checkpoint of another model, or a file that is none."""
+    An interrupt (Ctrl-C, the notebook's stop button) or SIGTERM ends the training after the present step and keeps what
+    it has. So does an exception in draw or losses, which then goes on to the caller with the History as its `history`.
+    A saving that fails ends nothing: a warning says so, it is tried again, and `History.unsaved` tells of the last one.
+    Each module comes back in the mode it had.
+
+    Raises TypeError or ValueError, before the first step and before anything is replaced, for numbers that mean nothing
+    and a checkpoint of another model, of another recipe, or altered; OSError where it cannot be written or another
+    training writes it; FloatingPointError at the first loss that is NaN or infinite, with the `history` too: model and
+    checkpoint are then as they were before the step that broke them, or a little earlier."""
+    steps, batch_size = whole("steps", steps), whole("batch_size", batch_size)
+    lr, weight_decay, seed = _checked(model, draw, lr, weight_decay, seed, progress)
     generator = Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(model.parameters(), lr, betas=(0.9, 0.98), weight_decay=weight_decay)
-    history = History()
-    if checkpoint is not None and Path(checkpoint).exists():
-        history.loss = _restore(Path(checkpoint), model, optimiser, generator)
-    start, was_training = time.perf_counter(), model.training
-    model.train()
-    with _interrupts() as interrupted, tqdm(total=steps, initial=len(history.loss), disable=not progress) as bar:
-        while len(history.loss) < steps and not interrupted.is_set():
-            for group in optimiser.param_groups:
-                group["lr"] = lr * _rate(len(history.loss), steps)
-            loss = model.losses(draw(batch_size, generator)).mean()
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            history.loss.append(loss.item())
-            bar.set_postfix_str(f"loss {history.loss[-1]:.3f}", refresh=False)
-            bar.update()
-    model.train(was_training)
-    history.seconds = time.perf_counter() - start
-    history.interrupted = len(history.loss) < steps
-    if checkpoint is not None:
-        _save(Path(checkpoint), model, optimiser, generator, history.loss)
+    history, about = History(), None
+    with _interrupts() as heard, nullcontext() if checkpoint is None else _checkpoint.held(checkpoint) as path:
+        if path is not None:
+            about = _about(model, draw, optimiser, steps=steps, batch_size=batch_size, seed=seed)
+            history.loss = _begin(path, about, model, optimiser, generator)
+        if len(history.loss) < steps:
+            draw_batch = partial(draw, batch_size, generator)
+            _train(model, draw_batch, optimiser, generator, history, steps, lr, heard, path, about, progress)
     return history
+
+
+def _checked(model, draw, lr, weight_decay, seed, progress):
+    """The recipe's numbers as Python's own, where they mean something, and everything else is what it must be."""
+    instance("model", model, nn.Module, "a torch.nn.Module")
+    if not callable(getattr(model, "losses", None)):
+        raise TypeError(f"The {type(model).__name__} has no method losses(batch), by whose mean it would be trained.")
+    if not callable(draw):
+        raise TypeError(f"draw is {told(draw)}; it must be a function draw(batch_size, generator) that makes a batch.")
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError(f"The {type(model).__name__} has no parameter that could be trained.")
+    if not torch.is_grad_enabled():
+        raise ValueError(
+            "Gradients are switched off here (torch.no_grad, inference_mode): train outside of that block."
+        )
+    finite("lr", lr)
+    if lr <= 0:
+        raise ValueError(f"lr={lr}: the learning rate must be above 0.")
+    finite("weight_decay", weight_decay)
+    if weight_decay < 0:
+        raise ValueError(f"weight_decay={weight_decay}: it must be at least 0.")
+    seed = whole("seed", seed, at_least=None)
+    if not -(2**63) <= seed < 2**64:
+        raise ValueError(f"seed={seed}: a seed has 64 bits.")
+    instance("progress", progress, bool, "True or False")
+    return float(lr), float(weight_decay), seed
+
+
+def _about(model, draw, optimiser, **recipe):
+    """What a checkpoint says it is of."""
+    modules, settings = _checkpoint.described(model)
+    return {
+        "model": type(model).__name__,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "modules": modules,
+        "settings": settings,
+        "optimiser": f"{type(optimiser).__name__}, betas {optimiser.defaults['betas']}",
+        "lr": optimiser.defaults["lr"],
+        "weight_decay": optimiser.defaults["weight_decay"],
+        "draw": getattr(draw, "__qualname__", type(draw).__name__),
+        **recipe,
+    }
+
+
+def _begin(path, about, model, optimiser, generator):
+    """The losses so far, of a checkpoint that this training may go on from; and one that is there before it begins."""
+    _checkpoint.check_can_be_saved(model)
+    if path.exists():
+        tensors, theirs = _checkpoint.read(path)
+        _checkpoint.check(path, tensors, theirs, about, model)
+        _tell_differences(path, len(tensors["loss"]), theirs, about)
+    else:
+        tensors = _checkpoint.state(model, optimiser, generator, [])
+    if len(tensors["loss"]) < about["steps"]:
+        with _checkpoint.in_words(path):
+            _checkpoint.require_room(path, model, about["steps"])
+            _checkpoint.write(path, tensors, about)
+    return _checkpoint.put_back(tensors, model, optimiser, generator)
+
+
+def _tell_differences(path, done, theirs, ours):
+    """What may differ from the training that a checkpoint is of, and changes the numbers."""
+    before, steps = theirs.get("steps", ours["steps"]), ours["steps"]
+    if done > steps:
+        raise ValueError(f"{path} has {done} steps behind it, more than steps={steps}: give as many or more.")
+    if before != steps:
+        warnings.warn(
+            f"{path} was begun as a training of {before} steps and goes on, after {done}, as one of {steps}: "
+            f"only from here on are its learning rates those of {steps} steps.",
+            stacklevel=4,
+        )
+    if theirs.get("draw", ours["draw"]) != ours["draw"]:
+        warnings.warn(f"{path} was trained on {theirs['draw']} and goes on with {ours['draw']}.", stacklevel=4)
+
+
+def _train(model, draw_batch, optimiser, generator, history, steps, lr, heard, path, about, progress):
+    """The loop itself: fills the history, and however it ends, leaves a good state in the model and in the file."""
+    start, modes = time.perf_counter(), [(module, module.training) for module in model.modules()]
+    rate, keep_next, save_next, failed_before = lr, start, start + SAVE_EVERY, False
+    good = fresh = None  # copies of a state: the last whose next loss was finite, and one whose next is not yet known
+    sound, drawn = True, generator.get_state()  # the model is between two steps; the generator as it was there
+
+    def end():
+        """The state that is left to the model and to the file, whatever interrupts come meanwhile."""
+        history.seconds = time.perf_counter() - start
+        history.interrupted = len(history.loss) < steps
+        with _interrupts():
+            if sound and _is_finite(model):
+                generator.set_state(drawn)
+                last = _checkpoint.state(model, optimiser, generator, history.loss)
+            else:
+                last = good
+                if last is not None:
+                    _checkpoint.put_back(last, model, optimiser, generator)
+            history.unsaved = "" if last is None else _save(path, last, about, model)
+        return last
+
+    try:
+        model.train()
+        with tqdm(total=steps, initial=len(history.loss), disable=not progress) as bar:
+            while len(history.loss) < steps and not heard:
+                now = time.perf_counter()
+                if now >= keep_next:
+                    fresh = _checkpoint.state(model, optimiser, generator, history.loss)
+                    keep_next = now + (time.perf_counter() - now) / KEPT_SHARE
+                rate = lr * _rate(len(history.loss), steps)
+                for group in optimiser.param_groups:
+                    group["lr"] = rate
+                loss = _mean(model.losses(draw_batch()))
+                value = loss.item()
+                if not math.isfinite(value):
+                    sound = False
+                    raise FloatingPointError(_broken(f"the loss is {value}", history.loss, rate))
+                if fresh is not None:
+                    good, fresh = fresh, None
+                    if now >= save_next:
+                        failed = _save(path, good, about, model)
+                        if failed and not failed_before:
+                            _warn(f"{failed} The training goes on, and tries again.", history)
+                        save_next, failed_before = time.perf_counter() + SAVE_EVERY, failed_before or bool(failed)
+                optimiser.zero_grad()
+                loss.backward()
+                sound = False
+                optimiser.step()
+                history.loss.append(value)
+                drawn = generator.get_state()
+                sound = True
+                bar.set_postfix_str(f"loss {value:.3f}", refresh=False)
+                bar.update()
+        if not _is_finite(model):
+            raise FloatingPointError(_broken("the weights after it are not finite", history.loss[:-1], rate))
+    except BaseException as error:
+        last = end()
+        error.history = history
+        if last is not None:
+            where = history.unsaved or ("" if path is None else f"So does {path}.")
+            error.add_note(
+                f"The model holds what {len(last['loss'])} of {steps} steps have taught it. {where}".rstrip()
+            )
+        raise
+    else:
+        end()
+        if history.unsaved:
+            _warn(f"{history.unsaved} The model itself is trained, and History holds its losses.", history)
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def _mean(losses):
+    if not isinstance(losses, Tensor) or not losses.is_floating_point():
+        raise TypeError(f"model.losses(batch) gave {told(losses)}; it must give a tensor of floating-point losses.")
+    if not losses.requires_grad:
+        raise ValueError("model.losses(batch) gave losses that hang on no parameter: nothing can be learnt from them.")
+    return losses.mean()
+
+
+def _broken(what, losses, rate):
+    """Why a training cannot go on, and what to do."""
+    if not losses:
+        return f"In the first step {what}: look at the first batch and at the weights that the model came with."
+    return (
+        f"In step {len(losses) + 1}, at a learning rate of {rate:.3g}, {what} (the loss before: {losses[-1]:.3g}). "
+        "Begin anew with a lower lr; where that does not help, look for a batch in which nothing is asked."
+    )
+
+
+def _is_finite(model):
+    return all(bool(p.isfinite().all()) for p in model.parameters() if p.requires_grad)
+
+
+def _save(path, tensors, about, model):
+    """Write a state, where there is a path; why it could not be written, empty where it could."""
+    if path is None:
+        return ""
+    settings = _checkpoint.described(model)[1]  # what changes in training, such as a counter, is no setting
+    kept = {name: value for name, value in about["settings"].items() if settings.get(name) == value}
+    try:
+        _checkpoint.write(path, tensors, about | {"settings": kept})
+    except Exception as problem:  # of a disk, of memory: no reason for losing what is in memory
+        return f"Step {len(tensors['loss'])} could not be saved in {path} ({_checkpoint.reason(problem)})."
+    return ""
+
+
+def _warn(words, history):
+    try:
+        warnings.warn(words, RuntimeWarning, stacklevel=4)
+    except RuntimeWarning as error:  # where the caller has made errors of warnings
+        error.history = history
+        raise
 
 
 def _rate(step, steps):
@@ -83,55 +283,34 @@ def _rate(step, steps):
 
 
 @contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Within this block the first interrupt sets the event, so that no step is torn apart; a second one is not held."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():  # only the main thread hears of interrupts
-        yield asked
+def _interrupts() -> Iterator[list[int]]:
+    """Within this block the first interrupt or SIGTERM is only noted, so that no step is torn apart; a second one is
+    not held. SIGTERM takes its course when the block has ended."""
+    heard = []
+    if threading.current_thread() is not threading.main_thread():  # only the main thread hears of signals
+        yield heard
         return
 
-    def ask(*_):
-        asked.set()
-        signal.signal(signal.SIGINT, before)
+    def hear(number, _):
+        heard.append(number)
+        restore()
 
-    before = signal.signal(signal.SIGINT, ask)
+    def restore():
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    before = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        handler = signal.getsignal(number)
+        if handler is not None and (number, handler) != (
+            signal.SIGTERM,
+            signal.SIG_IGN,
+        ):  # None: not Python's to change
+            before[number] = handler
+            signal.signal(number, hear)
     try:
-        yield asked
+        yield heard
     finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _save(path, model, optimiser, generator, losses):
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    for i, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{i}.{name}": tensor for name, tensor in state.items()}
-    tensors |= {"generator": generator.get_state(), "loss": torch.tensor(losses, dtype=torch.float64)}
-    partial = path.with_suffix(".partial")  # an interrupt while writing leaves the old file whole
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial)
-    partial.replace(path)
-
-
-def _restore(path, model, optimiser, generator):
-    """Put everything back as it was saved; the losses so far."""
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as problem:
-        raise ValueError(f"{path} is not a whole checkpoint ({problem}): remove it to begin anew.") from None
-    saved = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
-    own = model.state_dict()
-    different = [name for name in own.keys() | saved.keys() if name not in own or name not in saved]
-    different += [name for name in own.keys() & saved.keys() if own[name].shape != saved[name].shape]
-    if different or "generator" not in tensors:
-        raise ValueError(
-            f"{path} belongs to another model: {len(different)} of {len(own)} parameters differ, such as "
-            f"{min(different, default='the generator')}."
-        )
-    model.load_state_dict(saved)
-    state = optimiser.state_dict()
-    for name, tensor in tensors.items():
-        if name.startswith("optimiser."):
-            _, i, key = name.split(".")
-            state["state"].setdefault(int(i), {})[key] = tensor
-    optimiser.load_state_dict(state)
-    generator.set_state(tensors["generator"])
-    return tensors["loss"].tolist()
+        restore()
+        if signal.SIGTERM in heard:
+            signal.raise_signal(signal.SIGTERM)
