@@ -3,14 +3,13 @@
 import base64
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import anywidget
 import numpy as np
 import rjsmin
 import traitlets
 
-from mha_lab import _door
+from mha_lab import _data, _door
 from mha_lab._shown import plain
 from mha_lab.widgets import _static
 
@@ -61,7 +60,7 @@ def joined(name: str) -> str:
 
     def text(name):
         known.add(name)
-        found = (Path(__file__).parent / name).read_text(encoding="utf-8")
+        found = (_data.PACKAGE / "widgets" / name).read_text(encoding="utf-8")
         if name.endswith(".css") and name != "_shared.css":
             found = OWN_RULE.sub(r"\1\2\2", found)
         return IMPORT.sub(lambda match: "" if match[1] in known else text(match[1]).replace("\nexport ", "\n"), found)

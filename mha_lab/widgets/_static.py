@@ -6,7 +6,9 @@ import re
 from html import escape
 from pathlib import Path
 
-HERE = Path(__file__).parent
+from mha_lab import _data
+
+HERE = _data.PACKAGE / "widgets"
 PROTOCOL = re.compile(r"_(model|view|dom)_\w+|_esm|_css|_anywidget_id|layout|tabbable|tooltip")  # no state of ours
 WITHOUT_KERNEL = {
     "can_read": False,
