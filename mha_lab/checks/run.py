@@ -45,8 +45,7 @@ def plain_ground() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.enable_grad())
+        stack.enter_context(torch.inference_mode(False))  # which turns gradients on as well
         stack.enter_context(torch.autocast("cpu", enabled=False))
         stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", message="__array")  # numpy's, of tensors: code for arrays meets them first
