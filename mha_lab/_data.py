@@ -57,7 +57,7 @@ def opened(path: Traversable, largest: int, remedy: str = ".") -> Iterator[Binar
             with path.open("rb") as file:  # in a zip
                 yield file
     except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(f"{path} is missing: it is part of mha_lab{remedy}") from None
+        raise FileNotFoundError(f"{path} is missing{remedy}") from None
     except IsADirectoryError:
         raise _no_file(path, remedy) from None
     except (BadZipFile, zlib.error, EOFError) as problem:
@@ -85,11 +85,11 @@ def _compare_kind(path, status, largest, remedy):
 
 def _compare_size(path, size, largest, remedy):
     if size > largest:
-        raise ValueError(f"{path} was altered: it has {size:,} bytes or more, and at most {largest:,} are read{remedy}")
+        raise ValueError(f"{path} is too large: it has {size:,} bytes, and at most {largest:,} are read{remedy}")
 
 
 def _no_file(path, remedy):
-    return ValueError(f"{path} is no file, and should be one of mha_lab{remedy}")
+    return ValueError(f"{path} is no file{remedy}")
 
 
 def _remedy(path):
@@ -103,10 +103,3 @@ def _remedy(path):
     if (package.parent / "pyproject.toml").exists():
         return "; unpack the archive of this project again."
     return "; install mha-lab again, from where you have it, with `pip install --force-reinstall --no-deps`."
-
-
-def verify(path: Path, sha256: str) -> Path:
-    """The path of a file too large to be read for this alone. Raises ValueError, in words, where it is another one."""
-    with opened(path, 2**30, "; install its package again.") as file:
-        compare(path, hashlib.file_digest(file, "sha256").hexdigest(), sha256, "; install its package again.")
-    return path

@@ -9,9 +9,9 @@ from torch import Tensor
 _TYPES = (torch.float32, torch.int8, torch.int16, torch.int32, torch.float16, torch.bfloat16)
 
 
-def read_ctranslate2(path: Path) -> dict[str, Tensor]:
-    """The arrays of the file by name, floats in float32. Raises ValueError where the file is of another version."""
-    content, place = path.read_bytes(), 0
+def read_ctranslate2(content: bytes, path: Path) -> dict[str, Tensor]:
+    """The arrays of such a file by name, floats in float32. Raises ValueError where it is of another version."""
+    place = 0
 
     def number(form):
         nonlocal place

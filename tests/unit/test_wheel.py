@@ -94,7 +94,7 @@ def test_a_zip_whose_recording_was_altered_says_so_in_one_sentence(tmp_path):
     for name, problem in ("speech.wav", "its sha256 is"), ("windows.npz", "Bad CRC-32"):
         with pytest.raises(ValueError, match=f"{name} was altered or cut short: {problem}.*; fetch the zip that it"):
             _data.read(folder / name, "0" * 64)
-    with pytest.raises(FileNotFoundError, match=r"timings.json is missing: it is part of mha_lab; fetch the zip that"):
+    with pytest.raises(FileNotFoundError, match=r"timings.json is missing; fetch the zip that"):
         _data.read(folder / "timings.json", "0" * 64)
     with pytest.raises(ValueError, match="is no file"):
         _data.read(folder, "0" * 64)
