@@ -27,6 +27,8 @@ except ImportError:  # Windows
 REMEMBERED = {"step", "exp_avg", "exp_avg_sq"}
 """What AdamW remembers of each parameter: a number, and two tensors of the parameter's shape and dtype."""
 
+_REMEDY = "give another file's name, or remove this one, to begin anew."
+
 
 # where it is written -------------------------------------------------------------------------------------------------
 
@@ -38,8 +40,8 @@ def held(checkpoint: str | Path) -> Iterator[Path]:
     Raises OSError, in words, where it could never be written or another training holds it; TypeError or ValueError for
     what is no path."""
     instance("checkpoint", checkpoint, (str, os.PathLike), "a path, such as 'run.safetensors'")
-    if "\0" in str(checkpoint):
-        raise ValueError(f"checkpoint={str(checkpoint)!r}: a file's name cannot hold the character NUL.")
+    if not str(checkpoint) or "\0" in str(checkpoint):
+        raise ValueError(f"checkpoint={str(checkpoint)!r} is no name that a file could have.")
     with in_words(checkpoint):
         path = Path(checkpoint).resolve()
         _check_place(path)
@@ -200,7 +202,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict]:
                 raise ValueError("it was altered: its sha256 is another one")
             return tensors, json.loads(header["about"])
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as problem:
-        raise ValueError(f"{path} is not a whole checkpoint ({reason(problem)}): remove it to begin anew.") from None
+        raise ValueError(f"{path} is not a whole checkpoint ({reason(problem)}): {_REMEDY}") from None
     return tensors, {}
 
 
@@ -260,8 +262,8 @@ def check(path: Path, tensors: dict[str, Tensor], theirs: dict, ours: dict, mode
     own, saved = model.state_dict(), _within(tensors, "model.")
     different = list(own.keys() ^ saved.keys())
     different += [name for name in own.keys() & saved.keys() if _kind(own[name]) != _kind(saved[name])]
-    if different or not {"generator", "loss"} <= tensors.keys():
-        example = min(different, default="the generator")
+    if different:
+        example = min(different)
         there, here = (_kind(t[example]) if example in t else "missing" for t in (saved, own))
         raise ValueError(
             f"{path} belongs to another model: {len(different)} of {len(own)} parameters differ, such as {example} "
@@ -277,7 +279,7 @@ def check(path: Path, tensors: dict[str, Tensor], theirs: dict, ours: dict, mode
             )
     problem = _problem(tensors, list(model.named_parameters()))
     if problem:
-        raise ValueError(f"{path} is not a whole checkpoint ({problem}): remove it to begin anew.")
+        raise ValueError(f"{path} is not a whole checkpoint ({problem}): {_REMEDY}")
 
 
 def _refuse_difference(path, kind, theirs, ours):
@@ -294,6 +296,8 @@ def _refuse_difference(path, kind, theirs, ours):
 
 def _problem(tensors, parameters):
     """What is wrong with the optimiser's, the generator's or the losses' part; None where all is right."""
+    if not {"generator", "loss"} <= tensors.keys():
+        return "it holds a model, and not how far its training was"
     losses = tensors["loss"]
     if losses.dtype != torch.float64 or losses.ndim != 1 or not losses.isfinite().all():
         return "its losses are no list of finite numbers"

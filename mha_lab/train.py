@@ -164,20 +164,23 @@ def _train(model, draw_batch, optimiser, generator, history, steps, lr, heard, p
     good = fresh = None  # copies of a state: the last whose next loss was finite, and one whose next is not yet known
     sound, drawn = True, generator.get_state()  # the model is between two steps; the generator as it was there
 
+    def state():
+        return _checkpoint.state(model, optimiser, generator, history.loss)
+
     def end():
-        """The state that is left to the model and to the file, whatever interrupts come meanwhile."""
+        """Leave the last good state in the model and in the file, whatever interrupts come meanwhile; its steps."""
         history.seconds = time.perf_counter() - start
         history.interrupted = len(history.loss) < steps
         with _interrupts():
-            if sound and _is_finite(model):
+            if good is None or sound and _is_finite(model):
                 generator.set_state(drawn)
-                last = _checkpoint.state(model, optimiser, generator, history.loss)
+                last = {} if path is None else state()
+                done = len(history.loss)
             else:
                 last = good
-                if last is not None:
-                    _checkpoint.put_back(last, model, optimiser, generator)
-            history.unsaved = "" if last is None else _save(path, last, about, model)
-        return last
+                done = len(_checkpoint.put_back(last, model, optimiser, generator))
+            history.unsaved = _save(path, last, about, model)
+        return done
 
     try:
         model.train()
@@ -185,7 +188,7 @@ def _train(model, draw_batch, optimiser, generator, history, steps, lr, heard, p
             while len(history.loss) < steps and not heard:
                 now = time.perf_counter()
                 if now >= keep_next:
-                    fresh = _checkpoint.state(model, optimiser, generator, history.loss)
+                    fresh = state()
                     keep_next = now + (time.perf_counter() - now) / KEPT_SHARE
                 rate = lr * _rate(len(history.loss), steps)
                 for group in optimiser.param_groups:
@@ -214,13 +217,10 @@ def _train(model, draw_batch, optimiser, generator, history, steps, lr, heard, p
         if not _is_finite(model):
             raise FloatingPointError(_broken("the weights after it are not finite", history.loss[:-1], rate))
     except BaseException as error:
-        last = end()
+        done = end()
         error.history = history
-        if last is not None:
-            where = history.unsaved or ("" if path is None else f"So does {path}.")
-            error.add_note(
-                f"The model holds what {len(last['loss'])} of {steps} steps have taught it. {where}".rstrip()
-            )
+        where = history.unsaved or ("" if path is None else f"So does {path}.")
+        error.add_note(f"The model holds what {done} of {steps} steps have taught it. {where}".rstrip())
         raise
     else:
         end()
