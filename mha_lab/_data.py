@@ -97,9 +97,9 @@ def _remedy(path):
     package = path.parent.parent
     if not isinstance(path, Path):
         return "; fetch the zip that it lies in again."
-    if (package.parent / ".git").exists():
+    if os.path.exists(package.parent / ".git"):  # which says no, too, where we may not look
         name = f"{package.name}/{path.parent.name}/{path.name}"
         return f'; `git -C "{package.parent}" restore {name}` brings it back.'
-    if (package.parent / "pyproject.toml").exists():
+    if os.path.exists(package.parent / "pyproject.toml"):
         return "; unpack the archive of this project again."
     return "; install mha-lab again, from where you have it, with `pip install --force-reinstall --no-deps`."
