@@ -1,13 +1,19 @@
 """The one look of all figures: what has which colour, and the style in which every function draws."""
 
+import os
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.text import Text
 
 from mha_lab._shown import WIDE, plain, wide_fonts
 
@@ -38,9 +44,36 @@ STYLE = {
 }
 
 
-ABSENT = "□"  # a letter that no installed font has; the font that Matplotlib brings along has this one
+OWN_FONT = "DejaVu Sans"  # Matplotlib brings it along
+ABSENT = "□"  # a letter that no installed font has; OWN_FONT has this one
 _absent: ContextVar[set[str]] = ContextVar("_absent")
 """The letters of the figure that is being drawn for which ABSENT stands."""
+
+
+@contextmanager
+def our_settings() -> Iterator[None]:
+    """STYLE over Matplotlib's own settings, whatever the user's matplotlibrc says: theirs come back afterwards."""
+    with plt.rc_context():
+        matplotlib.rcdefaults()
+        family = [OWN_FONT, *wide_fonts()]  # for each letter the first that has it
+        matplotlib.rcParams.update(STYLE | {"font.family": family})
+        yield
+
+
+class Page(Figure):
+    """A figure that is drawn in our settings, too: some are asked for only then, such as those of the ticks."""
+
+    def draw(self, renderer):
+        with our_settings():
+            super().draw(renderer)
+
+    def get_tightbbox(self, *args, **kwargs):
+        with our_settings():
+            return super().get_tightbbox(*args, **kwargs)
+
+
+_ELSEWHERE = {name.lower() for name in matplotlib.backends.backend_registry.list_builtin()} - {"nbagg", "notebook"}
+"""Where figures can go that are not shown in a notebook: into windows, or nowhere."""
 
 
 def styled(draw):
@@ -48,13 +81,12 @@ def styled(draw):
 
     @wraps(draw)
     def drawing(*args, **kwargs):
+        _show_below_the_cell()
         token = _absent.set(set())
-        family = plt.rcParams["font.family"]
         try:
-            with plt.rc_context(
-                STYLE | {"font.family": [*family, *wide_fonts()]}
-            ):  # letter by letter, the first that has it
+            with our_settings():
                 drawn = draw(*args, **kwargs)
+                _page(drawn)
                 interactive = matplotlib.is_interactive()  # turned on when a notebook's first figure loads its backend
             absent = sorted(_absent.get())
         finally:
@@ -65,6 +97,30 @@ def styled(draw):
         return drawn
 
     return drawing
+
+
+def _page(drawn):
+    """The figure becomes a `Page`, white and without TeX, also where it and its axes were made elsewhere."""
+    if (figure := getattr(drawn, "figure", None)) is None:
+        return
+    figure = figure.get_figure(root=True)
+    if type(figure) is Figure:
+        figure.__class__ = Page
+    for part in {figure, drawn}:
+        part.set_facecolor("white")
+    for words in drawn.findobj(Text):
+        words.set_usetex(False)
+
+
+def _show_below_the_cell():
+    """In a notebook where MPLBACKEND sends figures elsewhere, as it does in containers, ask for the usual way: below
+    the cell. Asked when a figure is drawn, never at import, and not where somebody chose a way since."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    forced = os.environ.get("MPLBACKEND", "").lower()
+    if not hasattr(shell, "kernel") or forced not in _ELSEWHERE or shell.kernel.eventloop is not None:
+        return
+    if matplotlib.rcParams["backend"].lower() == forced:
+        shell.enable_matplotlib("inline")
 
 
 def text(words) -> str:
@@ -83,7 +139,7 @@ def text(words) -> str:
 
 def lettering() -> dict:
     """How a caller's words are set, also on axes that were made elsewhere: $ is a letter and begins no mathematics."""
-    return {"parse_math": False, "family": plt.rcParams["font.family"]}
+    return {"parse_math": False, "usetex": False, "family": plt.rcParams["font.family"]}
 
 
 def _advice(absent):

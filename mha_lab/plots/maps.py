@@ -264,6 +264,7 @@ def _words(ax, rows, columns, font, rotation=55):
 def _lines_between_cells(ax, shape, color):
     ax.set_xticks(np.arange(shape[1] - 1) + 0.5, minor=True)
     ax.set_yticks(np.arange(shape[0] - 1) + 0.5, minor=True)
+    ax.grid(False)  # axes that were made elsewhere may have one
     ax.grid(which="minor", color=color, linewidth=0.6)
     ax.tick_params(which="minor", length=0)
 

@@ -1,3 +1,5 @@
+import pickle
+import sys
 from types import SimpleNamespace
 
 import matplotlib
@@ -277,3 +279,137 @@ def test_a_word_of_any_length_is_drawn_in_no_time():
 def test_every_one_of_many_curves_is_drawn():
     ax = plots.curves([1, 2], {str(i): [i, i] for i in range(25)}, xlabel="x", ylabel="y")
     assert len(ax.lines) == len(ax.texts) == 25
+
+
+# other people's settings ---------------------------------------------------------------------------------------------
+
+HOSTILE = {
+    "text.usetex": True,
+    "image.origin": "lower",
+    "image.interpolation": "bilinear",
+    "image.cmap": "jet",
+    "image.aspect": "auto",
+    "axes.grid": True,
+    "axes.facecolor": "black",
+    "axes.edgecolor": "red",
+    "axes.titlesize": 30,
+    "axes.titlecolor": "red",
+    "axes.spines.left": False,
+    "axes.unicode_minus": False,
+    "axes.xmargin": 0.4,
+    "axes.formatter.use_locale": True,
+    "axes.autolimit_mode": "round_numbers",
+    "figure.facecolor": "black",
+    "figure.dpi": 40,
+    "figure.figsize": (5, 5),
+    "figure.autolayout": True,
+    "savefig.facecolor": "black",
+    "savefig.transparent": True,
+    "font.family": ["serif"],
+    "font.sans-serif": ["DejaVu Serif"],
+    "font.size": 25,
+    "font.weight": "bold",
+    "text.color": "red",
+    "text.parse_math": True,
+    "lines.linewidth": 9,
+    "lines.linestyle": ":",
+    "lines.marker": "*",
+    "lines.markersize": 20,
+    "markers.fillstyle": "none",
+    "hatch.color": "red",
+    "hatch.linewidth": 5,
+    "patch.force_edgecolor": True,
+    "patch.linewidth": 6,
+    "path.sketch": (5, 100, 2),
+    "scatter.marker": "x",
+    "xtick.color": "red",
+    "xtick.labelsize": 30,
+    "xtick.top": True,
+    "xtick.labeltop": True,
+    "xtick.minor.visible": True,
+    "ytick.color": "red",
+    "ytick.direction": "in",
+    "ytick.labelsize": 30,
+    "ytick.right": True,
+    "grid.color": "red",
+    "grid.linewidth": 4,
+}
+
+
+def pixels(draw):
+    figure = figure_of(draw(lambda *shape: torch.linspace(0, 1, int(np.prod(shape))).view(shape), "word"))
+    figure.canvas.draw()
+    image = np.asarray(figure.canvas.buffer_rgba()).copy()
+    plt.close(figure)
+    return image
+
+
+@pytest.mark.parametrize("draw", EVERY_FIGURE.values(), ids=EVERY_FIGURE)
+def test_every_figure_is_the_same_whatever_the_user_has_set(draw):
+    expected = pixels(draw)
+    with matplotlib.rc_context(HOSTILE):
+        found = pixels(draw)
+    assert found.shape == expected.shape and (found == expected).all()
+
+
+ON_AXES = {
+    "attention_map": lambda number, word, ax: plots.attention_map(number(3, 3), [word, "b", "c"], title=word, ax=ax),
+    "score_map": lambda number, word, ax: plots.score_map(-number(3, 3), [word, "b", "c"], title=word, ax=ax),
+    "label_grid": lambda number, word, ax: plots.label_grid([[word, "a"]], tint=number(1, 2), title=word, ax=ax),
+    "curves": lambda number, word, ax: plots.curves(number(3) + 1, {word: number(3)}, xlabel=word, ylabel=word, ax=ax),
+    "seeds": lambda number, word, ax: plots.seeds(number(3) + 1, number(3, 2), xlabel=word, ylabel=word, ax=ax),
+    "value_plane": lambda number, word, ax: plots.value_plane(number(3, 2), [word, "b", "c"], title=word, ax=ax),
+}
+
+
+@pytest.mark.parametrize("draw", ON_AXES.values(), ids=ON_AXES)
+def test_on_axes_that_were_made_in_other_settings_the_page_is_white_and_the_numbers_are_in_their_places(draw):
+    """Lessons put several figures side by side, on axes of their own."""
+    with matplotlib.rc_context(HOSTILE):
+        figure, ax = plt.subplots()
+        draw(lambda *shape: torch.linspace(0, 1, int(np.prod(shape))).view(shape), "word", ax)
+        figure.canvas.draw()  # asks for TeX, which this machine may lack, unless all its words go without
+        assert figure.get_facecolor() == ax.get_facecolor() == (1, 1, 1, 1)
+        for image in ax.images:
+            assert image.origin == "upper" and image.get_interpolation() in ("auto", "nearest")
+            assert not any(line.get_visible() for line in [*ax.get_xgridlines(), *ax.get_ygridlines()])
+        assert not any(text.get_usetex() for text in figure.findobj(Text) if text.get_text())
+
+
+def test_a_figure_can_be_kept_on_disk():
+    figure = plots.attention_map(np.eye(3), WORDS).figure
+    assert pickle.loads(pickle.dumps(figure)).axes[0].get_yticklabels()[0].get_text() == "trophy"
+
+
+class Shell:
+    """Stands for the shell of a notebook's kernel."""
+
+    kernel = SimpleNamespace(eventloop=None)
+
+    def __init__(self):
+        self.asked = []
+
+    def enable_matplotlib(self, name):
+        self.asked.append(name)
+        matplotlib.rcParams["backend"] = "svg"
+
+
+@pytest.mark.parametrize("backend, asked", [("agg", ["inline"]), ("Agg", ["inline"]), ("nbagg", []), ("", [])])
+def test_a_notebook_shows_figures_where_the_environment_sends_them_elsewhere(backend, asked, monkeypatch):
+    shell = Shell()
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setenv("MPLBACKEND", backend)
+    for _ in range(2):
+        plots.attention_map(np.eye(3), WORDS)
+    assert shell.asked == asked
+
+
+def test_a_way_to_show_figures_that_somebody_chose_stays(monkeypatch):
+    shell = Shell()
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setenv("MPLBACKEND", "svg")  # and now it is agg
+    plots.attention_map(np.eye(3), WORDS)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setattr(shell, "kernel", SimpleNamespace(eventloop="a window's"), raising=False)
+    plots.attention_map(np.eye(3), WORDS)
+    assert shell.asked == []
