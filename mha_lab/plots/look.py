@@ -71,6 +71,11 @@ class Page(Figure):
         with our_settings():
             return super().get_tightbbox(*args, **kwargs)
 
+    def __repr__(self):
+        return super().__repr__().replace("Page", "Figure", 1)  # as in every notebook
+
+    __str__ = __repr__
+
 
 _ELSEWHERE = {name.lower() for name in matplotlib.backends.backend_registry.list_builtin()} - {"nbagg", "notebook"}
 """Where figures can go that are not shown in a notebook: into windows, or nowhere."""
