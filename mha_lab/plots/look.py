@@ -61,15 +61,22 @@ def our_settings() -> Iterator[None]:
 
 
 class Page(Figure):
-    """A figure that is drawn in our settings, too: some are asked for only then, such as those of the ticks."""
+    """A figure that is drawn in our settings, too: some are asked for only then, such as those of the ticks. No word
+    goes through TeX, which may be absent: neither on axes that were made elsewhere, nor what is written there later."""
 
     def draw(self, renderer):
         with our_settings():
+            self._without_tex()
             super().draw(renderer)
 
     def get_tightbbox(self, *args, **kwargs):
         with our_settings():
+            self._without_tex()
             return super().get_tightbbox(*args, **kwargs)
+
+    def _without_tex(self):
+        for words in self.findobj(lambda part: isinstance(part, Text) and part.get_usetex()):
+            words.set_usetex(False)
 
     def __repr__(self):
         return super().__repr__().replace("Page", "Figure", 1)  # as in every notebook
@@ -105,7 +112,7 @@ def styled(draw):
 
 
 def _page(drawn):
-    """The figure becomes a `Page`, white and without TeX, also where it and its axes were made elsewhere."""
+    """The figure becomes a `Page`, and white, also where it and its axes were made elsewhere."""
     if (figure := getattr(drawn, "figure", None)) is None:
         return
     figure = figure.get_figure(root=True)
@@ -113,8 +120,6 @@ def _page(drawn):
         figure.__class__ = Page
     for part in {figure, drawn}:
         part.set_facecolor("white")
-    for words in drawn.findobj(Text):
-        words.set_usetex(False)
 
 
 def _show_below_the_cell():

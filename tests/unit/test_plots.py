@@ -368,6 +368,7 @@ def test_on_axes_that_were_made_in_other_settings_the_page_is_white_and_the_numb
     with matplotlib.rc_context(HOSTILE):
         figure, ax = plt.subplots()
         draw(lambda *shape: torch.linspace(0, 1, int(np.prod(shape))).view(shape), "word", ax)
+        ax.annotate("what a lesson writes itself", (0, 0))
         figure.canvas.draw()  # asks for TeX, which this machine may lack, unless all its words go without
         assert figure.get_facecolor() == ax.get_facecolor() == (1, 1, 1, 1)
         for image in ax.images:
