@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from mha_lab import _data, heads, measure
+from mha_lab import _data, _whole, heads, measure
 from mha_lab.pretrained import MiniLM, recorded
 
 # Each begins "the bank …", "the bat …": the word is always token 2, so that its place tells nothing. Our own sentences.
@@ -148,7 +148,8 @@ def main(path):
         "removed": np.array(REMOVED),
     }
     arrays |= {"vectors": vectors.numpy().astype(np.float16), "orders": orders.numpy().astype(np.uint8)}
-    np.savez(path, **arrays)
+    with _whole.beside(path) as partial, partial.open("wb") as file:
+        np.savez(file, **arrays)
     print(path, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
 
 

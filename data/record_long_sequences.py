@@ -9,7 +9,7 @@ The bytes differ each time, for they are measurements. So this also writes the n
 import hashlib
 from pathlib import Path
 
-from mha_lab import long_sequences
+from mha_lab import _whole, long_sequences
 from mha_lab.long_sequences import PATHS, RECORDED, RECORDED_SHA256, predicted_seconds
 
 README = Path(__file__).with_name("README.md")
@@ -28,7 +28,7 @@ def main():
     long_sequences.save(found, decoding)
     digest = hashlib.sha256(RECORDED.read_bytes()).hexdigest()
     for path in Path(long_sequences.__file__), README:
-        path.write_text(path.read_text(encoding="utf-8").replace(RECORDED_SHA256, digest), encoding="utf-8")
+        _whole.write(path, path.read_text(encoding="utf-8").replace(RECORDED_SHA256, digest))
     print(f"{RECORDED}: {RECORDED.stat().st_size:,} bytes, sha256 {digest}")
 
 

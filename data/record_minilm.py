@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mha_lab import _whole
 from mha_lab.pretrained import PROJECTION_LAYER, RECORDINGS, MiniLM
 
 SENTENCES = [
@@ -47,7 +48,8 @@ def record(path: Path) -> None:
     layer = model.blocks[PROJECTION_LAYER].attention
     arrays["query"] = layer.q_proj(x)[0].float().numpy()
     arrays["key"] = layer.k_proj(x)[0].float().numpy()
-    np.savez(path, **arrays)
+    with _whole.beside(path) as partial, partial.open("wb") as file:
+        np.savez(file, **arrays)
 
 
 def to_16_bits(weights: torch.Tensor) -> torch.Tensor:

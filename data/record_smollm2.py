@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from mha_lab import heads
+from mha_lab import _whole, heads
 from mha_lab.pretrained import SmolLM2, circuits, regrouped
 from mha_lab.pretrained.smollm2_records import SHOWN, SMOLLM2
 from mha_lab.rotary import Rotary
@@ -172,7 +172,8 @@ def record(path: Path, parts: list[str]) -> None:
             arrays = dict(file)
     for part in parts:
         arrays |= PARTS[part](model, arrays)
-        np.savez(path, **{name: np.asarray(array) for name, array in arrays.items()})
+        with _whole.beside(path) as partial, partial.open("wb") as file:
+            np.savez(file, **{name: np.asarray(array) for name, array in arrays.items()})
 
 
 PARTS = {

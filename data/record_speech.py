@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import resample_poly
 
+from mha_lab import _whole
 from mha_lab.pretrained.recordings import SPEECH
 
 SENTENCE = "The trophy did not fit in the suitcase because it was too big."
@@ -27,7 +28,7 @@ def record(path: Path) -> None:
             assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (22050, 1, 2)
             samples = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2")
     samples = resample_poly(samples.astype(float), 320, 441)  # 22,050 Hz to 16,000
-    with wave.open(str(path), "wb") as file:
+    with _whole.beside(path) as partial, wave.open(str(partial), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(16_000)

@@ -11,6 +11,7 @@ import json
 from collections import deque
 from pathlib import Path
 
+from mha_lab import _whole
 from mha_lab.widgets import _timings
 
 D_MODEL = 384  # the recorded projection of lessons 00 and 02
@@ -24,12 +25,12 @@ def main():
         results.append({**result, "recorded": True})
         print(f"{num_tokens} tokens: {len(result['rows'])} timings")
     rows = ",\n".join(json.dumps(result) for result in results)
-    _timings.RECORDED.write_text(f"[{rows}]\n", encoding="utf-8")
+    _whole.write(_timings.RECORDED, f"[{rows}]\n")
     content = _timings.RECORDED.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     for path in Path(_timings.__file__), README:
         text = path.read_text(encoding="utf-8").replace(_timings.RECORDED_SHA256, digest)
-        path.write_text(text, encoding="utf-8")
+        _whole.write(path, text)
     print(f"{_timings.RECORDED}: {len(content):,} bytes, sha256 {digest}")
 
 

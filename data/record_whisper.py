@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mha_lab import _whole
 from mha_lab.pretrained import Whisper, recorded_speech
 from mha_lab.pretrained.recordings import HEARD
 from mha_lab.pretrained.whisper import FRAME
@@ -21,14 +22,15 @@ def record(path: Path) -> None:
     model = Whisper.load().double()
     transcript = model.transcribe(recorded_speech().double())
     frames = int(transcript.seconds / FRAME) + 1  # beyond lies the silence that was added
-    np.savez(
-        path,
-        text=np.array(transcript.text),
-        tokens=np.array(transcript.tokens),
-        weights=(transcript.weights[..., :frames] * 65535).round().numpy().astype(np.uint16),
-        seconds=np.array(transcript.seconds),
-        alignment_heads=np.array(model.alignment_heads),
-    )
+    with _whole.beside(path) as partial, partial.open("wb") as file:
+        np.savez(
+            file,
+            text=np.array(transcript.text),
+            tokens=np.array(transcript.tokens),
+            weights=(transcript.weights[..., :frames] * 65535).round().numpy().astype(np.uint16),
+            seconds=np.array(transcript.seconds),
+            alignment_heads=np.array(model.alignment_heads),
+        )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import time
 import numpy as np
 import torch
 
-from mha_lab import _data, measure, models, tasks, train
+from mha_lab import _data, _whole, measure, models, tasks, train
 
 HEADS = 1, 2, 4, 8, 16, 32, 64
 SEEDS = 0, 1, 2, 3, 4
@@ -73,7 +73,8 @@ def main(path):
         arrays["lookup"] = sweep("lookup", HEADS, lambda h, seed: accuracy(h, seed, 800))
         arrays["lookup_long"] = sweep("3,000 steps", HEADS[-3:], lambda h, seed: accuracy(h, seed, 3000))
         arrays["characters"] = sweep("characters", HEADS, nats)
-    np.savez(path, **arrays)
+    with _whole.beside(path) as partial, partial.open("wb") as file:
+        np.savez(file, **arrays)
     print(path, hashlib.sha256(path.read_bytes()).hexdigest())
 
 

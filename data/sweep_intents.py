@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
-from mha_lab import _data, measure, models, tasks, train
+from mha_lab import _data, _whole, measure, models, tasks, train
 from mha_lab.models.intents import INTENT_MODELS, intent_model
 
 DATA = _data.FOLDER
@@ -51,7 +51,7 @@ def run(name, language, size, steps, seed):
     history = train.fit(model, models.of_like_length(corpus), steps=steps, batch_size=BATCH, seed=seed, progress=False)
     seconds = time.thread_time() - start
     if kept := CHECKPOINTS.get((name, language, size, steps, seed)):
-        save_file(model.state_dict(), models.intent_checkpoint(kept))
+        _whole.write(models.intent_checkpoint(kept), save(model.state_dict()))
     model.eval()
     test = tasks.intents("test", language=languages)
     right = models.all_right(model, test)
@@ -77,8 +77,7 @@ def sweep():
     for cell in cells():
         if cell not in records:
             records[cell] = run(*cell)
-            with KEPT.open("a") as file:
-                file.write(json.dumps(records[cell]) + "\n")
+            _whole.write(KEPT, "".join(json.dumps(record) + "\n" for record in records.values()))
             print(*cell, *(f"{k} {v:.3f}" for k, v in records[cell].items() if isinstance(v, float)), flush=True)
     return [records[cell] for cell in cells()]
 
@@ -114,7 +113,8 @@ def write(records, paths, times):
     arrays["accuracy"] = np.array([[record[kind] for kind in kinds] for record in records])
     arrays |= {"usual_steps": np.array(STEPS), "lengths": np.array(LENGTHS), "paths": np.array(paths), "latency": times}
     arrays["machine"] = np.array(measure.processor())
-    np.savez(DATA / "intents.npz", **arrays)
+    with _whole.beside(DATA / "intents.npz") as partial, partial.open("wb") as file:
+        np.savez(file, **arrays)
     for path in sorted(DATA.glob("intents*")):
         print(path.name, path.stat().st_size, "bytes", hashlib.sha256(path.read_bytes()).hexdigest())
 

@@ -12,7 +12,7 @@ import time
 import numpy as np
 import torch
 
-from mha_lab import _data, heads, measure, models, tasks, train
+from mha_lab import _data, _whole, heads, measure, models, tasks, train
 
 WINDOWS = 8, 32, 64, 128  # the last sees the whole document
 SEEDS = 0, 1, 2
@@ -58,7 +58,8 @@ def main(path):
                 rows.setdefault(name, []).append(value.numpy())
     shape = len(WINDOWS), len(SEEDS)
     arrays = {name: np.stack(values).reshape(*shape, *values[0].shape) for name, values in rows.items()}
-    np.savez_compressed(path, windows=np.array(WINDOWS), **arrays)
+    with _whole.beside(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, windows=np.array(WINDOWS), **arrays)
     print(path, hashlib.sha256(path.read_bytes()).hexdigest())
 
 

@@ -11,9 +11,9 @@ import hashlib
 import time
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
-from mha_lab import _data, heads, measure, models, tasks, train
+from mha_lab import _data, _whole, heads, measure, models, tasks, train
 
 SEEDS = 0, 1, 2, 3, 4
 STEPS = 1000
@@ -66,7 +66,7 @@ def main(path):
                 tensors |= {f"{name}.{key}": tensor.half() for key, tensor in model.state_dict().items()}
             line = "  ".join(f"{measured} {value.mean():.3f}" for measured, value in row.items())
             print(f"{name:6} seed {seed}: {line}   {time.perf_counter() - start:.0f} s", flush=True)
-    save_file(tensors | {measured: torch.stack(values) for measured, values in rows.items()}, path)
+    _whole.write(path, save(tensors | {measured: torch.stack(values) for measured, values in rows.items()}))
     print(path, hashlib.sha256(path.read_bytes()).hexdigest())
 
 

@@ -12,7 +12,7 @@ import time
 import numpy as np
 import torch
 
-from mha_lab import _data, measure, models, tasks, train
+from mha_lab import _data, _whole, measure, models, tasks, train
 
 HELD_BACK = 10_000  # the seed of the examples on which they are tested
 TASKS = {"lookup": tasks.lookup(), "previous and match": tasks.previous_and_match(), "induction": tasks.induction()}
@@ -66,7 +66,8 @@ def main(path):
         shy.load_state_dict(honest)  # it can do the task already; now it learns not to be seen doing it
         train.fit(shy, task.draw, steps=4000, weight_decay=0, seed=1, progress=False)
         keep("shy/1/2/0", shy, task, start)
-    np.savez(path, **arrays)
+    with _whole.beside(path) as partial, partial.open("wb") as file:
+        np.savez(file, **arrays)
     print(path, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
 
 

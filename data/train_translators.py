@@ -11,9 +11,9 @@ import tempfile
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
-from mha_lab import _data, heads, measure, models, tasks, train
+from mha_lab import _data, _whole, heads, measure, models, tasks, train
 from mha_lab.tasks import DATE_FIELDS, shortened
 from mha_lab.tasks.translation import ARTICLES, NOUNS
 
@@ -110,7 +110,7 @@ def main(path):
         print("translation", seed, *(row[-1] for row in rows.values()), flush=True)
     tensors |= {f"translation_{name}": torch.stack(row) for name, row in rows.items()}
 
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+    _whole.write(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}))
     print(path, hashlib.sha256(path.read_bytes()).hexdigest())
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from mha_lab import _data, _door, cost, measure
+from mha_lab import _data, _door, _whole, cost, measure
 from mha_lab.attention import MultiHeadAttention, attention
 from mha_lab.cost import Machine
 from mha_lab.kv_cache import KVCache
@@ -233,16 +233,17 @@ def save(found: Measured, decoding: Decoding, path=RECORDED) -> None:
     peak = [[found.peak.get((p, n), -1) for n in lengths] for p in PATHS]
     contexts = sorted(decoding.step)
     steps = {name: np.array([getattr(decoding, name)[n] for n in contexts]) for name in ("prefill", "step", "window")}
-    np.savez(
-        path,
-        paths=np.array(PATHS),
-        lengths=np.array(lengths),
-        seconds=np.array(seconds),
-        peak=np.array(peak, dtype=np.int64),
-        machine=np.array(json.dumps(asdict(found.machine))),
-        contexts=np.array(contexts),
-        **steps,
-    )
+    with _whole.beside(path) as partial, partial.open("wb") as file:
+        np.savez(
+            file,
+            paths=np.array(PATHS),
+            lengths=np.array(lengths),
+            seconds=np.array(seconds),
+            peak=np.array(peak, dtype=np.int64),
+            machine=np.array(json.dumps(asdict(found.machine))),
+            contexts=np.array(contexts),
+            **steps,
+        )
 
 
 def recorded() -> tuple[Measured, Decoding]:

@@ -15,6 +15,7 @@ from nbconvert import HTMLExporter
 from pygments.formatters import HtmlFormatter
 from run_notebooks import LESSONS, WIDGET, execute, for_each_lesson, parser_of_lessons
 
+from mha_lab import _whole
 from mha_lab.widgets import _static
 
 HANDOUTS = LESSONS.parent / "handouts"
@@ -61,13 +62,19 @@ def with_links(notebook):
         cell.source = re.sub(r"\[([^\]]+)\]\(\.\./[^)]+\)", r"\1", cell.source)
 
 
-def handout(notebook):
-    """The page of an executed lesson."""
+def title_of(notebook):
+    """The first heading, or None."""
+    texts = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return next((found[1] for text in texts if (found := re.search(r"^# +(\S.*)", text, re.M))), None)
+
+
+def handout(notebook, name="A lesson"):
+    """The page of an executed lesson; it bears the name where the lesson has no heading."""
     states = widget_states(notebook)
     with_hosts(notebook, states)
     with_links(notebook)
     notebook.metadata.pop("widgets", None)
-    title = re.search(r"# (.+)", notebook.cells[0].source)[1]
+    title = title_of(notebook) or name
     exporter = HTMLExporter(
         template_name="basic",
         exclude_input_prompt=True,
@@ -76,7 +83,9 @@ def handout(notebook):
     )
     body, _ = exporter.from_notebook_node(notebook)
     light, dark = (HtmlFormatter(style=name).get_style_defs(".highlight") for name in ("xcode", "github-dark"))
-    style = f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n{STYLE.read_text()}"
+    style = (
+        f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n{STYLE.read_text(encoding='utf-8')}"
+    )
     return _static.document(title, NOTE + body, states, style=style)
 
 
@@ -86,10 +95,10 @@ def size_without_figures(page):
 
 def make(path):
     """Run a lesson and write its handout; the handout's sizes in words."""
-    page = handout(execute(path, widget_state=True))
+    page = handout(execute(path, widget_state=True), path.stem)
     HANDOUTS.mkdir(exist_ok=True)
     target = HANDOUTS / f"{path.stem}.html"
-    target.write_text(page, encoding="utf-8")
+    _whole.write(target, page)
     whole, rest = len(page.encode()) / 1e6, size_without_figures(page) / 1e6
     return f"{HANDOUTS.name}/{target.name}: {whole:.2f} MB, {rest:.2f} beside its figures"
 
@@ -100,4 +109,5 @@ def main(arguments):
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter ends no run
     sys.exit(main(sys.argv[1:]))

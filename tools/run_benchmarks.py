@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mha_lab import measure
+from mha_lab import _whole, measure
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = {path.stem: path for path in sorted(FOLDER.glob("*.py"))}
@@ -43,7 +43,7 @@ def main():
         if run.returncode:
             sys.exit(f"{SCRIPTS[name].name} ended with {run.returncode}: {results.name} has what came before it.")
         parts[name] = "\n".join([*lines, "", machine(options.device)])
-        results.write_text(write_parts(parts), encoding="utf-8")
+        _whole.write(results, write_parts(parts))
     print(f"Written to {results}.")
 
 

@@ -4,18 +4,24 @@ Usage: python tools/run_notebooks.py [--measure] [01 02 …]      (make notebook
 
 Each lesson runs in a fresh kernel, in its own folder. Cells tagged nbval-ignore-output hold measurements, which differ
 on each run: they keep their stored output while their source stays as it was, unless --measure asks for new ones.
-A lesson that raises an error is reported and left as it was.
+A lesson that raises an error, or whose file is no notebook, is reported and left as it was; the others run.
 """
 
 import argparse
+import asyncio
+import importlib.util
 import os
 import sys
+import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+from mha_lab import _whole
 
 LESSONS = Path(__file__).resolve().parent.parent / "notebooks"
 MEASUREMENT = "nbval-ignore-output"
@@ -56,18 +62,29 @@ def merge_streams(outputs):
 
 def keep_measurements(notebook, stored):
     """Give measurement cells whose source is as stored the outputs that are stored with it."""
-    before = {cell.id: cell for cell in stored.cells if cell.cell_type == "code" and cell.outputs}
+    before = {cell.get("id"): cell for cell in stored.cells if cell.cell_type == "code" and cell.outputs}
     for cell in notebook.cells:
-        old = before.get(cell.id)
+        old = before.get(cell.get("id"))
         if old and old.source == cell.source and MEASUREMENT in cell.metadata.get("tags", []):
             cell.outputs = old.outputs
 
 
+def read(path):
+    """The notebook in a file. Raises ValueError, in a sentence, where there is none in it."""
+    content = path.read_bytes()
+    try:
+        notebook = nbformat.reads(content.decode(), as_version=4)
+        if all(isinstance(cell.source, str) and cell.cell_type for cell in notebook.cells):
+            return notebook
+    except Exception:  # each way of being no notebook raises something else
+        pass
+    raise ValueError(f"{path.name} is no notebook: it is empty, cut short, or something else. Git has the one before.")
+
+
 def execute(path, widget_state=False):
     """The lesson as a fresh kernel leaves it, with the state of its widgets in its metadata if that is wanted."""
-    notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
-        notebook,
+        read(path),
         kernel_name=KERNEL["name"],
         resources={"metadata": {"path": str(path.parent)}},
         timeout=CELL_TIMEOUT,
@@ -75,20 +92,67 @@ def execute(path, widget_state=False):
         store_widget_state=widget_state,
         extra_arguments=["--log-level=ERROR"],  # not its warning about a connection that never leaves this machine
     )
-    return client.execute()
+    return asyncio.run(interruptible(client))
+
+
+async def interruptible(client):
+    """What client.execute() does, but an interrupt ends it: nbclient by itself would take the kernel for dead and the
+    lesson for failed, and the next one would begin."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def refuse(*_):
+        raise NotImplementedError  # as on Windows: so nbclient leaves the signals alone
+
+    def tell(loop, context):
+        if not task.cancelling():  # what an interrupt leaves half done has nothing to tell
+            loop.default_exception_handler(context)
+
+    loop.add_signal_handler = refuse
+    loop.set_exception_handler(tell)
+    try:
+        return await client.async_execute()
+    except DeadKernelError:
+        if task.cancelling():
+            raise asyncio.CancelledError from None
+        raise
 
 
 def run(path, measure=False):
-    """Execute and tidy one lesson; True if its file changed."""
-    stored = nbformat.read(path, as_version=4)
+    """Execute and tidy one lesson; True if its file changed.
+
+    Raises ValueError where somebody else changed the file meanwhile, and leaves it as it is."""
+    before, stored = path.read_bytes(), read(path)
     notebook = execute(path)
     if not measure:
         keep_measurements(notebook, stored)
-    text = nbformat.writes(tidy(notebook)) + "\n"
-    changed = text != path.read_text(encoding="utf-8")
-    if changed:
-        path.write_text(text, encoding="utf-8")
-    return changed
+    content = (nbformat.writes(tidy(notebook)) + "\n").encode()
+    if path.read_bytes() != before:
+        raise ValueError(f"{path.name} was saved by somebody else while it ran: that is kept. Run it again.")
+    if content != before:
+        _whole.write(path, content)
+    return content != before
+
+
+@contextmanager
+def own_settings():
+    """The environment that a lesson runs in: no user's settings leave their traces in what is stored."""
+    theirs = "MPLBACKEND", "COLUMNS", "LINES", "PYTHONOPTIMIZE", "PYTHONSTARTUP"
+    environment = {name: value for name, value in os.environ.items() if name not in theirs}
+    matplotlib = Path(importlib.util.find_spec("matplotlib").origin).parent
+    environment["MATPLOTLIBRC"] = str(matplotlib / "mpl-data" / "matplotlibrc")
+    # The kernel of this environment, even where the user has installed another one of the same name.
+    environment["JUPYTER_PREFER_ENV_PATH"] = "1"
+    with tempfile.TemporaryDirectory(prefix="mha_lab-", ignore_cleanup_errors=True) as folder:
+        # No start-up files of the user's, and no need of a home that can be written to.
+        environment |= {name: str(Path(folder) / name.lower()) for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR")}
+        before = dict(os.environ)
+        try:
+            os.environ.clear()
+            os.environ.update(environment)
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
 
 def parser_of_lessons(description):
@@ -98,23 +162,36 @@ def parser_of_lessons(description):
 
 
 def for_each_lesson(parser, names, act):
-    """Call act(path) on every lesson, or those that `names` begin; print what it returns, and count the failures."""
+    """Call act(path) on every lesson, or those that `names` begin, and print what it returns; at the end print which of
+    them failed, and return how many."""
     paths = sorted(LESSONS.glob("*.ipynb"))
     for name in names:
         if not any(path.name.startswith(name) for path in paths):
-            parser.error(f"no lesson begins with {name}; there are {', '.join(path.stem for path in paths)}")
-    # The kernel of this environment, even where the user has installed another one of the same name.
-    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
-    failed = 0
-    for path in [path for path in paths if not names or path.name.startswith(tuple(names))]:
-        start = time.perf_counter()
-        try:
-            result = act(path)
-        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            result = f"FAILED\n{error}"
-            failed += 1
-        print(f"{path.name}  {time.perf_counter() - start:.1f} s  {result}", flush=True)
-    return failed
+            parser.error(f"no lesson begins with {name}; there are {', '.join(path.stem for path in paths) or 'none'}")
+    chosen, failed = [path for path in paths if not names or path.name.startswith(tuple(names))], []
+    with own_settings():
+        for path in chosen:
+            start = time.perf_counter()
+            try:
+                result = act(path)
+            except KeyboardInterrupt:
+                sys.exit(f"\nInterrupted in {path.name}: its file is as it was; those before it are done.")
+            except Exception as error:
+                result = f"FAILED\n{in_words(error)}"
+                failed.append(path.name)
+            print(f"{path.name}  {time.perf_counter() - start:.1f} s  {result}", flush=True)
+    if failed:
+        print(f"{len(failed)} of {len(chosen)} failed and were left as they were: {', '.join(failed)}", flush=True)
+    return len(failed)
+
+
+def in_words(error):
+    """What stopped a lesson: a cell's own error as the kernel tells it, all else in a line."""
+    if isinstance(error, (CellExecutionError, CellTimeoutError, DeadKernelError)):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'its file'}: {error.strerror}."
+    return str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
 
 
 def main(arguments):
@@ -127,4 +204,5 @@ def main(arguments):
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter ends no run
     sys.exit(main(sys.argv[1:]))

@@ -123,10 +123,11 @@ def lost_files(info):
             sizes = {name: size for name, _, size in csv.reader(lines)}
     except (OSError, ValueError, csv.Error):  # no list, or what is no list
         sizes = {}
+    beside = str(info.parent) + os.sep
     for name, size in sizes.items():
-        if not name.endswith(".pyc"):  # Python makes them again
+        if name[-4:] != ".pyc":  # Python makes them again
             try:
-                if not os.stat(os.path.join(str(info.parent), name)).st_size and size not in ("", "0"):
+                if not os.stat(beside + name).st_size and size not in ("", "0"):
                     lost.append(name)
             except (OSError, ValueError):
                 lost.append(name)

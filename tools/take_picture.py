@@ -16,6 +16,7 @@ from live_lab import Lab, Server  # noqa: E402
 from playwright.sync_api import expect, sync_playwright  # noqa: E402
 
 from conftest import find_chromium  # noqa: E402
+from mha_lab import _whole  # noqa: E402
 
 PICTURE = ROOT / "docs" / "head_explorer.png"
 CODE = """
@@ -41,7 +42,7 @@ def main():
             explorer = lab.show(CODE).locator(".mha-heads")
             expect(explorer).to_have_attribute("data-drawn", re.compile("."))
             PICTURE.parent.mkdir(exist_ok=True)
-            explorer.screenshot(path=PICTURE)
+            _whole.write(PICTURE, explorer.screenshot())
             browser.close()
         finally:
             server.stop()

@@ -6,7 +6,7 @@ import re
 from html import escape
 from pathlib import Path
 
-from mha_lab import _data
+from mha_lab import _data, _whole
 
 HERE = _data.PACKAGE / "widgets"
 PROTOCOL = re.compile(r"_(model|view|dom)_\w+|_esm|_css|_anywidget_id|layout|tabbable|tooltip")  # no state of ours
@@ -35,7 +35,7 @@ def save_html(self, path: str | Path, *, title: str | None = None) -> Path:
     title = title or re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", type(self).__name__)
     body = f"<h1>{escape(title)}</h1>\n{host(self.model_id, *self._repr_mimebundle_())}"
     try:
-        path.write_text(document(title, body, {self.model_id: self.get_state()}), encoding="utf-8")
+        _whole.write(path, document(title, body, {self.model_id: self.get_state()}))
     except OSError as problem:
         raise type(problem)(f"{str(path)!r} cannot be written: {problem.strerror}.") from None
     return path

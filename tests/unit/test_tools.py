@@ -2,11 +2,14 @@
 
 import ast
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import make_handouts
 import nbformat
 import pytest
 import run_notebooks
@@ -241,6 +244,59 @@ def test_jupyterlab_finds_the_settings_that_the_package_brings_and_knows_them():
         assert set(changes) <= set(json.loads((Path(sys.prefix) / schema).read_text())["properties"])
 
 
+# what writes files ---------------------------------------------------------------------------------------------------
+
+# Into `partial`, which _whole.beside gave, or into a `file` or `buffer` that is opened where this can see it.
+IN_PLACE = re.compile(
+    r"""\.write_(text|bytes)\(|\bsave_file\(|\bnbformat\.write\(|screenshot\([^)]*path=|\btouch\(|\bshutil\.(copy|move)
+    |\.(savez|savez_compressed|save|savefig|savetxt|tofile)\((?!(file|buffer)\b)(?=[^)]*\b(path|\w*PATH|target|DATA|RECORDED)\b)
+    |\bopen\((?:[^()]|\([^()]*\))*["'][rbt]*[wax+][rbt+]*["']""",
+    re.X,
+)
+BY_THEMSELVES = {
+    "mha_lab/_whole.py": "is the way",
+    "tools/set_up.py": "runs before anything is installed, and writes beside by its own few lines",
+    "benchmarks/lessons.py": "writes copies into a temporary folder",
+}
+
+
+def written_in_place(source):
+    """The calls in a source that write a file where the old one stands."""
+    joined = re.sub(r"\(\s+", "(", source)
+    return [line.strip() for line in joined.splitlines() if IN_PLACE.search(line) and "partial" not in line]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'path.write_text(page, encoding="utf-8")',
+        "_timings.RECORDED.write_bytes(content)",
+        "np.savez(path, **arrays)",
+        "np.savez_compressed(\n    path, a=1)",
+        "np.savez(DATA / 'intents.npz', **arrays)",
+        "torch.save(model, path)",
+        "save_file(tensors, path)",
+        'with KEPT.open("a") as file:',
+        'with open(path, "w", encoding="utf-8") as file:',
+        'with open(str(path), mode="r+b") as file:',
+        'with wave.open(str(path), "wb") as file:',
+        "nbformat.write(notebook, path)",
+    ],
+)
+def test_what_writes_in_place_is_seen(line):
+    assert written_in_place(line)
+
+
+def test_every_file_is_written_beside_the_old_one_and_renamed():
+    """So that a full disk, an interrupt or a kill leaves the old one whole."""
+    folders = ("mha_lab", "tools", "data", "benchmarks")
+    sources = [path for folder in folders for path in (set_up.ROOT / folder).rglob("*.py")]
+    found = {path.relative_to(set_up.ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sources}
+    assert len(found) > 50
+    in_place = {name: calls for name in found.keys() - BY_THEMSELVES if (calls := written_in_place(found[name]))}
+    assert in_place == {}
+
+
 # run_notebooks ------------------------------------------------------------------------------------------------------
 
 
@@ -330,3 +386,87 @@ def test_running_a_lesson_twice_gives_the_same_bytes(tmp_path):
     assert folder.outputs == [result(repr(tmp_path.name), count=2)]
     assert run_notebooks.run(path, measure=True)
     assert nbformat.read(path, as_version=4).cells[2].outputs != measured.outputs
+
+
+NO_NOTEBOOKS = {
+    "01_text": b"no JSON",
+    "02_empty": b"",
+    "03_cut": b'{"cells": [{"cell_type": "code", "sour',
+    "04_list": b"[]",
+    "05_object": b"{}",
+    "06_numbers_for_cells": b'{"cells": [3], "nbformat": 4, "nbformat_minor": 5, "metadata": {}}',
+    "07_binary": bytes(range(256)),
+    "08_zeros": bytes(4096),
+}
+
+
+@pytest.fixture
+def lessons(tmp_path, monkeypatch):
+    """A folder of files that are no notebooks, one that cannot be read, one with an error in a cell, and a good one."""
+    for name, content in NO_NOTEBOOKS.items():
+        (tmp_path / f"{name}.ipynb").write_bytes(content)
+    (tmp_path / "09_folder.ipynb").mkdir()
+    (tmp_path / "10_link.ipynb").symlink_to("/nonexistent")
+    nbformat.write(notebook(code_cell("wrong", source="1 / 0")), tmp_path / "11_error.ipynb")
+    nbformat.write(
+        notebook(nbformat.v4.new_markdown_cell("no heading"), code_cell("x", source="1")), tmp_path / "12_good.ipynb"
+    )
+    monkeypatch.setattr(run_notebooks, "LESSONS", tmp_path)
+    return tmp_path
+
+
+def test_a_broken_lesson_stops_no_other_and_the_end_says_which(lessons, capsys):
+    before = {path: path.read_bytes() for path in lessons.iterdir() if path.is_file()}
+    assert run_notebooks.main([]) == 11
+    said = capsys.readouterr().out
+    for name in NO_NOTEBOOKS:
+        assert f"{name}.ipynb is no notebook: it is empty, cut short, or something else." in said
+    assert f"{lessons / '09_folder.ipynb'}: Is a directory." in said and "ZeroDivisionError" in said
+    assert re.search(r"12_good.ipynb  [\d.]+ s  changed", said)
+    last = said.splitlines()[-1]
+    assert last.startswith("11 of 12 failed and were left as they were: 01_text.ipynb, ") and "12_good" not in last
+    assert [path.name for path in before if path.read_bytes() != before[path]] == ["12_good.ipynb"]
+
+
+def test_a_broken_lesson_stops_no_other_handout_either(lessons, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(make_handouts, "HANDOUTS", tmp_path / "handouts")
+    assert make_handouts.main(["07", "11", "12"]) == 2
+    assert "2 of 3 failed and were left as they were: 07_binary.ipynb, 11_error.ipynb" in capsys.readouterr().out
+    (page,) = (tmp_path / "handouts").iterdir()
+    assert page.name == "12_good.html" and "<title>12_good</title>" in page.read_text(encoding="utf-8")
+
+
+def test_a_lesson_that_somebody_saves_while_it_runs_keeps_what_was_saved(tmp_path):
+    path = tmp_path / "99_scratch.ipynb"
+    nbformat.write(
+        notebook(code_cell("x", source=f"from pathlib import Path\nPath({str(path)!r}).write_text('theirs')")), path
+    )
+    with pytest.raises(ValueError, match="99_scratch.ipynb was saved by somebody else while it ran: that is kept"):
+        run_notebooks.run(path)
+    assert path.read_text() == "theirs"
+
+
+def test_a_lesson_runs_without_the_settings_of_whoever_runs_it(tmp_path, monkeypatch):
+    theirs = {"MPLBACKEND": "Agg", "COLUMNS": "30", "HOME": "/nonexistent", "LC_ALL": "C", "PYTHONOPTIMIZE": "1"}
+    for name, value in theirs.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "ipython" / "profile_default" / "startup").mkdir(parents=True)
+    (tmp_path / "ipython" / "profile_default" / "startup" / "mine.py").write_text("print('my start-up file')")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    (tmp_path / "ipython" / "matplotlibrc").write_text("lines.linewidth: 7\n")
+    monkeypatch.setenv("MATPLOTLIBRC", str(tmp_path / "ipython"))
+    source = """
+import os, shutil, matplotlib.pyplot as plt
+plt.plot([1])
+print("多头", shutil.get_terminal_size().columns, plt.rcParams["lines.linewidth"], __debug__)
+"""
+    path = tmp_path / "99_scratch.ipynb"
+    nbformat.write(notebook(code_cell("x", source=source)), path)
+    before = dict(os.environ)
+    with run_notebooks.own_settings():
+        run_notebooks.run(path)
+    (cell,) = nbformat.read(path, as_version=4).cells
+    printed = [output.text for output in cell.outputs if output.output_type == "stream"]
+    assert printed == ["多头 80 1.5 True\n"]
+    assert [output for output in cell.outputs if "image/png" in output.get("data", {})], "its figure stands there"
+    assert dict(os.environ) == before
