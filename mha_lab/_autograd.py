@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
+from torch._C._functorch import TransformType
 from torch.autograd import forward_ad
 
 
@@ -13,8 +14,19 @@ def may_write_over(scores: Tensor, *beside: Tensor | None) -> bool:
     """
     if torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is not None:
         return False
-    tensors = scores, *(tensor for tensor in beside if tensor is not None)
-    return not any(tensor.requires_grad or forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors)
+    tensors = [scores, *(tensor for tensor in beside if tensor is not None)]
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        return False
+    return all(forward_ad.unpack_dual(tensor).tangent is None for tensor in tensors)
+
+
+def kernel_has_a_rule() -> bool:
+    """Whether the fused kernel knows what is asked of it: not within vmap or jvp, nor within two transforms, which may
+    be a second derivative (torch.func)."""
+    if torch.compiler.is_compiling():
+        return True
+    transforms = torch._C._functorch.get_interpreter_stack() or []
+    return len(transforms) < 2 and all(each.key() is TransformType.Grad for each in transforms)
 
 
 def autocasts(device: torch.device) -> bool:

@@ -16,6 +16,8 @@ def whole(name: str, value: Any, at_least: int | None = 1) -> int:
     if type(value).__name__ == "SymInt":  # a size that torch.export leaves open
         return value
     try:
+        if isinstance(value, bool):  # Python's True is 1, and nobody's count
+            raise TypeError
         number = value if isinstance(value, int) else operator.index(value)
     except TypeError:
         raise TypeError(f"{name} is {told(value)}; it must be a whole number.") from None

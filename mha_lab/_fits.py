@@ -1,7 +1,7 @@
 """Whether tensors fit each other, asked at the door of every attention, and told in one sentence with the shapes."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mha_lab import _door
 from mha_lab._autograd import autocasts
@@ -13,7 +13,7 @@ def check_shapes(
     """Raises ValueError, or TypeError for what is no tensor of the right kind, where `attention` is not defined."""
     if not _plainly_fit(query, key, value):
         _explain(query, key, value)
-    scores = (*query.shape[:-1], key.shape[-2])
+    scores = (*_batch(query, key, value), *query.shape[-3:-1], key.shape[-2])
     for name, extra in ("mask", mask), ("score_bias", score_bias):
         if extra is not None:
             check_kind(name, extra, query.device)
@@ -69,6 +69,27 @@ def _explain(query, key, value):
     _check_alike(given)
 
 
+def _batch(query, key, value):
+    """What stands in front of the heads, where some of it may be 1."""
+    batch = query.shape[:-3]
+    if batch == key.shape[:-3] == value.shape[:-3]:
+        return batch
+    return torch.broadcast_shapes(batch, key.shape[:-3], value.shape[:-3])
+
+
+def scale_of(scale: float | Tensor | None, query: Tensor) -> float | Tensor:
+    """The scale that was given, or 1/√K. Raises ValueError for what is not one finite number."""
+    if scale is None:
+        return query.shape[-1] ** -0.5
+    if isinstance(scale, Tensor):
+        if scale.numel() != 1 or scale.dim() > query.dim():
+            raise ValueError(f"scale has shape {tuple(scale.shape)}; it must be one number.")
+        return scale.to(query.dtype)
+    if not torch.compiler.is_compiling():  # to which it may be a symbol
+        _door.finite("scale", scale)
+    return scale
+
+
 def _check_alike(given):
     (first, one), *others = given.items()
     for name, other in others:
@@ -78,15 +99,21 @@ def _check_alike(given):
             raise ValueError(f"{first} is {one.dtype} and {name} {other.dtype}: they must be of one type.")
 
 
-def check_tokens(weight: Tensor, x: Tensor, context: Tensor | None) -> None:
-    """Raises TypeError or ValueError where x and context are not two batches of tokens for a layer with this weight."""
-    width = weight.shape[-1]
+def check_tokens(width: int, module: nn.Module, x: Tensor, context: Tensor | None = None) -> None:
+    """Raises TypeError or ValueError where x and context are not batches of tokens of this width, or of another type or
+    on another device than the module's weight. What has no weight of its own, such as an adapter, is not asked."""
+    weight = getattr(module, "weight", None)
+    weight = weight if isinstance(weight, Tensor) else None
     for name, tokens in {"x": x, "context": context}.items():
         if name == "context" and tokens is None:
             continue
         _door.instance(name, tokens, Tensor, f"a tensor (batch, tokens, {width})")
+        if tokens.is_nested:
+            raise ValueError(f"{name} is a nested tensor; pad it, and hide the padding with padding_mask.")
         if tokens.dim() != 3 or tokens.shape[-1] != width:
             raise ValueError(f"{name} has shape {tuple(tokens.shape)}; this layer takes (batch, tokens, {width}).")
+        if weight is None:
+            continue
         if tokens.device != weight.device:
             raise ValueError(f"{name} is on {tokens.device} and this layer on {weight.device}: move one of them.")
         if tokens.dtype != weight.dtype and not autocasts(tokens.device):
@@ -143,7 +170,7 @@ def layer_mask(name: str, given: Tensor, scores: tuple[int, int, int, int], held
     asked = "(N, S), (B, N, S) or (B, H, N, S)" if name == "mask" else "one that broadcasts to (B, H, N, S)"
     remedy = "each dimension must be equal or 1."
     if held:
-        remedy = f"S counts the {held} keys in the cache too, which stand first; {remedy}"
+        remedy = f"S counts the {held} keys in the cache too that these tokens see, which stand first; {remedy}"
     elif name == "score_bias" and shape == (B, N, S):
         remedy = "three dimensions are (H, N, S): for one bias a sequence write score_bias[:, None]."
     raise ValueError(f"{name} has shape {shape} and the scores {scores}; it must be {asked}: {remedy}")

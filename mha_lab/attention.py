@@ -10,16 +10,18 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import parametrize
 
 from mha_lab import _door
-from mha_lab._autograd import may_write_over, only_first_derivatives, without_autocast
-from mha_lab._fits import check_shapes, check_tokens, layer_mask
+from mha_lab._autograd import kernel_has_a_rule, may_write_over, only_first_derivatives, without_autocast
+from mha_lab._fits import check_shapes, check_tokens, layer_mask, scale_of
+from mha_lab._from_torch import layer_from_torch
 from mha_lab.kv_cache import KVCache
 from mha_lab.masks import causal_mask
 from mha_lab.memory import require_if_large
 
 HALF = (torch.float16, torch.bfloat16)
+FEW = 16
+"""Queries up to which a mask is written out once for each head of a group, so that shared keys are read once."""
 
 
 def attention(
@@ -40,7 +42,7 @@ def attention(
     mask    boolean, broadcastable to the scores (..., N, S). A query that may attend to nothing gets weights and
             output 0.
     score_bias  floating-point, added to the scaled scores, broadcastable to (..., N, S): a distance that costs (ALiBi,
-            Press 2022). −∞ hides a key, as the mask does.
+            Press 2022). −∞ hides a key, as the mask does; two dimensions are (N, S), three (H, N, S).
     scale   1/√K unless given (Vaswani 2017, equation 1).
     dropout probability with which a weight is zeroed (and the rest scaled up): rows then no longer sum to 1.
 
@@ -54,10 +56,9 @@ def attention(
             output, weights = attention(query.float(), key.float(), value.float(), **options)
         return output.to(value.dtype), weights.to(value.dtype)
     require_if_large(math.prod(query.shape[:-1]) * key.shape[-2] * query.element_size(), query.device)
-    if scale is None:
-        scale = query.shape[-1] ** -0.5
-    elif not isinstance(scale, Tensor):
-        _door.finite("scale", scale)
+    scale = scale_of(scale, query)
+    if dropout:
+        _door.share("dropout", dropout)
     scores = matmul_by_group(query * scale, key.mT)  # N·K products with the scale instead of N·S
     over = may_write_over(scores, value, score_bias)
     add, fill = (Tensor.add_, Tensor.masked_fill_) if over else (torch.add, torch.masked_fill)
@@ -90,38 +91,54 @@ def fused_attention(
     mask: Tensor | None = None,
     score_bias: Tensor | None = None,
     is_causal: bool = False,
+    scale: float | None = None,
     dropout: float = 0.0,
 ) -> Tensor:
     """The output of `attention` where nobody asks for the weights: the kernel never stores them (Dao 2022).
 
     query (B, H, N, K), key and value (B, G, S, K); is_causal, for N = S alone, is the causal mask without its N² bytes.
     The heads of a group are folded into the rows of their query, so that decoding reads each key and value once.
-    The kernel has no forward derivative (then `attention` computes) and no second one (its error says what to ask for).
+    The kernel has no forward derivative and no rule for torch.func's transforms (then `attention` computes), and no
+    second derivative (its error says what to ask for).
     """
     check_shapes(query, key, value, mask, score_bias)
     if query.dim() != 4:
         raise ValueError(f"query has shape {tuple(query.shape)}; the fused path takes (B, H, N, K).")
-    H, N, G = query.shape[1], query.shape[2], key.shape[1]
+    H, N, G, S = query.shape[1], query.shape[2], key.shape[1], key.shape[2]
+    if is_causal and (N != S or mask is not None):
+        raise ValueError(
+            f"is_causal is the mask of {N} queries on {S} keys: it needs as many of each, and no other mask."
+        )
+    scale = scale_of(scale, query)
+    if dropout:
+        _door.share("dropout", dropout)
     if N == 1 and H == G and query.dtype not in HALF:
         # One row of scores a head is nothing to save, and two plain products are faster.
-        return attention(query, key, value, mask=mask, score_bias=score_bias, dropout=dropout)[0]
-    only_first_derivatives(query, key, value)
-    try:
-        return _fused(query, key, value, mask, score_bias, is_causal, dropout)
-    except NotImplementedError:  # what torch raises where a forward derivative is asked for
-        mask = causal_mask(N, device=query.device) if is_causal else mask
-        return attention(query, key, value, mask=mask, score_bias=score_bias, dropout=dropout)[0]
+        return attention(query, key, value, mask=mask, score_bias=score_bias, scale=scale, dropout=dropout)[0]
+    if kernel_has_a_rule():
+        only_first_derivatives(query, key, value)
+        try:
+            return _fused(query, key, value, mask, score_bias, is_causal, scale, dropout)
+        except NotImplementedError:  # what torch raises for a forward derivative outside of torch.func
+            pass
+    mask = causal_mask(N, device=query.device) if is_causal else mask
+    return attention(query, key, value, mask=mask, score_bias=score_bias, scale=scale, dropout=dropout)[0]
 
 
-def _fused(query, key, value, mask, score_bias, is_causal, dropout):
+def _fused(query, key, value, mask, score_bias, is_causal, scale, dropout):
     (B, H, N, K), (_, G, S, _) = query.shape, key.shape
-    if score_bias is not None:
-        score_bias = score_bias.to(query.dtype)
+    if score_bias is not None:  # in 16 bits a distance would be rounded before it meets its score
+        score_bias = score_bias.to(torch.promote_types(query.dtype, torch.float32))
+        if not torch.is_grad_enabled():
+            score_bias = score_bias.detach()  # or the kernel would store the scores for a gradient nobody asks for
         mask = score_bias if mask is None else score_bias.where(mask, -torch.inf)
     if mask is not None:
         mask = mask.expand(*(1,) * (4 - mask.dim()), *mask.shape)  # with three dimensions the kernel takes a slow path
-    options = {"dropout_p": dropout, "is_causal": is_causal}
-    if H == G or is_causal:
+    options = {"dropout_p": dropout, "is_causal": is_causal, "scale": scale}
+    if not query.shape[0] == key.shape[0] == value.shape[0]:  # one text for all, which the kernel does not repeat
+        B = max(query.shape[0], key.shape[0], value.shape[0])
+        query, key, value = (x.expand(B, -1, -1, -1) for x in (query, key, value))
+    if H == G or is_causal or (mask is not None and N > FEW):
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, enable_gqa=H != G, **options)
     if mask is not None:
         masks, rows = (G, H // G) if mask.shape[1] > 1 else (1, H // G)
@@ -218,7 +235,7 @@ class MultiHeadAttention(nn.Module):
 
         Returns output (B, N, D), or (output, weights). Raises ValueError or TypeError at the door, with the numbers.
         """
-        check_tokens(self.q_proj.weight, x, context)
+        check_tokens(self.d_model, self.q_proj, x, context)
         _door.instance("causal", causal, bool, "True or False")
         _door.instance("need_weights", need_weights, bool, "True or False")
         if cache is not None:
@@ -249,7 +266,9 @@ class MultiHeadAttention(nn.Module):
             past = causal_mask(N, device=x.device) if cache is None else cache.mask(N, device=x.device)
             mask = past if mask is None else mask & past
         if cache is not None:
-            key, value = cache.stage(key, value, owner=self)
+            asked = [tensor for tensor in (query, score_bias) if tensor is not None]
+            learning = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in asked)
+            key, value = cache.stage(key, value, owner=self, learning=learning)
 
         options = {"mask": mask, "score_bias": score_bias, "is_causal": is_causal}
         heads, weights = self.attend(query, key, value, need_weights=need_weights, **options)
@@ -281,33 +300,7 @@ class MultiHeadAttention(nn.Module):
     def from_torch(cls, module: nn.MultiheadAttention) -> "MultiHeadAttention":
         """The same layer as an nn.MultiheadAttention, with its weights copied: same dtype, device, mode and dropout,
         and frozen where it was frozen. Raises ValueError for what this layer cannot keep."""
-        _door.instance("module", module, nn.MultiheadAttention, "an nn.MultiheadAttention")
-        if module.in_proj_weight is None or module.bias_k is not None or module.add_zero_attn:
-            sink = "add_zero_attn is a sink: mha_lab.variants.SinkAttention.from_torch keeps it."
-            raise ValueError(
-                "from_torch takes an nn.MultiheadAttention without kdim, vdim, add_bias_kv and add_zero_attn: this "
-                "layer has one width, d_model, and attends to nothing but tokens. " + sink * module.add_zero_attn
-            )
-        if not module.batch_first:
-            raise ValueError(
-                "this nn.MultiheadAttention takes (tokens, batch, d_model), and our layer (batch, tokens, d_model): "
-                "set its batch_first = True first, which changes no weight."
-            )
-        if parametrize.is_parametrized(module) or parametrize.is_parametrized(module.out_proj):
-            raise ValueError("this nn.MultiheadAttention has parametrized weights: remove_parametrizations first.")
-        has_bias = module.in_proj_bias is not None
-        layer = cls(module.embed_dim, module.num_heads, bias=has_bias, dropout=module.dropout)
-        layer.to(module.in_proj_weight).train(module.training)
-        projections = layer.q_proj, layer.k_proj, layer.v_proj
-        pairs = list(zip((p.weight for p in projections), module.in_proj_weight.chunk(3), strict=True))
-        pairs.append((layer.out_proj.weight, module.out_proj.weight))
-        if has_bias:
-            pairs += zip((p.bias for p in projections), module.in_proj_bias.chunk(3), strict=True)
-            pairs.append((layer.out_proj.bias, module.out_proj.bias))
-        with torch.no_grad():
-            for ours, theirs in pairs:
-                ours.copy_(theirs).requires_grad_(theirs.requires_grad)
-        return layer
+        return layer_from_torch(cls, module)
 
     def extra_repr(self) -> str:
         sizes = f"d_model={self.d_model}, num_heads={self.num_heads}, num_kv_heads={self.num_kv_heads}"
@@ -322,4 +315,5 @@ def matmul_by_group(rows: Tensor, shared: Tensor) -> Tensor:
         return rows @ shared
     *batch, H, N, width = rows.shape
     G = shared.shape[-3]
-    return (rows.reshape(*batch, G, H // G * N, width) @ shared).view(*batch, H, N, shared.shape[-1])
+    product = rows.reshape(*batch, G, H // G * N, width) @ shared
+    return product.view(*product.shape[:-3], H, N, shared.shape[-1])

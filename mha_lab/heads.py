@@ -16,13 +16,13 @@ from mha_lab.attention import MultiHeadAttention
 
 def entropy(weights: Tensor) -> Tensor:
     """(...): mean over queries of −Σ w ln w, in nats: 0 where each query sees one key, ln S where it sees all alike."""
-    _check_rows(weights)
+    weights = _check_rows(weights)
     return _mean_over_queries(-torch.xlogy(weights, weights).sum(dim=-1), weights)
 
 
 def distance(weights: Tensor) -> Tensor:
     """(...): mean over queries of Σ w·|i − j|, in tokens: how far a head looks (N = S)."""
-    _check_rows(weights)
+    weights = _check_rows(weights)
     N, S = weights.shape[-2:]
     if N != S:
         raise ValueError(f"weights of {N} queries on {S} keys: where the queries stand among the keys nobody says.")
@@ -33,7 +33,7 @@ def distance(weights: Tensor) -> Tensor:
 def mass(weights: Tensor, right: Tensor) -> Tensor:
     """(...): share of the weight that lies on the keys marked in `right` (boolean, broadcastable to the weights), mean
     over the queries for which at least one is marked; NaN where none is."""
-    _check_maps(weights)
+    weights = _check_maps(weights)
     _door.instance("right", right, Tensor, "a boolean tensor (..., N, S)")
     if right.dtype != torch.bool or right.is_meta != weights.is_meta:
         where = f"{right.dtype} on {right.device}"
@@ -56,26 +56,30 @@ def _mean_over_queries(each, weights):
 
 
 def _check_maps(weights):
+    """The weights in at least 32 bits: sums over many keys are beyond 16."""
     _door.instance("weights", weights, Tensor, "a tensor (..., N, S)")
     if weights.dim() < 2 or not weights.is_floating_point():
         raise ValueError(
             f"weights are {weights.dtype} of shape {tuple(weights.shape)}; they must be floats (..., N, S)."
         )
+    return weights.to(torch.promote_types(weights.dtype, torch.float32))
 
 
 def _check_rows(weights):
     """Raises ValueError where a row is no average: it sums to 1, or to 0 where the query may attend to nothing."""
-    _check_maps(weights)
+    weights = _check_maps(weights)
     if not readable(weights):
-        return
-    sums = weights.detach().sum(dim=-1, dtype=torch.promote_types(weights.dtype, torch.float32))
+        return weights
+    sums = weights.detach().sum(dim=-1)
     wrong = ((sums - 1).abs() > 0.01) & (sums != 0) | (weights.detach() < 0).any(dim=-1) | sums.isnan()
     if wrong.any():
         row = tuple(wrong.nonzero()[0].tolist())
         raise ValueError(
             f"row {row} of the weights sums to {sums[row]:.3g}: weights lie from 0 to 1, and rows sum to 1, or to 0 "
-            "where a query may attend to nothing (scores become weights by softmax; dropout must be off: .eval())."
+            "where a query may attend to nothing (scores become weights by softmax; dropout must be off: .eval(); "
+            "beside a sink, divide each row by its sum)."
         )
+    return weights
 
 
 def offset(n: int, steps: int, *, device: torch.device | str | None = None) -> Tensor:
@@ -124,7 +128,7 @@ def scaled(model: nn.Module, factors: Tensor) -> Iterator[None]:
             (concat,) = inputs
             if row.dim() > 1 and row.shape[0] != len(concat):
                 raise ValueError(f"there are factors for {row.shape[0]} examples, and the model runs on {len(concat)}.")
-            return concat.unflatten(-1, (layer.num_heads, -1)).mul(row[..., None]).flatten(-2)
+            return concat.unflatten(-1, (layer.num_heads, -1)).mul(row[..., None].to(concat.dtype)).flatten(-2)
 
         return layer.out_proj.register_forward_pre_hook(hook)
 

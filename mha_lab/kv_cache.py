@@ -20,7 +20,7 @@ class KVCache:
     capacity  tokens to make room for at once. Beyond it the room doubles, so that each token is copied about once on
               average however long the text grows; below it, what is in the cache is never copied.
     window    forget all but this many tokens: sliding-window attention (Beltagy 2020), whose memory does not grow with
-              the text.
+              the text. What a later token cannot see is forgotten when the next ones are added.
 
     A cache is causal: what it holds is the past, and `mask` says which of it each new token may see. A layer first
     stages the new tokens, and commits them when its output is there: whatever goes wrong before, the cache is as it
@@ -66,12 +66,13 @@ class KVCache:
 
     def reach(self, new: int) -> int:
         """S, how many keys stand before a layer that adds `new` tokens: these, and the past that the first may see."""
+        new = _door.whole("new", new, at_least=0)
         return new + (len(self) if self.window is None else min(len(self), self.window - 1))
 
     def mask(self, new: int, *, device: torch.device | str | None = None) -> Tensor | None:
         """(N, S) boolean for `new` tokens that are not yet added: each sees itself and the past, as far as the window
         reaches. None for a single token, which sees all."""
-        if new <= 1:
+        if _door.whole("new", new, at_least=0) <= 1:
             return None
         S = self.reach(new)
         require_if_large(2 * new * S, device)
@@ -84,22 +85,26 @@ class KVCache:
         self.commit()
         return both
 
-    def stage(self, key: Tensor, value: Tensor, *, owner: object = None) -> tuple[Tensor, Tensor]:
+    def stage(
+        self, key: Tensor, value: Tensor, *, owner: object = None, learning: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """What `append` would return. The cache is as before until `commit()`.
 
-        owner  the layer that asks: a cache serves one layer.
+        owner     the layer that asks: a cache serves one layer.
+        learning  whether a backward pass may ask for keys and values though they need no gradient themselves.
         Raises ValueError or TypeError for what does not fit what is held: nothing is broadcast, nothing is converted.
         """
         kind = self._check(key, value, owner)
         held, new = self._state, key.shape[-2]
         storage, end = held.storage, held.end
         start = end + new - self.reach(new)  # the first of the new tokens sees the window - 1 before it
-        if storage is None or end + new > storage[0].shape[-2] or _needs_gradients(key, value, *storage):
-            storage = self._with_room(key, value, start)
+        learning = learning or _learns(key, value, *(storage or ()))
+        if storage is None or end + new > storage[0].shape[-2] or learning or held.asked_for:
+            storage = self._with_room(key, value, start, exact=learning)
             start, end = 0, end - start
         for stored, added in zip(storage, (key, value), strict=True):
             stored[..., end : end + new, :] = added
-        return self._stage(_State(storage, start, end + new, held.seen + new, kind), owner)
+        return self._stage(_State(storage, start, end + new, held.seen + new, kind, asked_for=learning), owner)
 
     def commit(self) -> None:
         """Remember what was staged last."""
@@ -116,7 +121,8 @@ class KVCache:
                 f"token {length} is gone. Only reset() is possible."
             )
         if length < self.seen:
-            self._state = self._state._replace(start=0, end=length, seen=length)
+            owner = self._state.owner if length else None
+            self._state = self._staged = self._state._replace(start=0, end=length, seen=length, owner=owner)
 
     def reset(self) -> None:
         """Forget everything and keep the room: for the next text of the same batch."""
@@ -151,6 +157,8 @@ class KVCache:
                 f"key has shape {tuple(key.shape)} and value {tuple(value.shape)}: the cache takes (B, G, N, K), equal "
                 "but for the last."
             )
+        if not key.is_floating_point() or not value.is_floating_point():
+            raise TypeError(f"key is {key.dtype} and value {value.dtype}: they must be floats.")
         if (key.dtype, key.device) != (value.dtype, value.device):
             raise ValueError(
                 f"key is {key.dtype} on {key.device} and value {value.dtype} on {value.device}: they must be equal."
@@ -171,12 +179,12 @@ class KVCache:
             )
         return kind
 
-    def _with_room(self, key, value, start):
+    def _with_room(self, key, value, start, exact):
         """A new storage that begins with what is held from column `start` on, and has room for more."""
         held = self._state.end - start
         needed = held + key.shape[-2]
         kept = self._state.storage or ()
-        room = needed if _needs_gradients(key, value, *kept) else max(self.capacity, 2 * needed if kept else needed)
+        room = needed if exact else max(self.capacity, 2 * needed if kept else needed)
         numbers = sum(new.shape[:-2].numel() * new.shape[-1] for new in (key, value)) * room
         require_if_large(numbers * key.element_size(), key.device)
         storage = tuple(new.new_empty(*new.shape[:-2], room, new.shape[-1]) for new in (key, value))
@@ -195,6 +203,8 @@ class _State(NamedTuple):
     seen: int = 0
     kind: tuple | None = None
     owner: weakref.ref | None = None
+    asked_for: bool = False
+    """Whether a backward pass may ask for what stands in the storage: it must then not be written over."""
 
     def columns(self) -> tuple[Tensor, Tensor]:
         key, value = self.storage
@@ -207,8 +217,7 @@ def _kind(tensor):
     return (B, G), width, tensor.dtype, tensor.device
 
 
-def _needs_gradients(*tensors):
-    """Whether the backward pass may ask for what stands in a storage: it must then not be written over."""
+def _learns(*tensors):
     return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
 
 

@@ -34,14 +34,15 @@ def padding_mask(lengths: Tensor | Sequence[int], num_keys: int | None = None) -
     if not isinstance(lengths, Tensor):
         if isinstance(lengths, str) or not hasattr(lengths, "__iter__"):
             raise TypeError(f"lengths is {_door.told(lengths)}; it must be a list of whole numbers, one a sequence.")
-        counted = [_door.whole("a length", length, at_least=0) for length in lengths]
-        longest, lengths = max(counted, default=0), torch.tensor(counted, dtype=torch.long)
+        lengths = [_door.whole("a length", length, at_least=0) for length in lengths]
+        longest = max(lengths, default=0)
     elif lengths.dim() != 1 or lengths.is_floating_point() or lengths.dtype == torch.bool:
         shape = tuple(lengths.shape)
         raise TypeError(f"lengths are {lengths.dtype} of shape {shape}; they must be whole numbers (B,).")
     elif lengths.is_meta:
         raise ValueError("lengths are on the meta device, which has no numbers: a mask is made of some.")
     else:
+        lengths = lengths.long()
         shortest, longest = map(int, lengths.aminmax()) if len(lengths) else (0, 0)
         _door.whole("a length", shortest, at_least=0)
     if num_keys is None and not len(lengths):
@@ -49,7 +50,9 @@ def padding_mask(lengths: Tensor | Sequence[int], num_keys: int | None = None) -
     num_keys = longest if num_keys is None else _door.whole("num_keys", num_keys, at_least=0)
     if longest > num_keys:
         raise ValueError(f"a sequence of length {longest} does not fit into num_keys={num_keys}.")
-    require_if_large(len(lengths) * num_keys, lengths.device)
+    device = lengths.device if isinstance(lengths, Tensor) else None
+    require_if_large(len(lengths) * num_keys, device)
+    lengths = torch.as_tensor(lengths, dtype=torch.long, device=device)
     return (torch.arange(num_keys, device=lengths.device) < lengths[:, None])[:, None, :]
 
 

@@ -1,11 +1,13 @@
 """How much memory is free, asked before much of it is taken: a sentence in place of a machine that stands still."""
 
 import math
+import numbers
 import sys
 from pathlib import Path
 
 import psutil
 import torch
+from torch._guards import detect_fake_mode
 
 LARGE = 2**30
 """Bytes from which on the package's own functions ask before they allocate. Asking takes as long as a small layer."""
@@ -13,7 +15,7 @@ LARGE = 2**30
 
 def require_memory(size: float, *, device: str | torch.device = "cpu") -> None:
     """Raise MemoryError, in words, where `size` bytes would not fit beside what already runs. A tenth is kept back."""
-    if isinstance(size, str) or not size >= 0 or math.isinf(size):
+    if not isinstance(size, numbers.Real) or not size >= 0 or math.isinf(size):
         raise ValueError(f"size={size!r} is not a number of bytes.")
     free = free_memory(device)
     if size > 0.9 * free:
@@ -25,8 +27,8 @@ def require_memory(size: float, *, device: str | torch.device = "cpu") -> None:
 
 def require_if_large(size: int, device: torch.device | None = None) -> None:
     """`require_memory` on the device (the default one unless given), for `LARGE` sizes only; never while compiling,
-    where a size may be a symbol."""
-    if not torch.compiler.is_compiling() and size >= LARGE:
+    where a size may be a symbol, nor for tensors without numbers."""
+    if not torch.compiler.is_compiling() and size >= LARGE and detect_fake_mode() is None:
         require_memory(size, device=torch.get_default_device() if device is None else device)
 
 

@@ -25,6 +25,7 @@ def rotate(x: Tensor, start: int = 0, *, base: float = 10_000.0, adjacent: bool 
     Raises ValueError or TypeError, in one sentence, for what cannot be turned.
     """
     start = _check(x, start, base)
+    _door.instance("adjacent", adjacent, bool, "True or False")
     return _turn(x, *_cos_sin(x, start, base), adjacent)
 
 
@@ -34,11 +35,14 @@ class Rotary:
 
     def __init__(self, *, base: float = 10_000.0, adjacent: bool = False):
         _check_base(base)
+        _door.instance("adjacent", adjacent, bool, "True or False")
         self.base, self.adjacent = base, adjacent
         self._known = None, None
 
     def __call__(self, x: Tensor, start: int = 0) -> Tensor:
-        if not (isinstance(x, Tensor) and (x.is_meta or readable(x))):  # what is made for it serves no later call
+        if isinstance(start, Tensor) or not (
+            isinstance(x, Tensor) and (x.is_meta or readable(x))
+        ):  # what is made for it serves no later call
             return rotate(x, start, base=self.base, adjacent=self.adjacent)
         asked = start, self.base, *x.shape[-2:], x.dtype, x.device, torch.is_inference_mode_enabled()
         known, cos_sin = self._known
@@ -57,7 +61,8 @@ def _check(x, start, base):
     if K % 2 or K == 0:
         odd = "odd" if K else "nothing to turn"
         raise ValueError(f"rotary positions turn pairs of numbers: d_head={K} is {odd}.")
-    _check_base(base)
+    if not torch.compiler.is_compiling():  # to which a base may be a symbol
+        _check_base(base)
     return start if torch.compiler.is_compiling() else _door.whole("start", start, at_least=None)
 
 

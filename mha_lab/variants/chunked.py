@@ -5,7 +5,7 @@ from torch import Tensor
 
 from mha_lab import _door
 from mha_lab._autograd import without_autocast
-from mha_lab._fits import check_shapes
+from mha_lab._fits import check_shapes, scale_of
 from mha_lab.attention import attention, matmul_by_group
 
 
@@ -38,7 +38,7 @@ def chunked_attention(
     N, S = query.shape[-2], key.shape[-2]
     if causal and N > S:
         raise ValueError(f"{N} causal queries need at least as many keys, not {S}: each sees itself.")
-    scale = scale_or_root(scale, query)
+    scale = scale_of(scale, query)
     if 0 in (N, S):
         return attention(query, key, value)[0]  # no scores: no tile
     exact = torch.promote_types(query.dtype, torch.float32)
@@ -59,15 +59,6 @@ def chunked_attention(
                 running = _online_softmax(running, scores, value[..., columns, :].to(exact), allowed)
             outputs.append((running[0] / running[1].where(running[1] > 0, 1.0)).to(value.dtype))
     return torch.cat(outputs, dim=-2)
-
-
-def scale_or_root(scale: float | Tensor | None, query: Tensor) -> float | Tensor:
-    """The scale that was given, or 1/√K. Raises ValueError for what is no number."""
-    if scale is None:
-        return query.shape[-1] ** -0.5
-    if not isinstance(scale, Tensor):
-        _door.finite("scale", scale)
-    return scale
 
 
 def _online_softmax(running, scores, value, allowed):

@@ -61,7 +61,14 @@ class LatentAttention(nn.Module):
                 raise ValueError("rotary turns d_rotary numbers of each query and key, and d_rotary is 0.")
         numbers = d_model * (H * (K + R + V) + d_latent + R) + d_latent * H * (K + V)
         require_if_large(numbers * torch.get_default_dtype().itemsize)
-        self.num_heads, self.d_head, self.d_value, self.d_latent, self.d_rotary = H, K, V, d_latent, R
+        self.d_model, self.num_heads, self.d_head, self.d_value, self.d_latent, self.d_rotary = (
+            d_model,
+            H,
+            K,
+            V,
+            d_latent,
+            R,
+        )
         self.rotary = rotary or rotate
         self.q_proj = nn.Linear(d_model, H * (K + R), bias=False)
         self.down = nn.Linear(d_model, d_latent, bias=False)
@@ -82,7 +89,7 @@ class LatentAttention(nn.Module):
         absorbed  which way: fewer FLOPs and bytes for a new token before a long cache, more for a whole text
 
         Raises ValueError or TypeError at the door, with the numbers."""
-        check_tokens(self.q_proj.weight, x, None)
+        check_tokens(self.d_model, self.q_proj, x)
         _door.instance("causal", causal, bool, "True or False")
         _door.instance("absorbed", absorbed, bool, "True or False")
         if cache is not None:
@@ -97,7 +104,8 @@ class LatentAttention(nn.Module):
         mask = None
         if cache is not None:
             mask = cache.mask(N, device=x.device)
-            kept, _ = cache.stage(kept, kept[..., :0], owner=self)
+            learning = torch.is_grad_enabled() and query.requires_grad
+            kept, _ = cache.stage(kept, kept[..., :0], owner=self, learning=learning)
         elif causal:
             mask = causal_mask(N, device=x.device)
         look = self._absorbed if absorbed else self._expanded
@@ -113,6 +121,11 @@ class LatentAttention(nn.Module):
         return attention(query, key, value, mask=mask)[0]
 
     def _absorbed(self, query, kept, mask):
+        for name, up in ("k_up", self.k_up), ("v_up", self.v_up):
+            if not isinstance(up, nn.Linear) or up.bias is not None:
+                raise TypeError(
+                    f"{name} is {_door.told(up)}; what is absorbed is the weight of an nn.Linear without bias."
+                )
         k_up, v_up = (up.weight.unflatten(0, (self.num_heads, -1)) for up in (self.k_up, self.v_up))  # (H, K, d_latent)
         plain, turned = query.split([self.d_head, self.d_rotary], dim=-1)
         scale = (self.d_head + self.d_rotary) ** -0.5

@@ -8,11 +8,10 @@ from torch.nn import functional as F
 
 from mha_lab import _door
 from mha_lab._autograd import without_autocast
-from mha_lab._fits import check_kind, check_shapes, fits
+from mha_lab._fits import check_kind, check_shapes, fits, scale_of
 from mha_lab.attention import MultiHeadAttention, fused_attention, matmul_by_group
 from mha_lab.kv_cache import KVCache
 from mha_lab.memory import require_if_large
-from mha_lab.variants.chunked import scale_or_root
 
 
 def sink_attention(
@@ -36,7 +35,7 @@ def sink_attention(
     the sink. Everything else, and what is raised, is as in `attention`."""
     check_shapes(query, key, value, mask, score_bias)
     sink = _one_column(sink, query)
-    scale = scale_or_root(scale, query)
+    scale = scale_of(scale, query)
     _door.share("dropout", dropout)
     exact = torch.promote_types(query.dtype, torch.float32)
     require_if_large(2 * math.prod(query.shape[:-1]) * key.shape[-2] * exact.itemsize, query.device)
@@ -68,27 +67,29 @@ def fused_sink_attention(
     """The output of `sink_attention` by `fused_attention`, which never stores the weights.
 
     query (B, H, N, K), key and value (B, G, S, K). The sink becomes a token before the text, where the kernel's own
-    causal mask leaves it to be seen by all. Queries and keys have one more number: 1 in the sink's key, 0 in all
-    others, and in a query its sink's logit."""
+    causal mask leaves it to be seen by all. Queries and keys have two more numbers: 1 in the sink's key, 0 in all
+    others, and in a query its sink's logit, the second for what 16 bits leave of the first."""
     check_shapes(query, key, value, mask, score_bias)
     if query.dim() != 4:
         raise ValueError(f"query has shape {tuple(query.shape)}; the fused path takes (B, H, N, K).")
-    K, S = key.shape[-1], key.shape[-2]
-    longer = ((K + 1) / K) ** 0.5  # the kernel will divide the scores by √(K + 1)
-    floor = torch.finfo(query.dtype).min / 2  # for −∞: times 0, in the keys of the text, it is no number
-    logit = (_one_column(sink, query).to(query.dtype) * (K + 1) ** 0.5).clamp(min=floor)
-    query = torch.cat([query * longer, logit.expand(*query.shape[:-1], 1)], dim=-1)
-    first = F.pad(key.new_ones(*key.shape[:-2], 1, 1), (K, 0))
-    key = torch.cat([first, F.pad(key, (0, 1))], dim=-2)
-    value = F.pad(value, (0, 1, 1, 0))  # as wide as the keys, or the kernel takes a slow path
+    K, S, dtype = key.shape[-1], key.shape[-2], query.dtype
+    exact = torch.promote_types(dtype, torch.float32)
+    most = torch.finfo(dtype).max / 2  # −∞ times 0, in the keys of the text, is no number
+    logit = (_one_column(sink, query).to(exact) * K**0.5).clamp(-most, most)  # the kernel divides scores by √K
+    logit = logit.expand(*query.shape[:-1], 1)
+    whole = logit.to(dtype)
+    query = torch.cat([query, whole, (logit - whole.to(exact)).to(dtype)], dim=-1)
+    first = F.pad(key.new_ones(*key.shape[:-2], 1, 2), (K, 0))
+    key = torch.cat([first, F.pad(key, (0, 2))], dim=-2)
+    value = F.pad(value, (0, 2, 1, 0))  # as wide as the keys, or the kernel takes a slow path
     if is_causal:
         query = F.pad(query, (0, 0, 1, 0))  # the sink's own row, which sees the sink
     if mask is not None:
         mask = F.pad(mask.expand(*mask.shape[:-1], S), (1, 0), value=True)
     if score_bias is not None:
         score_bias = F.pad(score_bias.expand(*score_bias.shape[:-1], S), (1, 0))
-    options = {"mask": mask, "score_bias": score_bias, "is_causal": is_causal, "dropout": dropout}
-    found = fused_attention(query, key, value, **options)[..., :-1]
+    options = {"mask": mask, "score_bias": score_bias, "is_causal": is_causal, "scale": K**-0.5, "dropout": dropout}
+    found = fused_attention(query, key, value, **options)[..., :-2]
     return found[..., 1:, :] if is_causal else found
 
 
@@ -184,7 +185,9 @@ class StreamingCache(KVCache):
         mask[:, self.first :].triu_(S - new + 1 - self.window - self.first)
         return mask
 
-    def stage(self, key: Tensor, value: Tensor, *, owner: object = None) -> tuple[Tensor, Tensor]:
+    def stage(
+        self, key: Tensor, value: Tensor, *, owner: object = None, learning: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """What the new tokens may see. The cache is as before until `commit()`."""
         kind = self._check(key, value, owner)
         held, new, S = self._state, key.shape[-2], self.reach(key.shape[-2])

@@ -19,6 +19,7 @@ from mha_lab import (
     split_heads,
     window_mask,
 )
+from mha_lab.attention import fused_attention
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5}
 D_MODEL = 24
@@ -416,6 +417,46 @@ def test_whatever_alone_is_learned_gets_its_gradient(learned, kind):
     )
     expected = F.scaled_dot_product_attention(*(inputs[n] for n in ("query", "key", "value")), attn_mask=full)
     close(*(torch.autograd.grad((o * seeded(*o.shape, seed=9)).sum(), asked)[0] for o in (output, expected)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_a_distance_in_32_bits_is_not_rounded_to_16_before_it_meets_its_score(dtype):
+    query, key, value = (seeded(1, 4, 512, 16, seed=s).to(dtype) for s in range(3))
+    distances = torch.tensor([0.5, 0.25, 0.125, 0.0625])[:, None, None] * torch.arange(512.0)  # BLOOM's ALiBi
+    exact = attention(query.double(), key.double(), value.double(), score_bias=distances)[0]
+    for found in (
+        attention(query, key, value, score_bias=distances)[0],
+        fused_attention(query, key, value, score_bias=distances),
+    ):
+        torch.testing.assert_close(found.double(), exact, atol=0.01, rtol=0.01)
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_what_could_be_learned_costs_nothing_where_nothing_is(context):
+    layer, bias = MultiHeadAttention(64, 8), torch.nn.Parameter(torch.zeros(8, 256, 256))
+    x, scores = seeded(1, 256, 64, dtype=torch.float32), 8 * 256 * 256 * 4
+    with context():
+        assert measure.peak_memory(lambda: layer(x, score_bias=bias, need_weights=True)) < 1.3 * scores
+        assert measure.peak_memory(lambda: layer(x, score_bias=bias)) < 0.5 * scores
+
+
+@pytest.mark.parametrize("num_kv_heads", [1, 2, 4, 8])
+def test_a_mask_of_many_queries_is_not_written_out_for_each_head_of_a_group(num_kv_heads):
+    layer, x = MultiHeadAttention(64, 8, num_kv_heads), seeded(1, 256, 64, dtype=torch.float32)
+    words, scores = padding_mask([200], num_keys=256), 8 * 256 * 256 * 4
+    with torch.no_grad():
+        assert measure.peak_memory(lambda: layer(x, mask=words, causal=True)) < 0.5 * scores
+
+
+def test_batches_of_one_are_shared_by_queries_and_by_keys():
+    one, many, shared = seeded(1, 4, 5, 6), seeded(3, 4, 5, 6, seed=1), seeded(3, 2, 7, 6, seed=2)
+    mask = seeded(3, 1, 5, 7, seed=3) > 0
+    close(attention(one, shared, shared, mask=mask)[0], attention(one.expand(3, 4, 5, 6), shared, shared, mask=mask)[0])
+    close(attention(many, shared[:1], shared[:1])[0], attention(many, *[shared[:1].expand(3, 2, 7, 6)] * 2)[0])
+    close(fused_attention(one, shared, shared), attention(one, shared, shared)[0])
+    close(
+        fused_attention(many, shared[:1], shared[:1], mask=mask), attention(many, shared[:1], shared[:1], mask=mask)[0]
+    )
 
 
 def test_nan_stays_nan_beside_a_bias():

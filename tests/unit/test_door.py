@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 from mha_lab import (
     KVCache,
@@ -160,6 +161,21 @@ CALLS = {
     "devices": (lambda: attention(Q, Q.to("meta"), Q), ValueError, "cpu", "meta"),
     "whole numbers": (lambda: attention(Q.long(), Q.long(), Q.long()), ValueError, "torch.int64", "floats"),
     "one dimension": (lambda: attention(Q[0, 0, 0], Q, Q), ValueError, "(8,)"),
+    "scale, several": (
+        lambda: attention(Q, Q, Q, scale=torch.ones(2, 1, 1, 1)),
+        ValueError,
+        "(2, 1, 1, 1)",
+        "one number",
+    ),
+    "dropout in words": (lambda: attention(Q, Q, Q, dropout="a"), ValueError, "dropout='a'", "probability"),
+    "dropout below 0": (lambda: fused_attention(Q, Q, Q, dropout=-0.1), ValueError, "dropout=-0.1", "probability"),
+    "True as a count": (lambda: causal_mask(True), TypeError, "num_queries is the bool True"),
+    "is_causal, more keys": (
+        lambda: fused_attention(Q[:, :, :3], Q, Q, is_causal=True),
+        ValueError,
+        "3 queries on 5 keys",
+    ),
+    "is_causal and a mask": (lambda: fused_attention(Q, Q, Q, is_causal=True, mask=YES), ValueError, "no other mask"),
     "scale nan": (lambda: attention(Q, Q, Q, scale=math.nan), ValueError, "scale=nan", "finite"),
     "scale in words": (lambda: attention(Q, Q, Q, scale="1/8"), ValueError, "scale='1/8'", "finite"),
     "all scores": (lambda: attention(*[torch.zeros(1, 1, 400_000, 1)] * 3), MemoryError, "596.0 GiB"),
@@ -173,6 +189,7 @@ CALLS = {
     "padding_mask, negative tensor": (lambda: padding_mask(torch.tensor([2, -1])), ValueError, "a length=-1"),
     "padding_mask, floats": (lambda: padding_mask([1.5, 2.7]), TypeError, "a length is the float 1.5"),
     "padding_mask, float tensor": (lambda: padding_mask(torch.tensor([1.0])), TypeError, "torch.float32"),
+    "padding_mask, endless": (lambda: padding_mask([2**70]), MemoryError, "TiB of memory"),
     "padding_mask, meta": (lambda: padding_mask(torch.tensor([1]).to("meta")), ValueError, "meta device"),
     "padding_mask, one number": (lambda: padding_mask(3), TypeError, "lengths is the int 3", "list"),
     "padding_mask, none": (lambda: padding_mask([]), ValueError, "num_keys must be given"),
@@ -220,6 +237,33 @@ def test_from_torch_keeps_what_is_frozen():
     assert learned == {"q_proj.bias", "k_proj.bias", "v_proj.bias", "out_proj.weight"}
 
 
+class Other(nn.MultiheadAttention):
+    def forward(self, query, *others, **options):
+        return super().forward(2 * query, *others, **options)
+
+
+def pruned(layer):
+    prune.l1_unstructured(layer.out_proj, "weight", 0.5)
+
+
+def hooked(layer):
+    layer.register_forward_hook(lambda *_: None)
+
+
+def without_a_bias(layer):
+    layer.out_proj.bias = None
+
+
+@pytest.mark.parametrize("change", [pruned, hooked, without_a_bias])
+def test_from_torch_refuses_what_computes_something_else(change):
+    theirs = nn.MultiheadAttention(12, 3, batch_first=True)
+    change(theirs)
+    refused(lambda: MultiHeadAttention.from_torch(theirs), ValueError, "this nn.MultiheadAttention")
+    refused(
+        lambda: MultiHeadAttention.from_torch(Other(12, 3, batch_first=True)), ValueError, "computes something else"
+    )
+
+
 def test_from_torch_refuses_what_it_cannot_keep():
     refused(lambda: MultiHeadAttention.from_torch(nn.Linear(3, 3)), TypeError, "module is", "nn.MultiheadAttention")
     refused(
@@ -231,3 +275,29 @@ def test_from_torch_refuses_what_it_cannot_keep():
     normed = nn.MultiheadAttention(12, 3, batch_first=True)
     nn.utils.parametrizations.weight_norm(normed, "in_proj_weight")
     refused(lambda: MultiHeadAttention.from_torch(normed), ValueError, "parametrized", "remove_parametrizations")
+
+
+# what stands in a projection's place ----------------------------------------------------------------------------------
+
+
+class Adapter(nn.Module):
+    def __init__(self, base):
+        super().__init__()
+        self.base = base
+
+    def forward(self, x):
+        return self.base(x) + x.sum(dim=-1, keepdim=True)
+
+
+@pytest.mark.parametrize("name", ["q_proj", "k_proj", "v_proj", "out_proj"])
+@pytest.mark.parametrize("wrap", [Adapter, nn.Sequential])
+def test_a_projection_may_be_anything_that_maps_tokens(wrap, name):
+    layer = MultiHeadAttention(12, 3)
+    setattr(layer, name, wrap(getattr(layer, name)))
+    torch.testing.assert_close(layer(X), layer(X, need_weights=True)[0])
+    refused(lambda: layer(X[..., :5]), ValueError, "(2, 5, 5)", "(batch, tokens, 12)")
+
+
+def test_nested_tensors_are_told_to_be_padded():
+    nested = torch.nested.nested_tensor([torch.randn(3, 12), torch.randn(5, 12)], layout=torch.jagged)
+    refused(lambda: LAYER(nested), ValueError, "nested tensor", "padding_mask")

@@ -22,7 +22,7 @@ FLOORS = {
     for floor, names in enumerate(
         (
             ("_door", "_data", "_shown", "_whole", "_autograd", "memory"),
-            ("cost", "masks", "_fits", "kv_cache", "published", "_checkpoint"),
+            ("cost", "masks", "_fits", "_from_torch", "kv_cache", "published", "_checkpoint"),
             ("attention", "rotary"),
             ("plots", "variants", "measure", "tasks"),
             ("models", "train", "heads", "long_sequences"),

@@ -193,7 +193,7 @@ MISFITS = {
     "one number for four": ((WIDE[..., :1], WIDE), ValueError, "keys of 4 numbers and was given 1"),
     "values of another width": ((WIDE, WIDE[..., :1]), ValueError, "values of 4 numbers and was given 1"),
     "another precision": ((WIDE.double(), WIDE.double()), ValueError, "torch.float32 .* torch.float64"),
-    "whole numbers": ((WIDE.long(), WIDE.long()), ValueError, "torch.float32 .* torch.int64"),
+    "whole numbers": ((WIDE.long(), WIDE.long()), TypeError, "they must be floats"),
     "another device": ((WIDE.to("meta"), WIDE.to("meta")), ValueError, "on cpu and was given torch.float32 on meta"),
     "two precisions": ((WIDE, WIDE.double()), ValueError, "they must be equal"),
     "three dimensions": ((WIDE[0], WIDE[0]), ValueError, r"the cache takes \(B, G, N, K\)"),
@@ -283,3 +283,48 @@ def test_gradients_go_through_a_cache(window):
         gradients.append(torch.autograd.grad(run(asked).square().sum(), [asked, *layer.parameters()]))
     for ours, theirs in zip(*gradients, strict=True):
         close(ours, theirs)
+
+
+def test_what_gradients_may_ask_for_is_not_written_over():
+    layer, x = MultiHeadAttention(D_MODEL, 4).double(), seeded(1, 6, D_MODEL)
+    for frozen in layer.k_proj, layer.v_proj:  # as where queries alone are adapted
+        frozen.requires_grad_(False)
+    cache = KVCache(capacity=16)
+    decoded = torch.cat([layer(token, cache=cache) for token in x.split(1, dim=1)], dim=1)
+    gradients = [
+        torch.autograd.grad(output.square().sum(), layer.q_proj.weight)[0]
+        for output in (decoded, layer(x, causal=True))
+    ]
+    close(*gradients)
+
+
+def test_what_gradients_asked_for_stays_after_a_cut():
+    layer, x, cache = MultiHeadAttention(D_MODEL, 4).double(), seeded(1, 6, D_MODEL), KVCache(capacity=16)
+    loss = layer(x, cache=cache).square().sum()
+    cache.truncate(2)
+    with torch.no_grad():
+        layer(-x[:, 2:4], cache=cache)
+    expected = torch.autograd.grad(layer(x, causal=True).square().sum(), layer.k_proj.weight)[0]
+    close(torch.autograd.grad(loss, layer.k_proj.weight)[0], expected)
+
+
+def test_what_was_cut_does_not_come_back():
+    cache = KVCache()
+    cache.append(WIDE, WIDE)
+    cache.truncate(1)
+    cache.commit()
+    assert len(cache) == cache.seen == 1
+
+
+def test_a_reset_cache_may_serve_another_layer():
+    cache, x = KVCache(), seeded(2, 6, D_MODEL)
+    for layer in MultiHeadAttention(D_MODEL, 4).double(), MultiHeadAttention(D_MODEL, 4).double():
+        close(layer(x, cache=cache), layer(x, causal=True))
+        cache.reset()
+
+
+@pytest.mark.parametrize("new", [2.5, None, "2", -1, True])
+def test_a_mask_is_for_a_whole_number_of_tokens(new):
+    for ask in KVCache().mask, KVCache().reach:
+        with pytest.raises((TypeError, ValueError), match="new"):
+            ask(new)

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from mha_lab import KVCache, MultiHeadAttention, causal_mask, padding_mask
+from mha_lab import KVCache, MultiHeadAttention, attention, causal_mask, padding_mask
+from mha_lab.rotary import Rotary
 
 B, N, D, H, G, K = 2, 4, 12, 4, 2, 5  # H·K is not D: nothing may rest on it
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 0.05, torch.float16: 5e-3}
@@ -182,6 +183,35 @@ def test_gradients_of_each_sample_alone(need_weights, scene):
     found = torch.func.vmap(torch.func.grad(loss))(batches)
     for each, x in zip(found, batches, strict=True):
         torch.testing.assert_close(each, torch.func.grad(loss)(x), atol=1e-10, rtol=1e-8)
+
+
+@cells
+def test_second_derivatives_by_transforms_take_the_path_that_has_them(need_weights, scene):
+    layer, x = layer_of().requires_grad_(False), seeded(B, N, D, seed=9)
+
+    def loss(run):
+        return lambda x: run(x).square().sum()
+
+    ours = loss(output_of(call(layer, scene, need_weights)))
+    right = loss(lambda x: naive(layer, x, scene, SCENES[scene])[0])
+    along = seeded(B, N, D, seed=8)
+    expected = torch.func.jvp(torch.func.grad(right), (x,), (along,))[1]
+    found = torch.func.jvp(torch.func.grad(ours), (x,), (along,))[1]
+    torch.testing.assert_close(found, expected, atol=1e-9, rtol=1e-7)
+    twice = torch.func.grad(lambda x: (torch.func.grad(ours)(x) * along).sum())(x)
+    torch.testing.assert_close(twice, expected, atol=1e-9, rtol=1e-7)
+
+
+def test_a_scale_and_a_rotary_base_may_be_symbols_of_a_compiler():
+    torch._dynamo.reset()
+    query = seeded(1, 2, 3, 4)
+    scaled = torch.compile(lambda q, s: attention(q, q, q, scale=s)[0], fullgraph=True, backend="eager")
+    layer = MultiHeadAttention(D, H, G, d_head=4, rotary=Rotary()).double()
+    turned = torch.compile(layer, fullgraph=True, dynamic=True, backend="eager")
+    for n, scale in (4, 0.1), (6, 0.2), (9, 0.3):
+        torch.testing.assert_close(scaled(query, scale), attention(query, query, query, scale=scale)[0])
+        x = seeded(B, n, D, seed=n)
+        torch.testing.assert_close(turned(x), layer(x))
 
 
 class Alone(nn.Module):

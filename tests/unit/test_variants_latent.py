@@ -54,7 +54,7 @@ def naive(layer, x, allowed, rotary=rotate):
     return heads.flatten(2) @ layer.out_proj.weight.T
 
 
-@pytest.mark.parametrize("options", SHAPES, ids=str)
+@pytest.mark.parametrize("options", SHAPES, ids=lambda sizes: " ".join(sizes) or "plain")
 @pytest.mark.parametrize("causal", [False, True])
 def test_both_forms_are_the_naive_one(options, causal):
     layer, x = made(**options), seeded(2, 6, 24)
@@ -64,7 +64,7 @@ def test_both_forms_are_the_naive_one(options, causal):
     close(layer(x, causal=causal, absorbed=True), expected)
 
 
-@pytest.mark.parametrize("options", SHAPES, ids=str)
+@pytest.mark.parametrize("options", SHAPES, ids=lambda sizes: " ".join(sizes) or "plain")
 def test_both_forms_have_the_same_gradients(options):
     layer, x = made(**options), seeded(2, 6, 24).requires_grad_()
     inputs = [x, *layer.parameters()]
