@@ -129,7 +129,7 @@ def _show_below_the_cell():
     forced = os.environ.get("MPLBACKEND", "").lower()
     if not hasattr(shell, "kernel") or forced not in _ELSEWHERE or shell.kernel.eventloop is not None:
         return
-    if matplotlib.rcParams["backend"].lower() == forced:
+    if matplotlib.rcParams["backend"].lower() in (forced, "agg"):  # what windows become where there is no screen
         shell.enable_matplotlib("inline")
 
 

@@ -395,7 +395,7 @@ class Shell:
         matplotlib.rcParams["backend"] = "svg"
 
 
-@pytest.mark.parametrize("backend, asked", [("agg", ["inline"]), ("Agg", ["inline"]), ("nbagg", []), ("", [])])
+@pytest.mark.parametrize("backend, asked", [("agg", ["inline"]), ("TkAgg", ["inline"]), ("nbagg", []), ("", [])])
 def test_a_notebook_shows_figures_where_the_environment_sends_them_elsewhere(backend, asked, monkeypatch):
     shell = Shell()
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
@@ -408,8 +408,10 @@ def test_a_notebook_shows_figures_where_the_environment_sends_them_elsewhere(bac
 def test_a_way_to_show_figures_that_somebody_chose_stays(monkeypatch):
     shell = Shell()
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
-    monkeypatch.setenv("MPLBACKEND", "svg")  # and now it is agg
-    plots.attention_map(np.eye(3), WORDS)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    with matplotlib.rc_context():
+        matplotlib.rcParams["backend"] = "svg"
+        plots.attention_map(np.eye(3), WORDS)
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.setattr(shell, "kernel", SimpleNamespace(eventloop="a window's"), raising=False)
     plots.attention_map(np.eye(3), WORDS)
