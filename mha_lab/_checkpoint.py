@@ -150,7 +150,8 @@ def _remove_leftovers(path):
 
 def state(model: nn.Module, optimiser: torch.optim.Optimizer, generator: Generator, losses: list[float]) -> dict:
     """Everything that the next step hangs on, by name: copies, so that tied tensors and views can be saved too."""
-    tensors = {f"model.{name}": tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    plain = {name: value for name, value in model.state_dict().items() if _is_plain(value)}
+    tensors = {f"model.{name}": tensor.detach().clone() for name, tensor in plain.items()}
     for i, known in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{i}.{name}": tensor.clone() for name, tensor in known.items()}
     return tensors | {
@@ -162,7 +163,7 @@ def state(model: nn.Module, optimiser: torch.optim.Optimizer, generator: Generat
 def put_back(tensors: dict[str, Tensor], model: nn.Module, optimiser: torch.optim.Optimizer, generator: Generator):
     """The losses so far, after model, optimiser and generator have become what they were."""
     own, saved = model.state_dict(), _within(tensors, "model.")
-    repeated = {name for name, tensor in own.items() if 0 in tensor.stride()}  # made by expand: not writable as a whole
+    repeated = {name for name in saved if 0 in own[name].stride()}  # made by expand: not writable as a whole
     model.load_state_dict({name: tensor for name, tensor in saved.items() if name not in repeated}, strict=False)
     for name in repeated:
         once = tuple(slice(None) if stride else slice(0, 1) for stride in own[name].stride())
@@ -177,8 +178,12 @@ def put_back(tensors: dict[str, Tensor], model: nn.Module, optimiser: torch.opti
 def check_can_be_saved(model: nn.Module) -> None:
     """Raises TypeError where a part of the model's state is no plain tensor."""
     for name, value in model.state_dict().items():
-        if not isinstance(value, Tensor) or value.layout != torch.strided or value.device.type == "meta":
+        if not _is_plain(value):
             raise TypeError(f"{name} of the model is no plain tensor with numbers in it, and cannot be saved.")
+
+
+def _is_plain(value):
+    return isinstance(value, Tensor) and value.layout == torch.strided and value.device.type != "meta"
 
 
 def write(path: Path, tensors: dict[str, Tensor], about: dict) -> None:
@@ -211,7 +216,7 @@ def described(model: nn.Module) -> tuple[dict[str, str], dict[str, str]]:
     usual = vars(nn.Module())
     modules = dict(model.named_modules())
     settings = {
-        f"{path}.{name}".lstrip("."): words
+        f"{path}.{name}".lstrip("."): words if len(words) <= 200 else f"{words[:20]}… {_sha256(words)}"
         for path, module in modules.items()
         for name, value in vars(module).items()
         if name not in usual and (words := _plain(value)) is not None
@@ -230,7 +235,12 @@ def _plain(value):
     if isinstance(value, (tuple, list)):
         parts = [_plain(part) for part in value]
         return None if None in parts else f"({', '.join(parts)})"
-    return getattr(value, "__qualname__", None)  # a function or a class
+    name = getattr(value, "__qualname__", None)  # a function or a class
+    return name if isinstance(name, str) else None
+
+
+def _sha256(words):
+    return hashlib.sha256(words.encode(errors="replace")).hexdigest()
 
 
 def _digest(tensors, words):

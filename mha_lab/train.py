@@ -21,8 +21,11 @@ from mha_lab._door import finite, instance, told, whole
 SAVE_EVERY = 60.0
 """Seconds between two savings of a checkpoint: what a power cut or kill -9 can cost."""
 
-KEPT_SHARE = 0.01
+KEPT_SHARE = 0.003
 """Share of the time for keeping a copy of the last good state in memory, to which a NaN leads back."""
+
+LARGEST = 1e30
+"""Beyond it AdamW's own arithmetic leaves what 32 bits can hold."""
 
 
 @dataclass
@@ -98,11 +101,11 @@ def _checked(model, draw, lr, weight_decay, seed, progress):
             "Gradients are switched off here (torch.no_grad, inference_mode): train outside of that block."
         )
     finite("lr", lr)
-    if lr <= 0:
-        raise ValueError(f"lr={lr}: the learning rate must be above 0.")
     finite("weight_decay", weight_decay)
-    if weight_decay < 0:
-        raise ValueError(f"weight_decay={weight_decay}: it must be at least 0.")
+    if not 0 < lr <= LARGEST:
+        raise ValueError(f"lr={lr}: the learning rate must be above 0 and at most {LARGEST:g}.")
+    if not 0 <= weight_decay <= LARGEST:
+        raise ValueError(f"weight_decay={weight_decay}: it must be from 0 to {LARGEST:g}.")
     seed = whole("seed", seed, at_least=None)
     if not -(2**63) <= seed < 2**64:
         raise ValueError(f"seed={seed}: a seed has 64 bits.")
@@ -121,7 +124,7 @@ def _about(model, draw, optimiser, **recipe):
         "optimiser": f"{type(optimiser).__name__}, betas {optimiser.defaults['betas']}",
         "lr": optimiser.defaults["lr"],
         "weight_decay": optimiser.defaults["weight_decay"],
-        "draw": getattr(draw, "__qualname__", type(draw).__name__),
+        "draw": str(getattr(draw, "__qualname__", type(draw).__name__)),
         **recipe,
     }
 
@@ -187,7 +190,7 @@ def _train(model, draw_batch, optimiser, generator, history, steps, lr, heard, p
         with tqdm(total=steps, initial=len(history.loss), disable=not progress) as bar:
             while len(history.loss) < steps and not heard:
                 now = time.perf_counter()
-                if now >= keep_next:
+                if now >= min(keep_next, save_next):
                     fresh = state()
                     keep_next = now + (time.perf_counter() - now) / KEPT_SHARE
                 rate = lr * _rate(len(history.loss), steps)

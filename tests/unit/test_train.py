@@ -145,8 +145,8 @@ def test_every_module_is_left_in_the_mode_it_came_in(draw):
     [
         *({"steps": value} for value in (0, -3, 2.5, float("nan"), "3", None, (i for i in range(3)))),
         *({"batch_size": value} for value in (0, -1, 4.0, "4")),
-        *({"lr": value} for value in (0, -1e-3, float("nan"), float("inf"), "fast", None)),
-        *({"weight_decay": value} for value in (-0.1, float("nan"), "some")),
+        *({"lr": value} for value in (0, -1e-3, 1e38, float("nan"), float("inf"), "fast", None)),
+        *({"weight_decay": value} for value in (-0.1, 1e300, float("nan"), "some")),
         *({"seed": value} for value in (1.5, "one", None, 2**70)),
         *({"checkpoint": value} for value in (3, b"run", "", "a\0b")),
         {"progress": "no"},
@@ -321,6 +321,27 @@ def test_what_no_file_can_hold_is_refused_before_the_first_step(tmp_path):
     model.register_buffer("odd", torch.eye(3).to_sparse())
     with pytest.raises(TypeError, match="odd of the model is no plain tensor"):
         fit(model, at_step(1, fail, letters), checkpoint=tmp_path / "run")
+
+
+def test_what_no_file_can_hold_trains_without_one():
+    model = Tied()
+    model.get_extra_state, model.set_extra_state = dict, lambda state: None
+    model.register_buffer("odd", torch.eye(3).to_sparse())
+    spoilt_from(20, model, float("nan"))
+    with pytest.raises(FloatingPointError):
+        fit(model, letters)
+    assert weights(model).isfinite().all()
+
+
+def test_a_long_setting_is_told_apart_too(tmp_path):
+    for words, expected in ((["a"] * 999, None), (["a"] * 998 + ["b"], "words is .*… .* there and")):
+        model = Tied()
+        model.words = words
+        if expected:
+            with pytest.raises(ValueError, match=expected):
+                fit(model, letters, steps=2, checkpoint=tmp_path / "run")
+        else:
+            fit(model, letters, steps=2, checkpoint=tmp_path / "run")
 
 
 def full_disk(after):
