@@ -23,9 +23,9 @@ def may_write_over(scores: Tensor, *beside: Tensor | None) -> bool:
 def kernel_has_a_rule() -> bool:
     """Whether the fused kernel knows what is asked of it: not within vmap or jvp, nor within two transforms, which may
     be a second derivative (torch.func)."""
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is None:
         return True
-    transforms = torch._C._functorch.get_interpreter_stack() or []
+    transforms = torch._C._functorch.get_interpreter_stack()
     return len(transforms) < 2 and all(each.key() is TransformType.Grad for each in transforms)
 
 

@@ -13,6 +13,8 @@ def check_shapes(
     """Raises ValueError, or TypeError for what is no tensor of the right kind, where `attention` is not defined."""
     if not _plainly_fit(query, key, value):
         _explain(query, key, value)
+    if mask is None and score_bias is None:
+        return
     scores = (*_batch(query, key, value), *query.shape[-3:-1], key.shape[-2])
     for name, extra in ("mask", mask), ("score_bias", score_bias):
         if extra is not None:

@@ -98,13 +98,16 @@ class KVCache:
         held, new = self._state, key.shape[-2]
         storage, end = held.storage, held.end
         start = end + new - self.reach(new)  # the first of the new tokens sees the window - 1 before it
-        learning = learning or _learns(key, value, *(storage or ()))
+        if torch.is_grad_enabled():
+            learning = learning or any(tensor.requires_grad for tensor in (key, value, *(storage or ())))
         if storage is None or end + new > storage[0].shape[-2] or learning or held.asked_for:
             storage = self._with_room(key, value, start, exact=learning)
             start, end = 0, end - start
         for stored, added in zip(storage, (key, value), strict=True):
-            stored[..., end : end + new, :] = added
-        return self._stage(_State(storage, start, end + new, held.seen + new, kind, asked_for=learning), owner)
+            stored[:, :, end : end + new] = added
+        owner = held.owner if owner is None else weakref.ref(owner)
+        self._staged = _State(storage, start, end + new, held.seen + new, kind, owner, learning)
+        return self._staged.columns()
 
     def commit(self) -> None:
         """Remember what was staged last."""
@@ -143,13 +146,14 @@ class KVCache:
         unowned = self._state._replace(owner=None)  # a copy belongs to the layer that uses it first
         return vars(self) | {"_state": unowned, "_staged": unowned}
 
-    def _stage(self, state, owner):
-        """What the new tokens may see, in the state that `commit` will make the present one."""
-        self._staged = state._replace(owner=self._state.owner if owner is None else weakref.ref(owner))
-        return self._staged.columns()
-
     def _check(self, key, value, owner):
         """What the new keys and values are, once they are known to fit each other and what is held."""
+        state = self._state
+        if type(key) is type(value) is Tensor and key.dim() == value.dim() == 4 and key.shape[2] == value.shape[2]:
+            kind = _kind(key), _kind(value)
+            if kind == state.kind and (owner is None or state.owner is None or state.owner() in (owner, None)):
+                self._check_inference()
+                return kind  # nearly every call: asked in one go
         for name, tensor in ("key", key), ("value", value):
             _door.instance(name, tensor, Tensor, "a tensor of shape (B, G, N, K)")
         if key.dim() != 4 or key.shape[:3] != value.shape[:3] or value.dim() != 4:
@@ -171,13 +175,16 @@ class KVCache:
             return kind
         if kind != state.kind:
             raise ValueError(_misfit(*next((n, h, g) for n, h, g in zip(("key", "value"), state.kind, kind) if h != g)))
+        self._check_inference()
+        return kind
+
+    def _check_inference(self):
         compiling = torch.compiler.is_compiling()  # which cannot ask, and says so itself
-        if not compiling and state.storage[0].is_inference() and not torch.is_inference_mode_enabled():
+        if not compiling and self._state.storage[0].is_inference() and not torch.is_inference_mode_enabled():
             raise RuntimeError(
                 "the cache was filled under torch.inference_mode(), and its storage can be written there alone: go on "
                 "under inference_mode, or use torch.no_grad() from the start."
             )
-        return kind
 
     def _with_room(self, key, value, start, exact):
         """A new storage that begins with what is held from column `start` on, and has room for more."""
@@ -208,17 +215,14 @@ class _State(NamedTuple):
 
     def columns(self) -> tuple[Tensor, Tensor]:
         key, value = self.storage
-        return key[..., self.start : self.end, :], value[..., self.start : self.end, :]
+        held = self.end - self.start
+        return key.narrow(2, self.start, held), value.narrow(2, self.start, held)
 
 
 def _kind(tensor):
     """What keys (or values) share with those before them: nothing is broadcast, nothing is converted."""
     B, G, _, width = tensor.shape
     return (B, G), width, tensor.dtype, tensor.device
-
-
-def _learns(*tensors):
-    return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
 
 
 def _misfit(name, held, given):

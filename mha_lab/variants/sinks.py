@@ -1,6 +1,7 @@
 """A place for weight that has nowhere to go: a learned sink (gpt-oss 2025), or the first tokens (Xiao 2023)."""
 
 import math
+import weakref
 
 import torch
 from torch import Tensor, nn
@@ -199,7 +200,9 @@ class StreamingCache(KVCache):
             torch.cat([old[..., :first, :], old[..., last:, :], added], dim=-2)
             for old, added in zip(past, (key, value), strict=True)
         )
-        return self._stage(held._replace(storage=storage, start=0, end=S, seen=held.seen + new, kind=kind), owner)
+        owner = held.owner if owner is None else weakref.ref(owner)
+        self._staged = held._replace(storage=storage, start=0, end=S, seen=held.seen + new, kind=kind, owner=owner)
+        return storage
 
 
 def _whole_window(window):
