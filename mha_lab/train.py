@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.parameter import is_lazy
 from tqdm.auto import tqdm
 
 from mha_lab import _checkpoint
@@ -94,6 +95,9 @@ def _checked(model, draw, lr, weight_decay, seed, progress):
         raise TypeError(f"The {type(model).__name__} has no method losses(batch), by whose mean it would be trained.")
     if not callable(draw):
         raise TypeError(f"draw is {told(draw)}; it must be a function draw(batch_size, generator) that makes a batch.")
+    for name, parameter in model.named_parameters():
+        if is_lazy(parameter) or parameter.is_meta or parameter.is_inference():
+            raise ValueError(f"{name} holds no numbers yet, or was made in inference mode: it cannot be trained.")
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError(f"The {type(model).__name__} has no parameter that could be trained.")
     if not torch.is_grad_enabled():

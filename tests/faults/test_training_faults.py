@@ -69,10 +69,13 @@ def disturbed(processes, file, save_every, numbers, seed):
     """Train to the end, with each of these lists of signals sent at a random moment; steps that each process left."""
     chance, found = random.Random(seed), [0]
     for _ in range(TRIALS):
+        if found[-1] == STEPS:  # begin anew, so that every trial disturbs a training
+            file.unlink(missing_ok=True)
         process = started(processes, file, save_every)
         time.sleep(chance.uniform(0, 0.3))
         for number in numbers:
-            os.kill(process.pid, number)  # one that has ended keeps its number until it is waited for
+            with suppress(ProcessLookupError):  # it has ended
+                os.kill(process.pid, number)
             time.sleep(chance.uniform(0, 0.01))
         process.join(60)
         assert process.exitcode is not None, "it hangs"
@@ -81,8 +84,6 @@ def disturbed(processes, file, save_every, numbers, seed):
             steps = len(_checkpoint.read(file)[0]["loss"])  # read verifies every bit
             assert steps >= found[-1] % STEPS, "steps that were saved are gone"
             found.append(steps)
-            if steps == STEPS:  # begin anew, so that every trial disturbs a training
-                file.unlink()
     return found[1:]
 
 

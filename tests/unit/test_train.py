@@ -168,6 +168,8 @@ def test_what_cannot_be_trained_is_refused_in_words():
         (nn.Linear(2, 2), TASK.draw, "no method losses"),
         (encoder(), [1, 2], "must be a function draw"),
         (encoder().requires_grad_(False), TASK.draw, "no parameter"),
+        (encoder(norm=lambda size: nn.LazyBatchNorm1d()), TASK.draw, "norm.weight holds no numbers yet"),
+        (encoder().to("meta"), TASK.draw, "holds no numbers yet"),
     ):
         with pytest.raises((TypeError, ValueError), match=words):
             fit(model, draw)
