@@ -1,7 +1,6 @@
 """What Whisper hears: the loudness of a sound in 80 bands of pitch, a hundred times a second (Radford 2022, 2.2)."""
 
 import math
-from functools import cache
 
 import torch
 from torch import Tensor
@@ -23,7 +22,6 @@ def log_mel(samples: Tensor) -> Tensor:
     return (loudness.maximum(loudest - 8) + 4) / 4
 
 
-@cache
 def mel_bands() -> Tensor:
     """(80, 201) float64: the share of each frequency of the Fourier transform in each band: triangles of equal area
     whose corners lie evenly on the mel scale of Slaney's Auditory Toolbox (1998)."""

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from mha_lab import _door, memory
+
 IGNORE = -100
 """The target where nothing is asked: what F.cross_entropy ignores unless told otherwise."""
 
@@ -48,6 +50,28 @@ def on_cpu(make):
             return make(*args, **kwargs)
 
     return making
+
+
+def draws(size: int):
+    """What every draw(B, generator) does first: it sees that B is a count and that B examples of `size` bytes each have
+    room, and goes on the CPU."""
+
+    def door(draw):
+        draw = on_cpu(draw)
+
+        @wraps(draw)
+        def drawing(B, generator=None):
+            B = _door.whole("B", B)
+            memory.require_if_large(B * size, torch.device("cpu"))
+            return draw(B, generator)
+
+        return drawing
+
+    return door
+
+
+MAP = 9
+"""Bytes of a cell of `right`, with what is computed on the way to the targets."""
 
 
 def permutations(*shape, generator):

@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from mha_lab import _door, memory
 from mha_lab.tasks._base import on_cpu
 
 PAD, START, END = 0, 1, 2
@@ -84,6 +85,8 @@ class Corpus:
     def draw(self, B: int, generator: Generator | None = None) -> Pairs:
         """B training sentences at random."""
         pairs = self.parts["training"]
+        B = _door.whole("B", B)
+        memory.require_if_large(B * sum(tensor[0].nbytes for tensor in pairs), torch.device("cpu"))
         return shortened(pairs, torch.randint(len(pairs.source), (B,), generator=generator))
 
     def read(self, *sentences: str) -> Tensor:

@@ -1,11 +1,14 @@
 """Real images and a question: two handwritten digits side by side, "left" or "right"?"""
 
+import math
+import numbers
 from functools import cache
 
 import torch
 from torch import Tensor
 
-from mha_lab.tasks._base import on_cpu, permutations
+from mha_lab import _door
+from mha_lab.tasks._base import draws, on_cpu, permutations
 from mha_lab.tasks._reading import ReadingBatch, ReadingTask
 
 WORDS = "left", "right"
@@ -25,7 +28,10 @@ def two_digits(part: str = "training", *, noise: float = 0.0) -> ReadingTask:
     1998, UCI Machine Learning Repository), by 13 people, each of whom may be in all parts."""
     images, digits = _digits(part)
 
-    @on_cpu
+    if not isinstance(noise, numbers.Real) or not 0 <= noise < math.inf:
+        raise ValueError(f"noise is {_door.told(noise)}; it must be a number, 0 or above.")
+
+    @draws(ROWS * COLUMNS * (SIDE * SIDE * 12 + 2))
     def draw(B, generator=None):
         chosen = torch.randint(len(images), (B, 2), generator=generator)  # the left digit, the right digit
         question = permutations(B, 2, generator=generator)

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from mha_lab.tasks._base import Batch, Task, on_cpu, permutations, read
+from mha_lab import _door
+from mha_lab.tasks._base import MAP, Batch, Task, draws, permutations, read
 from mha_lab.tasks._reading import ReadingBatch, ReadingTask
 
 VALUES = 10
@@ -18,7 +19,7 @@ def document(num_tokens: int = 128, num_names: int = 8) -> Task:
     Features: number; the name defined here, the name mentioned here (0 for none, else 1 to num_names)."""
     definitions = _room(num_tokens, num_names)
 
-    @on_cpu
+    @draws(num_tokens**2 * 2 * MAP)
     def draw(B, generator=None):
         number, place, defined = _stated(B, num_tokens, definitions, num_names, generator)
         mentioned = torch.randint(1, num_names + 1, (B, num_tokens), generator=generator)
@@ -46,10 +47,10 @@ def facts(num_tokens: int = 128, num_names: int = 8, num_questions: int = 4) -> 
 
     The context's features are the number and the name defined there, as in `document`. The names asked for differ."""
     definitions = _room(num_tokens, num_names)
-    if not 1 <= num_questions <= num_names:
+    if not 1 <= _door.whole("num_questions", num_questions, at_least=None) <= num_names:
         raise ValueError(f"{num_questions} different names out of {num_names} cannot be asked for.")
 
-    @on_cpu
+    @draws(num_tokens * (24 + num_questions))
     def draw(B, generator=None):
         number, place, defined = _stated(B, num_tokens, definitions, num_names, generator)
         question = permutations(B, num_names, generator=generator)[:, :num_questions]
@@ -63,7 +64,7 @@ def facts(num_tokens: int = 128, num_names: int = 8, num_questions: int = 4) -> 
 
 def _room(num_tokens, num_names):
     """The length of the first quarter, if the names fit."""
-    if num_names > num_tokens // 4:
+    if _door.whole("num_names", num_names) > _door.whole("num_tokens", num_tokens) // 4:
         raise ValueError(
             f"{num_names} names do not fit into the first quarter of {num_tokens} tokens: at most {num_tokens // 4} do."
         )

@@ -14,7 +14,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from mha_lab import _door
+from mha_lab import _door, memory
 from mha_lab.tasks._base import on_cpu
 from mha_lab.tasks._intent_grammar import INTENTS
 from mha_lab.tasks._intent_sentences import MARKS, Dice, Example, compose, share_of
@@ -90,11 +90,15 @@ class Intents:
     @on_cpu
     def batches(self, size: int = 256) -> Iterator[IntentBatch]:
         """Every sentence once, in order."""
-        return map(self.batch, torch.arange(len(self.examples)).split(size))
+        return map(self.batch, torch.arange(len(self.examples)).split(_door.whole("size", size)))
 
     @on_cpu
     def draw(self, B: int, generator: Generator | None = None) -> IntentBatch:
         """B sentences at random, each of any."""
+        B = _door.whole("B", B)
+        inputs, _, _, marks, clause_of = self.everything
+        size = sum(tensor[0].nbytes for tensor in (inputs, clause_of, *marks.values()))
+        memory.require_if_large(B * size, torch.device("cpu"))
         return self.batch(torch.randint(len(self.examples), (B,), generator=generator))
 
     def encode(self, sentence: str, *, most: int = 1024) -> Encoded:
@@ -123,6 +127,7 @@ def intents(part: str = "training", *, size: int | None = None, language: str | 
     examples, everything = _intents(part, size, language)
     inputs, targets, lengths, marks, clause_of = everything
     marks = {name: mark.clone() for name, mark in marks.items()}
+    examples = tuple([example._replace(marks={**example.marks}) for example in examples])
     own = IntentBatch(inputs.clone(), targets.clone(), lengths.clone(), marks, clause_of.clone())
     return Intents(part, language, examples, _vocabulary(language), own)
 
@@ -130,7 +135,7 @@ def intents(part: str = "training", *, size: int | None = None, language: str | 
 @cache
 @on_cpu
 def _intents(part, size, language) -> tuple[tuple[Example, ...], IntentBatch]:
-    """Made once. Each caller of `intents` gets tensors of their own, which may be changed."""
+    """Made once. Each caller of `intents` gets what can be changed as their own."""
     examples = tuple(_examples(part, language)[:size])
     return examples, _padded(examples, _vocabulary(language))
 

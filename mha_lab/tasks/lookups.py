@@ -2,7 +2,8 @@
 
 import torch
 
-from mha_lab.tasks._base import Batch, Task, on_cpu, permutations, read
+from mha_lab import _door
+from mha_lab.tasks._base import MAP, Batch, Task, draws, permutations, read
 
 
 def lookup(num_tokens: int = 8, num_values: int = 16, num_pointers: int = 4) -> Task:
@@ -10,12 +11,13 @@ def lookup(num_tokens: int = 8, num_values: int = 16, num_pointers: int = 4) -> 
 
     Features: key, value, pointers. One question for each pointer, asked at every token. The pointers of a token are
     all different, so that one look cannot answer two questions."""
-    if not 1 <= num_pointers <= num_tokens:
+    num_tokens, num_values = _door.whole("num_tokens", num_tokens), _door.whole("num_values", num_values)
+    if not 1 <= _door.whole("num_pointers", num_pointers, at_least=None) <= num_tokens:
         raise ValueError(
             f"{num_pointers} different pointers into {num_tokens} tokens: there must be 1 to {num_tokens}."
         )
 
-    @on_cpu
+    @draws(num_tokens**2 * (12 + num_pointers * MAP))
     def draw(B, generator=None):
         key = permutations(B, num_tokens, generator=generator)  # (B, N)
         value = torch.randint(num_values, (B, num_tokens), generator=generator)
@@ -38,8 +40,10 @@ def previous_and_match(num_tokens: int = 16, num_letters: int = 8, num_digits: i
 
     Features: letter, digit. Two questions at each token; one that has no answer (the first token, a letter's first
     time) is not asked."""
+    sizes = {"num_tokens": num_tokens, "num_letters": num_letters, "num_digits": num_digits}
+    num_tokens, num_letters, num_digits = (_door.whole(name, size) for name, size in sizes.items())
 
-    @on_cpu
+    @draws(num_tokens**2 * (8 + 2 * MAP))
     def draw(B, generator=None):
         letter = torch.randint(num_letters, (B, num_tokens), generator=generator)
         digit = torch.randint(num_digits, (B, num_tokens), generator=generator)
@@ -59,11 +63,12 @@ def induction(num_tokens: int = 32, num_letters: int = 64) -> Task:
     Feature: the letter. The text's length differs from example to example (a quarter to a half of the tokens), so that
     no distance can be learned by heart: the place to look is the token after this letter's last occurrence, and to find
     it somebody must have noted at every token which letter stood before it (Olsson 2022, arXiv:2209.11895)."""
+    num_tokens, num_letters = _door.whole("num_tokens", num_tokens), _door.whole("num_letters", num_letters)
     shortest, longest = num_tokens // 4, num_tokens // 2
     if not 2 <= shortest <= longest <= num_letters:
         raise ValueError(f"a text of {shortest} to {longest} different letters cannot be made of {num_letters}.")
 
-    @on_cpu
+    @draws(num_tokens**2 * MAP + num_letters * 12)
     def draw(B, generator=None):
         period = torch.randint(shortest, longest + 1, (B, 1), generator=generator)
         position = torch.arange(num_tokens)

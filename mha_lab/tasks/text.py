@@ -4,7 +4,8 @@ from functools import cache
 
 import torch
 
-from mha_lab.tasks._base import Batch, Task, on_cpu
+from mha_lab import _door
+from mha_lab.tasks._base import Batch, Task, draws, on_cpu
 
 
 def characters(num_tokens: int = 64, *, part: str = "training") -> Task:
@@ -15,8 +16,10 @@ def characters(num_tokens: int = 64, *, part: str = "training") -> Task:
     if part not in texts:
         raise ValueError(f'part is "training" or "validation", not {part!r}.')
     text = texts[part]
+    if not 1 <= _door.whole("num_tokens", num_tokens, at_least=None) < len(text):
+        raise ValueError(f"num_tokens={num_tokens}: the {part} part has {len(text):,} characters, one is predicted.")
 
-    @on_cpu
+    @draws((num_tokens + 1) * 16)
     def draw(B, generator=None):
         start = torch.randint(len(text) - num_tokens, (B, 1), generator=generator)
         piece = text[start + torch.arange(num_tokens + 1)]

@@ -95,6 +95,7 @@ ADVERBS = {"often": "souvent", "always": "toujours", "already": "déjà"}
 PREPOSITIONS = {"in": "dans", "behind": "derrière", "in front of": "devant", "far from": "loin de"}
 TIMES = {"today": "aujourd'hui", "tonight": "ce soir", "every day": "chaque jour"}
 NEW = "new pairs"
+MOST = 200_000  # different sentences, made in a quarter of a minute
 
 NOUNS = {word for noun in PEOPLE + ANIMALS + THINGS + PLACES for form in noun.english for word in form.split()}
 """Every English word that is a noun or part of one."""
@@ -125,7 +126,9 @@ def translation(num_sentences: int = 20_000) -> Corpus:
     A sentence belongs to one part. A tenth is for validation, a tenth for the test; and certain adjectives never stand
     before certain nouns outside the part "new pairs", so that its sentences hold a pair that no training sentence has:
     the words are known, their meeting is not."""
-    return _translation(_door.whole("num_sentences", num_sentences, at_least=100)).copy()
+    if not 100 <= _door.whole("num_sentences", num_sentences, at_least=None) <= MOST:
+        raise ValueError(f"{num_sentences} different sentences: there must be 100 to {MOST:,}.")
+    return _translation(num_sentences).copy()
 
 
 @cache

@@ -1,11 +1,12 @@
 """The small tasks: their answers, where the answers stand, and that the same seed draws the same examples."""
 
+import dataclasses
 import sys
 
 import pytest
 import torch
 
-from mha_lab import tasks
+from mha_lab import long_sequences, models, pretrained, tasks
 from mha_lab.tasks import digits, finance_intents, text
 
 TASKS = [tasks.lookup(), tasks.previous_and_match(), tasks.induction(), tasks.characters()]
@@ -158,3 +159,92 @@ def test_a_corpus_of_no_size_is_refused(make):
     for size, words in (0.5, "the float 0.5; it must be a whole number"), (-1, "-1"):
         with pytest.raises((ValueError, TypeError), match=words):
             make(size)
+
+
+COUNTS = {
+    "lookup of tokens": lambda n: tasks.lookup(n),
+    "lookup of values": lambda n: tasks.lookup(num_values=n),
+    "lookup of pointers": lambda n: tasks.lookup(num_pointers=n),
+    "previous and match of tokens": lambda n: tasks.previous_and_match(n),
+    "previous and match of letters": lambda n: tasks.previous_and_match(num_letters=n),
+    "previous and match of digits": lambda n: tasks.previous_and_match(num_digits=n),
+    "induction of tokens": lambda n: tasks.induction(n),
+    "induction of letters": lambda n: tasks.induction(num_letters=n),
+    "characters": lambda n: tasks.characters(n),
+    "document of tokens": lambda n: tasks.document(n),
+    "document of names": lambda n: tasks.document(num_names=n),
+    "facts of questions": lambda n: tasks.facts(num_questions=n),
+    "dates": tasks.dates,
+    "translation": tasks.translation,
+    "intents": lambda n: tasks.intents("validation", size=n),
+    "intents in batches of": lambda n: DRAWN["intents"]().batches(n),
+}
+
+
+@pytest.mark.parametrize("make", COUNTS.values(), ids=COUNTS)
+def test_what_is_no_count_gets_a_sentence(make):
+    for size in 2.5, "8", [3], float("nan"), iter([8]), 0, -1:
+        with pytest.raises((TypeError, ValueError), match=r"^[^\n]+\.$") as refused:
+            make(size)
+        assert "mha_lab" in str(refused.traceback[-1].path)
+
+
+@pytest.mark.parametrize("make", DRAWN.values(), ids=DRAWN)
+def test_a_batch_of_no_count_or_beyond_the_memory_is_refused_before_it_is_drawn(make):
+    task = make()
+    for B, error in (2.5, TypeError), ("8", TypeError), (None, TypeError), (0, ValueError), (-1, ValueError):
+        with pytest.raises(error, match=r"^B(=| is the | is None).*; it must be a whole number|B=.*at least 1"):
+            task.draw(B, None)
+    with pytest.raises(MemoryError, match="This needs about .* of memory and .* are free on this machine"):
+        task.draw(10**13, None)
+
+
+@pytest.mark.parametrize("make", [tasks.lookup, tasks.previous_and_match, tasks.induction, tasks.document])
+def test_a_text_beyond_the_memory_is_refused_before_it_is_drawn(make):
+    task = make(10**8, num_letters=10**8) if make is tasks.induction else make(10**8)
+    with pytest.raises(MemoryError, match="This needs about .* of memory and .* are free on this machine"):
+        task.draw(1, None)
+
+
+@pytest.mark.parametrize("noise", ["0.1", None, -0.1, float("nan"), float("inf"), [0.1]])
+def test_noise_that_is_no_width_is_refused(noise):
+    with pytest.raises(ValueError, match="noise is .*; it must be a number, 0 or above"):
+        tasks.two_digits(noise=noise)
+
+
+def changeable(thing, place="", found=None):
+    """Where in what a loader gives there is something that its caller can change: {identity or storage: place}."""
+    found = {} if found is None else found
+    if isinstance(thing, torch.Tensor):
+        found[thing.untyped_storage().data_ptr()] = place
+    elif isinstance(thing, list | dict | set):
+        if id(thing) in found:
+            return found
+        found[id(thing)] = place
+    parts = {}
+    if isinstance(thing, dict):
+        parts = thing
+    elif isinstance(thing, list | tuple):
+        parts = dict(enumerate(thing))
+    elif isinstance(thing, torch.nn.Module):
+        parts = thing.state_dict(keep_vars=True)
+    elif dataclasses.is_dataclass(thing):
+        parts = vars(thing)
+    for name, part in parts.items():
+        changeable(part, f"{place}[{name!r}]", found)
+    return found
+
+
+LOADERS = {
+    name: getattr(module, name)
+    for module in (tasks, models, pretrained, long_sequences)
+    for name in dir(module)
+    if name.startswith("recorded")
+}
+
+
+@pytest.mark.parametrize("load", [*LOADERS.values(), *DRAWN.values()], ids=[*LOADERS, *DRAWN])
+def test_what_is_loaded_twice_shares_nothing_that_can_be_changed(load):
+    mine, everybodys = load(), load()
+    first, second = changeable(mine), changeable(everybodys)
+    assert [first[key] for key in first.keys() & second.keys() if key] == []
