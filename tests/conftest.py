@@ -63,7 +63,11 @@ def browser_type_launch_args(browser_type_launch_args):
 
 
 def pytest_collection_modifyitems(items):
-    """Browser tests need a browser. Without one they are skipped, or fail where BROWSER_TESTS=required (as in CI)."""
+    """Browser tests need a browser. Without one they are skipped, or fail where BROWSER_TESTS=required (as in CI). A test
+    has one name in every run."""
+    changing = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if changing:  # xdist's workers must collect the same tests, by name
+        raise pytest.UsageError(f"a test is named by an address, which differs from run to run: {changing[0]}")
     browser_tests = [item for item in items if BROWSER_TESTS in item.path.parents]
     if not browser_tests or find_chromium():
         return

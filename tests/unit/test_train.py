@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -151,7 +152,7 @@ def test_every_module_is_left_in_the_mode_it_came_in(draw):
         *({"checkpoint": value} for value in (3, b"run", "", "a\0b")),
         {"progress": "no"},
     ],
-    ids=str,
+    ids=lambda wrong: re.sub(" at 0x[0-9a-f]+", "", str(wrong)),
 )
 def test_what_means_nothing_is_refused_in_one_sentence_that_names_it(wrong):
     model = encoder().eval()
