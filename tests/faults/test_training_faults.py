@@ -97,11 +97,17 @@ def is_as_undisturbed(file, undisturbed):
 
 
 @pytest.mark.parametrize(
-    "numbers",
-    [[signal.SIGKILL], [signal.SIGINT], [signal.SIGINT] * 2, [signal.SIGINT] * 4, [signal.SIGTERM]],
-    ids=lambda numbers: "+".join(number.name for number in numbers),
+    "numbers, save_every",
+    [
+        ([signal.SIGKILL], 0),
+        ([signal.SIGKILL], 60),
+        ([signal.SIGINT], 60),
+        ([signal.SIGINT] * 2, 60),
+        ([signal.SIGINT] * 4, 0),
+        ([signal.SIGTERM], 60),
+    ],
+    ids=lambda value: "+".join(number.name for number in value) if isinstance(value, list) else f"{value} s",
 )
-@pytest.mark.parametrize("save_every", [0, 60])
 def test_signals_at_random_moments_lose_nothing_that_was_saved(numbers, save_every, processes, undisturbed, tmp_path):
     file = tmp_path / "run"
     steps = disturbed(processes, file, save_every, numbers, seed=len(numbers))
