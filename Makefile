@@ -61,6 +61,7 @@ reference: install-dev models  ## add transformers, with which make test then co
 clean:  ## remove .venv, handouts/ and caches: what the other commands make anew
 	rm -rf .venv handouts .pytest_cache .ruff_cache .hypothesis test-results
 	find mha_lab notebooks tests tools benchmarks data -name __pycache__ -prune -exec rm -rf {} +
+	find notebooks -name '.*.partial' -exec rm {} +  # left where a run was killed while it wrote
 
 install:
 	@$(PYTHON) tools/set_up.py requirements.txt
