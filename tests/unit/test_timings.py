@@ -16,7 +16,7 @@ from mha_lab import MultiHeadAttention, cost, measure, memory
 from mha_lab.pretrained import recorded, recorded_projection
 from mha_lab.widgets import HeadExplorer, _timings
 
-README = Path(_timings.RECORDED).with_name("README.md")
+README = Path(__file__).parents[2] / "data" / "README.md"
 TINY = [1, 2, 3, 4, 6, 12]  # the head counts of d_model 12
 
 
