@@ -177,7 +177,8 @@ def no_index():
 
 def reason(said):
     """What stopped an installation, from what pip said, as one sentence; None where it is none of the usual."""
-    if re.search(r"No space left on device|Disk quota exceeded", said):
+    full = shutil.disk_usage(str(ROOT)).free < 2**20  # venv does not say why its pip could not be written
+    if full or re.search(r"No space left on device|Disk quota exceeded", said):
         return "The disk is full."
     if re.search(r"Read-only file system|Permission denied", said):
         return f"This user may not write into {ROOT}, or into .venv in it."

@@ -315,3 +315,25 @@ def test_an_installation_that_is_stopped_anywhere_is_made_whole_by_the_next(kind
         code, said = copy.set_up()
         assert code == 0, said
         copy.assert_whole()
+
+
+def test_a_disk_that_fills_up_is_told_and_room_heals_it(tmp_path):
+    root = tmp_path / "lab"
+    root.mkdir()
+    mount = shutil.which("mount")
+    command = [mount, "-t", "tmpfs", "-o", "size=4m", "tiny", str(root)]
+    if not mount or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("this user may not mount a small disk")
+    try:
+        copy = Copy(root)
+        tool = root / "tools" / "set_up.py"  # it would see beforehand that so small a disk cannot do
+        tool.write_text(
+            tool.read_text().replace("FIRST_GB, CUDA_GB, UPDATE_GB = 3,", "FIRST_GB, CUDA_GB, UPDATE_GB = 0,")
+        )
+        code, said = copy.set_up()
+        assert code == 1 and said.strip().splitlines()[-1].startswith("The disk is full."), said
+        subprocess.run([mount, "-o", "remount,size=100m", str(root)], check=True)
+        assert copy.set_up()[0] == 0
+        copy.assert_whole()
+    finally:
+        subprocess.run(["umount", str(root)], check=True)
