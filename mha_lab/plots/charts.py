@@ -128,7 +128,7 @@ def _points(name, data):
 def _beside(ax, words, point, offset, color, **options):
     """Words at an offset, in points of print, from a point of the data."""
     options |= {"xytext": offset, "textcoords": "offset points", "color": color}
-    ax.annotate(text(words), point, **options, **lettering())
+    ax.annotate(text(words), point, **lettering() | options)
 
 
 def _titled(ax, xlabel, ylabel, title):

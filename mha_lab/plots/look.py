@@ -120,6 +120,9 @@ def _page(drawn):
         figure.__class__ = Page
     for part in {figure, drawn}:
         part.set_facecolor("white")
+    if drawn is not figure:  # axes, on which white lines and numbers may have been meant for a black page
+        drawn.tick_params(colors=INK)
+        drawn.spines[:].set_color(STYLE["axes.edgecolor"])
 
 
 def _show_below_the_cell():
@@ -149,7 +152,7 @@ def text(words) -> str:
 
 def lettering() -> dict:
     """How a caller's words are set, also on axes that were made elsewhere: $ is a letter and begins no mathematics."""
-    return {"parse_math": False, "usetex": False, "family": plt.rcParams["font.family"]}
+    return {"parse_math": False, "usetex": False, "family": plt.rcParams["font.family"], "color": INK}
 
 
 def _advice(absent):
