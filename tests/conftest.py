@@ -63,8 +63,8 @@ def browser_type_launch_args(browser_type_launch_args):
 
 
 def pytest_collection_modifyitems(items):
-    """Browser tests need a browser. Without one they are skipped, or fail where BROWSER_TESTS=required (as in CI). A test
-    has one name in every run."""
+    """A test has one name in every run. Browser tests need a browser: without one they are skipped, or fail where
+    BROWSER_TESTS=required (as in CI)."""
     changing = [item.nodeid for item in items if " at 0x" in item.nodeid]
     if changing:  # xdist's workers must collect the same tests, by name
         raise pytest.UsageError(f"a test is named by an address, which differs from run to run: {changing[0]}")
