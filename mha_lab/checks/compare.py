@@ -49,7 +49,14 @@ def difference(
         return _shapes_differ(yours, target, axes)
     lost = np.argwhere(~np.isfinite(yours) & np.isfinite(target))
     if len(lost):
-        value = "NaN" if np.isnan(yours[tuple(lost[0])]) else "infinity"
+        first = yours[tuple(lost[0])]
+        if first == -np.inf:
+            many = int(((yours == -np.inf) & np.isfinite(target)).sum())
+            return (
+                f"yours has −∞ at {place(lost[0], axes)} ({many} of {yours.size} elements). "
+                "Was it put there for a softmax that is still to come, or is it the log of a 0?"
+            )
+        value = "NaN" if np.isnan(first) else "infinity"
         return (
             f"yours has {value} at {place(lost[0], axes)} ({len(lost)} of {yours.size} elements). "
             "Where did a division by 0, a 0 · ∞, a softmax of nothing but −∞ or an exp of a large number come in?"

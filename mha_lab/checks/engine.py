@@ -183,8 +183,8 @@ class FunctionExercise(Task):
         changed = all_changed(yours)
         if changed:
             return self._wrong(
-                f"The numbers are right, but the input {changed} came back changed, and the caller may still need it. "
-                "Which line writes into what it was given?"
+                f"The numbers are right, but the {changed} came back changed, and the caller may still need what it "
+                "gave. Which line writes into what it was given?"
             )
         looped = self.two_counts and loop_over_heads(function, *self.two_counts(), yours[0].in_numpy)
         if looped:

@@ -162,6 +162,22 @@ def weights_on_the_keys(query, keys, values):
     return (keys @ query / len(query) ** 0.5).softmax(0) @ keys
 
 
+@one_query.mistake(
+    "Your output is √K times too small: the weights were divided by √K after the softmax, and sum to 1/√K. Which "
+    "numbers does the scale belong to, the scores or the weights?"
+)
+def scaled_after_the_softmax(query, keys, values):
+    return (keys @ query).softmax(0) / len(query) ** 0.5 @ values
+
+
+@one_query.mistake(
+    "Your scores are right, and the weights were divided by √K once more, after the softmax. What do weights have to "
+    "sum to?"
+)
+def scaled_twice(query, keys, values):
+    return one_query.solution(query, keys, values) / len(query) ** 0.5
+
+
 @exercise(
     stars=1,
     minutes=5,
@@ -217,6 +233,14 @@ def zeros_and_ones(n):
 )
 def zeros_and_minus_infinity(n):
     return torch.full((n, n), -math.inf).triu(1)
+
+
+@causal_mask.mistake(
+    "Each word sees one word of the future: `tril(1)` keeps one diagonal too many. Which number names the main "
+    "diagonal?"
+)
+def one_diagonal_too_many(n):
+    return torch.ones(n, n, dtype=torch.bool).tril(1)
 
 
 def masked_attention_cases():
@@ -357,9 +381,40 @@ def weights_first(query, key, value, mask):
     return _finish(_scores(query, key), value, mask)[::-1]
 
 
+def _scores_as_weights(query, key, value, mask, log):
+    output, weights = masked_attention.solution(query, key, value, mask)
+    if log:
+        return output, weights.log()
+    return output, _scores(query, key).masked_fill(~mask, -torch.inf)
+
+
+masked_attention.mistake(
+    "You returned the scores after the mask; the weights are their softmax. Which of your variables holds numbers that "
+    "sum to 1?"
+)(partial(_scores_as_weights, log=False))
+
+
+@masked_attention.mistake(
+    "Your weights are logarithms, as `log_softmax` gives them: −∞ where a weight is 0. Which function gives the "
+    "weights themselves?"
+)
+def log_weights(query, key, value, mask):
+    return _scores_as_weights(query, key, value, mask, log=True)
+
+
+@masked_attention.mistake(
+    "You used the logarithms of the weights, as `log_softmax` gives them, to average the values. Which function gives "
+    "weights that sum to 1?"
+)
+def averaged_with_log_weights(query, key, value, mask):
+    weights = masked_attention.solution(query, key, value, mask)[1].log()
+    return weights @ value, weights
+
+
 def temperature_cases():
     shares = [(3, 0.5), (4, 0.2), (6, 0.9), (5, 0.7), (12, 0.4)]  # number of scores, share of the highest entropy
-    return [(*seeded(seed, (S,), spread=2.0), share * math.log(S)) for seed, (S, share) in enumerate(shares)]
+    cases = [(*seeded(seed, (S,), spread=2.0), share * math.log(S)) for seed, (S, share) in enumerate(shares)]
+    return [*cases, (torch.tensor([0.0, 40.0, 80.0]), 1.0)]  # widely spread scores take a temperature of 71
 
 
 def _entropy(weights):
@@ -429,3 +484,13 @@ def temperature_multiplies(scores, target_entropy):
 )
 def entropy_returned(scores, target_entropy):
     return target_entropy
+
+
+def _search_that_ends(scores, target_entropy, limit):
+    return min(limit, temperature.solution(scores, target_entropy))
+
+
+for _limit in (1, 2, 3, 4, 8, 10, 15, 16, 20, 25, 30, 32, 40, 50, 60, 64, 5):
+    temperature.mistake(
+        f"Your search ends at {_limit}, and the answer lies higher. How far up can it go, where scores lie far apart?"
+    )(partial(_search_that_ends, limit=float(_limit)))

@@ -125,6 +125,24 @@ def d_model_for_each_head(x, num_heads):
     return x[:, None].repeat(1, num_heads, 1, 1)
 
 
+@split_heads.mistake(
+    "Your heads are num_heads wide, and there are K of them. Is num_heads a number of heads, or a width?"
+)
+def num_heads_taken_for_a_width(x, num_heads):
+    return split_heads.solution(x, x.shape[-1] // num_heads)
+
+
+def _first_for_all(x, num_heads, alone):
+    heads = split_heads.solution(x[:1], num_heads)
+    return heads if alone else heads.expand(len(x), -1, -1, -1)
+
+
+for _alone in (True, False):
+    split_heads.mistake("Your heads are all made of example 0 of the batch. What becomes of the other examples?")(
+        partial(_first_for_all, alone=_alone)
+    )
+
+
 @exercise(
     stars=1,
     minutes=5,
@@ -186,6 +204,11 @@ def not_joined(x):
 @merge_heads.mistake("Your heads were added up: (B, N, K). Once added, can W^O still treat them differently?")
 def added_up(x):
     return x.sum(1)
+
+
+@merge_heads.mistake("Your heads were averaged: (B, N, K). Once averaged, can W^O still treat them differently?")
+def averaged(x):
+    return x.mean(1)
 
 
 def _score_cases():
@@ -310,6 +333,14 @@ def one_head_over_the_whole_width(query, key, num_heads):
     return query @ key.mT / (query.shape[-1] / num_heads) ** 0.5
 
 
+@multi_head_scores.mistake(
+    "Your maps are those of heads that are num_heads wide, and there are K of them. Is num_heads a number of heads, or "
+    "a width?"
+)
+def width_taken_from_num_heads(query, key, num_heads):
+    return multi_head_scores.solution(query, key, query.shape[-1] // num_heads)
+
+
 def _pseudo_code_cases():
     cases = []
     for seed, (B, L, h, d_k) in enumerate([(2, 5, 3, 4), (1, 4, 4, 3), (3, 6, 2, 5), (2, 3, 3, 2), (1, 2, 4, 4)]):
@@ -404,12 +435,24 @@ def mended_but_scaled_by_d_model(Q, K, V, h):
     return merge_heads.solution(_mended(Q, K, V, h, scale=Q.shape[-1]))
 
 
+def _mended_with_a_plain_view(Q, K, V, h, plain_back):
+    heads = _mended(Q, K, V, h, split=_plain)
+    return heads.reshape(Q.shape) if plain_back else merge_heads.solution(heads)
+
+
+for _plain_back in (True, False):
+    mended_pseudo_code.mistake(
+        "It runs for every L and h now, but tokens and heads were mixed while Q, K and V were cut. "
+        "Which dimension comes right after B when `view` cuts d_model, and which after the transpose?"
+    )(partial(_mended_with_a_plain_view, plain_back=_plain_back))
+
+
 @mended_pseudo_code.mistake(
-    "It runs for every L and h now, but tokens and heads were mixed while Q, K and V were cut. "
-    "Which dimension comes right after B when `view` cuts d_model, and which after the transpose?"
+    "The weights are right, and what is fetched with them are the keys. A key says where to look: what is it that gets "
+    "fetched?"
 )
-def mended_with_a_plain_view(Q, K, V, h):
-    return merge_heads.solution(_mended(Q, K, V, h, split=_plain))
+def keys_for_values(Q, K, V, h):
+    return mended_pseudo_code.solution(Q, K, K, h)
 
 
 @mended_pseudo_code.mistake(

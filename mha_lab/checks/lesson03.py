@@ -176,12 +176,16 @@ def keys_ask(x, W_q, W_k, *rest):
     return _layer(x, W_k, W_q, *rest)
 
 
-@multi_head_attention.mistake(
-    "The shapes are right and the first weight is already wrong: tokens and heads were mixed when D was cut. "
-    "Did D get cut first, or did `view` get the final shape all at once?"
-)
-def split_with_a_plain_view(*case):
-    return _layer(*case, split=lambda x, H: x.reshape(x.shape[0], H, x.shape[1], -1))
+def _split_with_a_plain_view(*case, plain_back):
+    merge = (lambda heads: heads.reshape(case[0].shape)) if plain_back else None
+    return _layer(*case, split=lambda x, H: x.reshape(x.shape[0], H, x.shape[1], -1), merge=merge)
+
+
+for _plain_back in (True, False):
+    multi_head_attention.mistake(
+        "The shapes are right and the first weight is already wrong: tokens and heads were mixed when D was cut. "
+        "Did D get cut first, or did `view` get the final shape all at once?"
+    )(partial(_split_with_a_plain_view, plain_back=_plain_back))
 
 
 @multi_head_attention.mistake(
@@ -267,12 +271,41 @@ def own_causal_mask(*case):
     return _layer(*case[:-1], torch.ones_like(case[-1]).tril())
 
 
+def _mask_turned_round(*case, fill):
+    return _layer(*case, weigh=lambda scores, mask: scores.masked_fill(mask, fill).softmax(-1))
+
+
+for _fill in (-torch.inf, -1e9):  # they differ in a row that may see everything: NaN, or all alike
+    multi_head_attention.mistake(
+        "Your words look exactly where the mask says False. In this course True = may attend: which side of the mask "
+        "gets the −∞?"
+    )(partial(_mask_turned_round, fill=_fill))
+
+
 @multi_head_attention.mistake(
-    "Your words look exactly where the mask says False. In this course True = may attend: which side of the mask gets "
-    "the −∞?"
+    "Your output is right, and you returned the scores after the mask; the weights are their softmax. Which of your "
+    "variables holds numbers that sum to 1?"
 )
-def mask_turned_round(*case):
-    return _layer(*case[:-1], ~case[-1])
+def scores_for_weights(*case):
+    scores = _layer(*case, weigh=lambda scores, mask: scores.masked_fill(~mask, -torch.inf))[1]
+    return _layer(*case)[0], scores
+
+
+@multi_head_attention.mistake(
+    "Your output is right, and your weights are logarithms, as `log_softmax` gives them: −∞ where a weight is 0. Which "
+    "function gives the weights themselves?"
+)
+def log_weights(*case):
+    output, weights = _layer(*case)
+    return output, weights.log()
+
+
+@multi_head_attention.mistake(
+    "You used the logarithms of the weights, as `log_softmax` gives them, to average the values. Which function gives "
+    "weights that sum to 1?"
+)
+def averaged_with_log_weights(*case):
+    return _layer(*case, weigh=lambda scores, mask: scores.masked_fill(~mask, -torch.inf).log_softmax(-1))
 
 
 @multi_head_attention.mistake("Your words look everywhere: the mask was not used. Before which step must it act?")
@@ -374,6 +407,17 @@ def equal_shares(heads, W_o):
 )
 def heads_in_front(heads, W_o):
     return output_as_a_sum.solution(heads, W_o).transpose(0, 1)
+
+
+def _first_for_all(heads, W_o, alone):
+    shares = output_as_a_sum.solution(heads[:1], W_o)
+    return shares if alone else shares.expand(len(heads), -1, -1, -1)
+
+
+for _alone in (True, False):
+    output_as_a_sum.mistake("Your shares are those of example 0 of the batch. What do the heads add to the others?")(
+        partial(_first_for_all, alone=_alone)
+    )
 
 
 def _mask_cases():

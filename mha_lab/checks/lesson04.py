@@ -7,13 +7,14 @@ from mha_lab.checks.engine import exercise
 from mha_lab.checks.pattern import number_in_words
 
 # (B, N, S, d_model, num_heads, num_kv_heads): one plain sentence first, then a batch, other keys than queries, shared
-# keys and values, and all of it at once.
+# keys and values, and all of it at once; at last one head of keys for all.
 SIZES = [
     (1, 16, 16, 64, 4, 4),
     (3, 10, 10, 48, 6, 6),
     (1, 5, 12, 40, 8, 8),
     (2, 7, 7, 96, 12, 3),
     (5, 9, 13, 72, 6, 2),
+    (2, 6, 8, 60, 5, 1),
 ]
 
 
@@ -275,6 +276,14 @@ def narrow_keys_ignored(B, N, S, d_model, num_heads, num_kv_heads):
 def sharing_saves_products(B, N, S, d_model, num_heads, num_kv_heads):
     shared = num_kv_heads / num_heads
     return _flops(B, N, S, d_model, num_heads, num_kv_heads, scores=shared, values=shared)
+
+
+@count_flops.mistake(
+    "The projections are right, and attention is counted with N · N scores. A query meets every key: how many keys are "
+    "there?"
+)
+def square_scores(B, N, S, d_model, num_heads, num_kv_heads):
+    return count_flops.solution(B, N, S, d_model, num_heads, num_kv_heads) - 4 * B * N * (S - N) * d_model
 
 
 # --------------------------------------------------------------------------------------------------------- scores

@@ -182,6 +182,7 @@ def _byte_cases():
         (4, 2048, 30, 9, 3, 64, 4),  # SmolLM2-135M
         (3, 100, 5, 16, 1, 7, 1),
         (2, 6, 2, 4, 2, 3, 2),  # small enough to count on paper
+        (64, 8192, 80, 64, 8, 128, 2),  # Llama-3-70B serving 64 texts: more bytes than an int32 can count
     ]
 
 
@@ -294,7 +295,7 @@ def tokens_squared(*case):
 
 
 def _decode_cases():
-    sizes = [(1, 2, 5, 3), (2, 3, 4, 2), (1, 1, 7, 4), (3, 4, 1, 5), (2, 2, 2, 2)]  # (B, H, S, K)
+    sizes = [(1, 2, 5, 3), (2, 3, 4, 2), (1, 1, 7, 4), (3, 4, 1, 5), (2, 2, 2, 2), (1, 2, 0, 3)]  # (B, H, S, K)
     return [tuple(seeded(seed, *[(B, H, 1, K)] * 3, *[(B, H, S, K)] * 2)) for seed, (B, H, S, K) in enumerate(sizes)]
 
 
@@ -452,3 +453,12 @@ def decoded_without_scale(query, *rest):
 def decoded_with_softmax_over_queries(query, *rest):
     keys, values = _caches(*rest)
     return _attend(query, keys, values, axis=-2), keys, values
+
+
+@decode_step.mistake(
+    "Your keys are the old ones with the new *query* behind them. Which of the three vectors of a token does a later "
+    "query meet?"
+)
+def query_cached_as_key(query, key, value, cached_key, cached_value):
+    keys, values = _joined(cached_key, query), _joined(cached_value, value)
+    return _attend(query, keys, values), keys, values

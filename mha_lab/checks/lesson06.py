@@ -73,6 +73,14 @@ def over_head_counts(quality):
     return quality.mean(dim=0), quality.std(dim=0) / quality.shape[0] ** 0.5
 
 
+@error_bars.mistake(
+    "You gave the variance over √seeds. Of which of the two, variance or standard deviation, is the unit that of the "
+    "quality?"
+)
+def variance_over_the_root(quality):
+    return quality.mean(dim=1), quality.var(dim=1) / quality.shape[1] ** 0.5
+
+
 # ------------------------------------------------------------------------------------------------------------ served
 
 
@@ -156,6 +164,11 @@ def largest_weight_only(weights, right):
     return _share((weights == weights.amax(dim=-1, keepdim=True)).to(weights.dtype), right).mean(dim=(0, 3))
 
 
+@served.mistake("You looked at example 0 alone. What do the others of the batch say?")
+def first_example_only(weights, right):
+    return _share(weights, right)[0].mean(dim=-1)
+
+
 # -------------------------------------------------------------------------------------------------------- most heads
 
 
@@ -164,7 +177,7 @@ def largest_weight_only(weights, right):
     minutes=10,
     hint="Go down from d_model // d_head until a head count divides d_model. Fewer heads are wider heads.",
     then="It says the most, not the best: how wide a head must be, no formula knows. That took training.",
-    cases=lambda: [(512, 64), (768, 64), (100, 16), (384, 100), (7, 3)],
+    cases=lambda: [(512, 64), (768, 64), (100, 16), (384, 100), (7, 3), (64, 2), (8, 1), (1024, 8)],
     parts={"heads": ()},
 )
 def most_heads(d_model, d_head):
@@ -226,3 +239,39 @@ def a_part_of_a_head(d_model, d_head):
 )
 def width_taken_for_heads(d_model, d_head):
     return max(h for h in range(1, d_head + 1) if d_model % h == 0)
+
+
+def _largest_below(d_model, d_head, bound):
+    return max((h for h in range(1, bound) if d_model % h == 0 and d_model // h >= d_head), default=1)
+
+
+@most_heads.mistake(
+    "Your search stops before d_model itself: `range(1, d_model)` leaves its end out. How many heads of width 1 does a "
+    "d_model of 8 have?"
+)
+def d_model_left_out(d_model, d_head):
+    return _largest_below(d_model, d_head, d_model)
+
+
+@most_heads.mistake(
+    "Your search stops before d_model // d_head itself: `range` leaves its end out. How many heads of width 64 fit "
+    "into 512 columns?"
+)
+def the_bound_left_out(d_model, d_head):
+    return _largest_below(d_model, d_head, d_model // d_head)
+
+
+@most_heads.mistake(
+    "Your search stops at the root of d_model. 64 = 2 · 32, and only one of the two is below the root: which one is "
+    "the number of heads?"
+)
+def up_to_the_root(d_model, d_head):
+    return _largest_below(d_model, d_head, int(d_model**0.5) + 1)
+
+
+@most_heads.mistake(
+    "Your search stops at 64 heads, and 1024 columns with heads of 8 have room for more. What is the most there can be "
+    "room for?"
+)
+def up_to_64(d_model, d_head):
+    return _largest_below(d_model, d_head, 65)

@@ -1,7 +1,10 @@
 """Exercises of lesson 07: a head's name, a head switched off in the weights, importance from a gradient."""
 
+from functools import partial
+
 import torch
 
+from mha_lab.checks.compare import difference
 from mha_lab.checks.engine import exercise, seeded
 
 
@@ -14,7 +17,23 @@ def _name_heads_cases():
             shares[:, 0] = 0.25 / (R - 1)
             shares[1, 0] = 0.5
         cases.append((shares, least))
-    return cases
+    several = [  # patterns at `least` or above, the largest of them first, last and between; and none, by a little
+        [0.50, 0.31, 0.32, 0.28, 0.35],
+        [0.35, 0.32, 0.45, 0.26, 0.05],
+        [0.10, 0.36, 0.05, 0.20, 0.33],
+    ]
+    return cases + [(torch.tensor(several), 0.3), (torch.tensor([[0.46, 0.54, 0.1], [0.1, 0.44, 0.46]]), 0.5)]
+
+
+def _names_gap(yours, target, shares, least):
+    """What a list can be indexed with; then as everywhere."""
+    gap = difference(yours, target, ("head",))
+    if gap is None and yours.dtype.kind == "f":
+        return (
+            f"the names are right, and they are fractions ({yours.dtype.name}): no list takes `names[1.0]`. A name is "
+            "the number of a pattern: how do you make it a whole number?"
+        )
+    return gap
 
 
 @exercise(
@@ -25,6 +44,7 @@ def _name_heads_cases():
     then="A name is a measurement with a threshold. Say both when you use it: “looks one back, .91 of its weight”.",
     cases=_name_heads_cases,
     parts={"name": ("head",)},
+    gap=_names_gap,
 )
 def name_heads(shares, least):
     """shares (R, H): the share of its weight that head h lays where pattern r says → (H,):
@@ -80,6 +100,43 @@ def share_for_name(shares, least):
 def threshold_turned_round(shares, least):
     largest, names = shares.max(dim=0)
     return torch.where(largest >= least, -1, names)
+
+
+@name_heads.mistake("You took the first pattern that reaches `least`. Which one has the largest share?")
+def first_that_reaches(shares, least):
+    reaches = shares >= least
+    return torch.where(reaches.any(dim=0), reaches.int().argmax(dim=0), -1)
+
+
+@name_heads.mistake("You took the last pattern that reaches `least`. Which one has the largest share?")
+def last_that_reaches(shares, least):
+    numbers = torch.arange(len(shares))[:, None]
+    return torch.where(shares >= least, numbers, -1).amax(dim=0)
+
+
+@name_heads.mistake(
+    "A head with two patterns at `least` or above got no name. Does a second large share make the largest one smaller?"
+)
+def only_where_one_reaches(shares, least):
+    return torch.where((shares >= least).sum(dim=0) == 1, shares.argmax(dim=0), -1)
+
+
+@name_heads.mistake(
+    "You rounded the shares before you compared them, so that .46 reaches .5. Which number is it that `least` judges?"
+)
+def rounded_first(shares, least):
+    return name_heads.solution(shares.round(decimals=1), least)
+
+
+def _from_1(shares, least, unnamed):
+    largest, names = shares.max(dim=0)
+    return torch.where(largest >= least, names + 1, unnamed)
+
+
+for _unnamed in (-1, 0):
+    name_heads.mistake("You counted the patterns from 1. Which number has the first row of shares?")(
+        partial(_from_1, unnamed=_unnamed)
+    )
 
 
 # ------------------------------------------------------------------------------------------------------ without head
@@ -163,6 +220,25 @@ def columns_cut_out(weight, head, num_heads):
     return torch.cat([weight[:, : head * K], weight[:, (head + 1) * K :]], dim=1)
 
 
+@without_head.mistake("−∞ in a weight silences nothing, it makes the output ∞ or NaN. What adds nothing?")
+def filled_with_minus_infinity(weight, head, num_heads):
+    K = weight.shape[1] // num_heads
+    silent = weight.clone()
+    silent[:, head * K : (head + 1) * K] = -torch.inf
+    return silent
+
+
+@without_head.mistake(
+    "The last column of the head is still heard: a slice ends *before* its second number. Where does the next head "
+    "begin?"
+)
+def one_column_short(weight, head, num_heads):
+    K = weight.shape[1] // num_heads
+    silent = weight.clone()
+    silent[:, head * K : (head + 1) * K - 1] = 0
+    return silent
+
+
 # ---------------------------------------------------------------------------------------------------- head importance
 
 
@@ -241,3 +317,28 @@ def averaged_over_tokens(concat, gradient, num_heads):
 )
 def shuffled_heads(concat, gradient, num_heads):
     return (concat * gradient).unflatten(-1, (-1, num_heads)).sum(dim=(1, 2)).abs().mean(dim=0)
+
+
+@head_importance.mistake(
+    "Your heads are whole tokens: (B, H, N, K) was made by `view` all at once. Which dimension has to be cut first, so "
+    "that each head gets its K columns of every token?"
+)
+def heads_of_a_plain_view(concat, gradient, num_heads):
+    B, N, _ = concat.shape
+    return (concat * gradient).reshape(B, num_heads, N, -1).sum(dim=(2, 3)).abs().mean(dim=0)
+
+
+@head_importance.mistake(
+    "Some of your numbers are negative: the slopes of the examples cancel. A head matters whichever way the loss "
+    "moves: where does | | stand in the formula?"
+)
+def without_the_size(concat, gradient, num_heads):
+    return _by_head(concat * gradient, num_heads).sum(dim=(1, 3)).mean(dim=0)
+
+
+@head_importance.mistake(
+    "You took | | of each token. One factor stands before the head at all tokens, and their effects may cancel: what "
+    "is summed before the size is taken?"
+)
+def size_of_each_token(concat, gradient, num_heads):
+    return _by_head(concat * gradient, num_heads).sum(dim=3).abs().sum(dim=1).mean(dim=0)

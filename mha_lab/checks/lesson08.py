@@ -1,5 +1,7 @@
 """Exercises of lesson 08: attention over another sequence, and the share of weight that a head gets for nothing."""
 
+from functools import partial
+
 import torch
 
 from mha_lab.checks.engine import exercise, seeded
@@ -157,6 +159,48 @@ def softmax_over_queries(x, context, lengths, w_q, w_k, w_v):
     return weights @ (context @ w_v), weights
 
 
+@cross_attention.mistake(
+    "w_k and w_v have changed places: you look with the values and fetch the keys. Which of the two matrices makes "
+    "what a query is compared with?"
+)
+def keys_and_values_exchanged(x, context, lengths, w_q, w_k, w_v):
+    return _looked(x, context, lengths, w_q, w_v, w_k)
+
+
+@cross_attention.mistake("The weights are right, and what is fetched are the keys. Which matrix makes a value?")
+def keys_fetched(x, context, lengths, w_q, w_k, w_v):
+    return _looked(x, context, lengths, w_q, w_k, w_k)
+
+
+def _one_length(x, context, lengths, w_q, w_k, w_v, which):
+    return _looked(x, context, which(lengths).expand(len(lengths)), w_q, w_k, w_v)
+
+
+for _which in (torch.amax, torch.amin):
+    cross_attention.mistake(
+        "All your examples have one length, and the padding of some is seen or their words are hidden. Which axis of "
+        "the mask tells the examples apart?"
+    )(partial(_one_length, which=_which))
+
+
+@cross_attention.mistake(
+    "Your output is right, and you returned the scores after the mask; the weights are their softmax. Which of your "
+    "variables holds numbers that sum to 1?"
+)
+def scores_for_weights(x, context, lengths, w_q, w_k, w_v):
+    scores = _scores(x, context, w_q, w_k).masked_fill(~_seen(lengths, context.shape[1]), -torch.inf)
+    return _looked(x, context, lengths, w_q, w_k, w_v)[0], scores
+
+
+@cross_attention.mistake(
+    "Your output is right, and your weights are logarithms, as `log_softmax` gives them: −∞ where a weight is 0. Which "
+    "function gives the weights themselves?"
+)
+def log_weights(*case):
+    output, weights = _looked(*case)
+    return output, weights.log()
+
+
 # ----------------------------------------------------------------------------------------------------- uniform share
 
 
@@ -225,3 +269,18 @@ def summed_over_tokens(right, lengths):
 def one_number(right, lengths):
     share = right.sum(dim=-1) / lengths[:, None]
     return (share.sum(dim=-1) / right.any(dim=-1).sum(dim=-1)).mean()
+
+
+@uniform_share.mistake(
+    "You divided by the longest sentence's words, in all of them. Which axis of lengths (B,) tells the sentences apart?"
+)
+def the_longest_for_all(right, lengths):
+    return uniform_share.solution(right, lengths.max().expand(len(lengths)))
+
+
+@uniform_share.mistake(
+    "You divided with `//`, which rounds down to a whole number: a share of 2/5 becomes 0. Which division keeps what "
+    "is behind the point?"
+)
+def whole_number_division(right, lengths):
+    return (right.sum(dim=-1) // lengths[:, None]).sum(dim=-1) / right.any(dim=-1).sum(dim=-1)

@@ -1,5 +1,7 @@
 """Exercises of lesson 08, on images and long documents: which patches are a half, and what a window can still see."""
 
+from functools import partial
+
 import torch
 
 from mha_lab.checks.engine import exercise
@@ -51,6 +53,15 @@ def rows_for_columns(words, rows, columns):
 def every_second(words, rows, columns):
     column = torch.arange(rows * columns) % 2
     return (column == 1) == (words[:, None] == 1)
+
+
+@asked_half.mistake(
+    "Your left half is one column too wide: the first column on the right has the number columns // 2. Is it > or ≥ "
+    "that takes it in?"
+)
+def one_column_too_far(words, rows, columns):
+    column = torch.arange(rows * columns) % columns
+    return (column > columns // 2) == (words[:, None] == 1)
 
 
 # ------------------------------------------------------------------------------------------------------ window reach
@@ -127,3 +138,24 @@ def what_is_lost(right, width):
 )
 def over_all_cells(right, width):
     return (right & (_back(right) < width)).double().mean()
+
+
+def _argmax_of_every_row(right, width, over):
+    i = torch.arange(len(right))
+    seen = i - right.int().argmax(dim=-1) < width
+    return seen.sum() / (len(right) if over == "all" else right.sum())
+
+
+for _over in ("all", "those that ask"):
+    within_reach.mistake(
+        "You took `argmax` of every row, and it gives 0 for a row without an answer, as if the answer stood at token "
+        "0. Which rows have none?"
+    )(partial(_argmax_of_every_row, over=_over))
+
+
+@within_reach.mistake(
+    "You subtracted i from j: the past lies at negative distances then, and all of it counts as near. Which of the two "
+    "numbers is larger where a query looks back?"
+)
+def subtracted_the_other_way(right, width):
+    return (right & (-_back(right) < width)).sum() / right.sum()

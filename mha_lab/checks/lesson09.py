@@ -16,7 +16,7 @@ from mha_lab.checks.engine import exercise, seeded
     "`(i[:, None] - i).abs()` with `i = torch.arange(num_tokens)` one for each pair of tokens. Give the slopes "
     "two more axes: `slope[:, None, None]`.",
     then="Nothing here depends on how long a sentence may be: that is why it still works on longer ones.",
-    cases=lambda: [(4, 6), (8, 5), (2, 3), (16, 4), (1, 5)],
+    cases=lambda: [(4, 6), (8, 5), (2, 3), (16, 4), (1, 5), (3, 4), (6, 5), (12, 3)],
     parts={"bias": ("head", "query", "key")},
 )
 def distance_bias(num_heads, num_tokens):
@@ -97,13 +97,23 @@ def slope_one_for_all(num_heads, num_tokens):
     return -_steps(num_tokens).abs().expand(num_heads, -1, -1).float()
 
 
+@distance_bias.mistake(
+    "Right for 2, 4, 8 heads. For 6 you follow the rule of the paper's code (Press 2022): the slopes of 4 heads, then "
+    "every other one of 8. Here one formula holds for every H: what is the first slope of 6 heads by it?"
+)
+def the_papers_rule(num_heads, num_tokens):
+    lower = 2 ** (num_heads.bit_length() - 1)  # the power of 2 at or below
+    slopes = torch.cat([_slopes(lower), _slopes(2 * lower)[0::2][: num_heads - lower]])
+    return -slopes * _steps(num_tokens).abs()
+
+
 # ------------------------------------------------------------------------------------------------------------ RMSNorm
 
 
 def _norm_cases():
     cases = []
     for seed, ((B, N, D), eps) in enumerate(
-        [((2, 3, 4), 1e-5), ((1, 4, 8), 1e-5), ((3, 2, 5), 0.1), ((2, 2, 16), 1e-5), ((2, 4, 6), 0.5)]
+        [((2, 3, 4), 1e-5), ((1, 4, 8), 1e-5), ((3, 2, 5), 0.1), ((2, 2, 16), 1e-5), ((2, 4, 6), 0.5), ((1, 4, 4), 0.1)]
     ):
         x, gain = seeded(seed, (B, N, D), (D,))
         cases.append((x + 0.7, 1 + 0.3 * gain, eps))
@@ -200,6 +210,26 @@ def over_gain(x, gain, eps):
 @rms_norm.mistake("Right where eps is tiny: you added it after the root. Where does the formula have it?")
 def eps_after_the_root(x, gain, eps):
     return x / (x.square().mean(dim=-1, keepdim=True).sqrt() + eps) * gain
+
+
+def _over_a_samples_deviation(x, gain, eps, inside):
+    if inside:
+        return _over(x, x.var(dim=-1, keepdim=True), gain, eps)
+    return x / (x.std(dim=-1, keepdim=True) + eps) * gain
+
+
+for _inside in (True, False):
+    rms_norm.mistake(
+        "You divided by torch's `std`, which is taken about the mean and divides by D − 1. What is averaged in a root "
+        "mean square, and over how many numbers?"
+    )(partial(_over_a_samples_deviation, inside=_inside))
+
+
+@rms_norm.mistake(
+    "You took one mean of the whole tensor, batch and all. Whose size should one token's vector be divided by?"
+)
+def over_the_whole_tensor(x, gain, eps):
+    return _over(x, x.square().mean(), gain, eps)
 
 
 # ------------------------------------------------------------------------------------------------------- gated fusion

@@ -1,5 +1,7 @@
 """Exercises of lesson 10: one more block of an online softmax, the scores in a window, a cache that slides."""
 
+from functools import partial
+
 import torch
 
 from mha_lab.checks.engine import exercise, seeded
@@ -10,6 +12,7 @@ def _block_cases():
     for seed, (N, C, K) in enumerate([(3, 4, 2), (1, 1, 3), (4, 2, 5), (2, 6, 1), (5, 3, 4)]):
         before, scores, values, summed = seeded(seed, (N, 3), (N, C), (C, K), (N, K))
         before, scores = 2 * before, 2 * scores
+        before[0], scores[0] = before[0] - 9, scores[0] - 9  # a row of negative scores alone
         largest = before.amax(dim=-1)
         total = (before - largest[:, None]).exp().sum(dim=-1)
         cases.append((largest, total, summed, scores, values))
@@ -112,6 +115,39 @@ def softmax_of_the_block(largest, total, summed, scores, values):
     return new, total * shrink + weights.sum(dim=-1), summed * shrink[:, None] + weights @ values
 
 
+@add_block.mistake(
+    "Your largest score never falls below 0, as if a score of 0 had been seen. A row may hold negative scores alone: "
+    "from where do you count then?"
+)
+def largest_from_zero(largest, total, summed, scores, values):
+    new = torch.maximum(largest, scores.amax(dim=-1)).clamp_min(0)
+    shrink, weights = (largest - new).exp(), (scores - new[:, None]).exp()
+    return new, total * shrink + weights.sum(dim=-1), summed * shrink[:, None] + weights @ values
+
+
+def _counts_from_nowhere(largest, total, summed, scores, values, shrunk):
+    new, shrink, _ = _parts(largest, scores)
+    shrink, weights = shrink if shrunk else torch.ones_like(shrink), scores.exp()
+    return new, total * shrink + weights.sum(dim=-1), summed * shrink[:, None] + weights @ values
+
+
+for _shrunk in (True, False):
+    add_block.mistake(
+        "The block's weights are exp(score), with nothing subtracted: they overflow, and they do not count from where "
+        "the old sums do. Which largest score belongs into this exp?"
+    )(partial(_counts_from_nowhere, shrunk=_shrunk))
+
+
+@add_block.mistake(
+    "The old sums count from the new largest score and the block's weights from the old one. Should all that is added "
+    "up not count from the same?"
+)
+def block_from_the_old_largest(largest, total, summed, scores, values):
+    new, shrink, _ = _parts(largest, scores)
+    weights = (scores - largest[:, None]).exp()
+    return new, total * shrink + weights.sum(dim=-1), summed * shrink[:, None] + weights @ values
+
+
 # ------------------------------------------------------------------------------------------------------ window scores
 
 
@@ -173,6 +209,7 @@ def itself_and_width_more(n, width):
 
 def _slide_cases():
     sizes = [(2, 3, 6, 4, 2, 3), (1, 2, 5, 1, 3, 4), (1, 1, 2, 1, 2, 8), (2, 2, 4, 3, 1, 1), (1, 2, 7, 2, 4, 5)]
+    sizes += [(1, 2, 5, 2, 3, 8), (2, 1, 4, 2, 3, 4)]  # a text shorter than its window, and one just as long
     return [
         (*seeded(seed, (B, G, S, K), (B, G, N, K)), width) for seed, (B, G, S, N, K, width) in enumerate(sizes)
     ]  # fmt: skip
@@ -232,3 +269,26 @@ def minus_zero(keys, new, width):
 @slide.mistake("You put the new keys in front. In which order do the tokens stand in the text?")
 def new_in_front(keys, new, width):
     return torch.cat([new, _old(keys, width - 1)], dim=-2)
+
+
+def _negative_start(keys, new, width, joined):
+    """A slice that starts at a negative number where the text is shorter than the window."""
+    S, N = keys.shape[-2], new.shape[-2]
+    if joined:
+        return torch.cat([keys, new], dim=-2)[..., S + N - (width + N - 1) :, :]
+    return torch.cat([keys[..., S - width + 1 :, :], new], dim=-2)
+
+
+for _joined in (True, False):
+    slide.mistake(
+        "Where the text is shorter than the window, S - width + 1 is negative, and a slice then counts from the end. "
+        "Which number is the smallest that a slice should start at?"
+    )(partial(_negative_start, joined=_joined))
+
+
+@slide.mistake(
+    "Right, but where there are just `width` old keys: you keep all of them. A new token sees `width` tokens and is "
+    "one of them: how many old ones are left for it?"
+)
+def all_kept_up_to_width(keys, new, width):
+    return torch.cat([_old(keys, width - 1 if keys.shape[-2] > width else width), new], dim=-2)

@@ -102,6 +102,14 @@ def turned(weights):
     return _diagonal(weights.mT, length - 1, length)
 
 
+@induction_score.mistake(
+    "The last query is missing from your average. How many queries has the second copy, and which number has the last?"
+)
+def last_query_left_out(weights):
+    length = weights.shape[-1] // 2
+    return weights.diagonal(1 - length, dim1=1, dim2=2)[:, 1:-1].mean(dim=1)
+
+
 # ---------------------------------------------------------------------------------------------------------- pool heads
 
 

@@ -29,9 +29,9 @@ def loop_over_heads(function: Callable, few: tuple, many: tuple, in_numpy: bool)
     if after.total() <= before.total():
         return None
     line = max(after, key=lambda each: after[each] - before[each])
-    where = f"line {line} loops" if line else "a loop runs"
+    where = f"line {line} runs again for each head" if line else "a loop runs over the heads"
     return (
-        f"The numbers are right, and {where} over the heads: from 2 heads to 4 it does more and more products, one "
+        f"The numbers are right, and {where}: from 2 heads to 4 it does more and more products, one "
         "after another. Which one operation serves all heads at once?"
     )
 

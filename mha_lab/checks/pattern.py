@@ -35,12 +35,27 @@ def regularity(pairs: Pairs, sizes: Sizes) -> str | None:
     same = partial(same_values, rtol=1e-9 if counts else RTOL)
     factors, steps = [_factor(*pair) for pair in pairs], [_step(*pair) for pair in pairs]
     subject = "Every number" if any(target.ndim for _, target in pairs) else "Yours"
-    words = None
+    words = _constant_in_words(pairs, subject)
+    if words:
+        return words
     if all(factor is not None for factor in factors):
         words = _factor_in_words(factors, sizes, subject, same)
     if words is None and all(step is not None for step in steps):
-        words = _step_in_words(steps, sizes, subject, same)
+        small = min(_largest(target) for _, target in pairs)
+        words = _step_in_words(steps, sizes, subject, lambda a, b: same(a, b) and np.allclose(a, b, 0, _slack(small)))
     return words
+
+
+def _constant_in_words(pairs: Pairs, subject: str) -> str | None:
+    """One sentence where yours is one number, other than 0, in every call."""
+    if not all(yours.size for yours, _ in pairs):
+        return None
+    first = float(pairs[0][0].flat[0])
+    if first == 0 or not all(same_values(yours.ravel(), [first] * yours.size) for yours, _ in pairs):
+        return None
+    if all(same_values(target.ravel(), [float(pairs[0][1].flat[0])] * target.size) for _, target in pairs):
+        return None  # the target is one number too
+    return f"{subject} is {number(first)} in every call, whatever it is given. Where do the arguments come in?"
 
 
 def _factor_in_words(factors: list[float], sizes: Sizes, subject: str, same: Callable) -> str | None:
@@ -120,7 +135,20 @@ def _factor(yours: np.ndarray, target: np.ndarray) -> float | None:
 def _step(yours: np.ndarray, target: np.ndarray) -> float | None:
     """The one number that has to be added to target to give yours."""
     steps = yours.astype(float) - target
-    return float(steps.flat[0]) if steps.size and np.allclose(steps, steps.flat[0], rtol=RTOL, atol=1e-5) else None
+    if not steps.size:
+        return None
+    first = float(steps.flat[0])
+    slack = _slack(min(abs(first), _largest(target)))
+    return first if np.allclose(steps, first, rtol=0, atol=slack) else None
+
+
+def _largest(target: np.ndarray) -> float:
+    return float(np.abs(target).max(initial=0))
+
+
+def _slack(size: float) -> float:
+    """How far two steps may lie apart and still be one. Beside a huge step the targets themselves would vanish."""
+    return 1e-5 + RTOL * size
 
 
 def made_of(factors: list[float], sizes: Sizes, same: Callable) -> str | None:
@@ -128,6 +156,7 @@ def made_of(factors: list[float], sizes: Sizes, same: Callable) -> str | None:
     if not sizes:
         return None
     found = []
+    sizes = without_zeros(sizes)
     for name in sizes[0]:
         for power, words in POWERS.items():
             if same(factors, [size[name] ** power for size in sizes]):
@@ -144,6 +173,12 @@ def made_of(factors: list[float], sizes: Sizes, same: Callable) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
+def without_zeros(sizes: Sizes) -> Sizes:
+    """The sizes that no call has as 0, such as the number of head 0 or of old tokens: nothing is divided by those."""
+    kept = [name for name in sizes[0] if all(size[name] for size in sizes)]
+    return [{name: size[name] for name in kept} for size in sizes]
+
+
 def same_values(some: Sequence[float], others: Sequence[float], rtol: float = RTOL) -> bool:
     return bool(np.allclose(some, others, rtol=rtol, atol=1e-12))
 
@@ -157,7 +192,7 @@ def two_values(factors: list[float]) -> str:
     return f"{number(first)} in the first call"
 
 
-ORDINALS = ("first", "second", "third", "fourth", "fifth")
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 
 def number(value: float) -> str:

@@ -97,8 +97,9 @@ def outcomes(function: Callable, cases: list[tuple], names: Sequence[str], parts
 
 
 def all_changed(outcomes: list[Outcome]) -> str:
-    """The inputs that came back changed in any call, as `x` and `mask`."""
-    return " and ".join(dict.fromkeys(f"`{name}`" for each in outcomes for name in each.changed))
+    """The inputs that came back changed in any call: "input `x`", or "inputs `x` and `mask`"."""
+    names = list(dict.fromkeys(f"`{name}`" for each in outcomes for name in each.changed))
+    return "" if not names else f"{'inputs' if len(names) > 1 else 'input'} {' and '.join(names)}"
 
 
 def _made_for_arrays(on_tensors: list[Outcome], on_arrays: list[Outcome]) -> bool:

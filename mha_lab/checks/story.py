@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mha_lab.checks import learner
 from mha_lab.checks.card import Result
 from mha_lab.checks.compare import ROUNDED, alike
-from mha_lab.checks.pattern import POWERS, regularity
+from mha_lab.checks.pattern import POWERS, regularity, without_zeros
 from mha_lab.checks.returned import unreadable
 from mha_lab.checks.run import Outcome, all_changed, copied, quietly
 from mha_lab.checks.weights import about_weights
@@ -35,7 +35,7 @@ def not_yet(task: "FunctionExercise", function: Callable, cases, targets, yours,
     if not message:
         lines += _in_common(task, cases, targets, yours, gaps)
     if all_changed(yours):
-        lines += [f"The input {all_changed(yours)} also came back changed: which line writes into it?"]
+        lines += [f"The {all_changed(yours)} also came back changed: which line writes into what it was given?"]
     right = sum(not gap for gap in gaps)
     verdict = f"not yet: right on {right} of {len(cases)} shapes" if right else "not yet"
     drawing = None if shown is None else drawn(task, yours[shown], targets[shown], cases[shown])
@@ -160,6 +160,7 @@ def _in_common(task, cases, targets, yours, gaps) -> list[str]:
 def _other_scale(task, cases, yours, sizes) -> str | None:
     """One sentence where yours is what ours computes with another number in place of the root of the head's width."""
     numbers = {f"{n}": [n] * len(cases) for n in (2, 4, 8, 10)} | {"√8": [8**0.5] * len(cases)}
+    sizes = without_zeros(sizes)
     for name in sizes[0]:
         numbers |= {POWERS[p].format(name, name): [size[name] ** p for size in sizes] for p in (1, 0.5, 2, 1.5)}
     for words, each in numbers.items():

@@ -53,7 +53,7 @@ def promises(exercises, wrong, right):
             shown = {"torch": torch}
             exec(task.source, shown)  # what a reader copies out of the card, and nothing else
             for solution in task.solution, shown[exercise]:
-                assert task(solution).verdict == "passes on 5 shapes"
+                assert task(solution).verdict == f"passes on {len(task.cases())} shapes"
 
         @pytest.mark.parametrize("exercise, way", right)
         def test_another_right_way_passes_too(self, exercise, way):

@@ -178,7 +178,7 @@ def test_numbers_that_look_alike_get_more_digits():
     assert "yours is 0.123100, the target 0.123450" in line
 
 
-@pytest.mark.parametrize("number, name", [(math.nan, "NaN"), (math.inf, "infinity"), (-math.inf, "infinity")])
+@pytest.mark.parametrize("number, name", [(math.nan, "NaN"), (math.inf, "infinity"), (-math.inf, "−∞")])
 def test_a_number_that_is_none_is_found_and_counted(number, name):
     def broken(query, keys, values):
         output = checks.one_query.solution(query, keys, values)
@@ -317,7 +317,7 @@ def test_writing_into_an_input_is_mentioned_where_the_numbers_are_wrong_too():
         values += 1
         return (keys @ query).softmax(0) @ values
 
-    assert "The input `keys` and `values` also came back changed" in checks.one_query(one_query).lines[-1]
+    assert "The inputs `keys` and `values` also came back changed" in checks.one_query(one_query).lines[-1]
 
 
 def test_what_the_learner_prints_is_let_through(capsys):
@@ -592,7 +592,7 @@ def test_every_exercise_carries_task_hint_difficulty_and_time(name):
 @pytest.mark.parametrize("name", [name for name in checks.__all__ if hasattr(getattr(checks, name), "cases")])
 def test_the_sizes_of_a_check_cannot_hide_a_bug(name):
     cases = getattr(checks, name).cases()
-    assert len(cases) == 5
+    assert len(cases) >= 5
     again = getattr(checks, name).cases()
     for case, same in zip(cases, again):
         for one, other in zip(case, same):

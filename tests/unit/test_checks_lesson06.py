@@ -51,6 +51,23 @@ WRONG = {
     ("served", "largest_weight_only"): lambda weights, right: shares(
         torch.nn.functional.one_hot(weights.argmax(-1), weights.shape[-1]).float(), right
     ).mean((0, 3)),
+    ("error_bars", "variance_over_the_root"): lambda quality: (
+        quality.mean(1),
+        quality.var(1) / math.sqrt(len(quality[0])),
+    ),
+    ("served", "first_example_only"): lambda weights, right: shares(weights[:1], right[:1])[0].mean(-1),
+    ("most_heads", "d_model_left_out"): lambda d_model, d_head: max(
+        [h for h in range(1, d_model) if d_model % h == 0 and d_model / h >= d_head]
+    ),
+    ("most_heads", "the_bound_left_out"): lambda d_model, d_head: max(
+        [h for h in range(1, d_model // d_head) if d_model % h == 0] or [1]
+    ),
+    ("most_heads", "up_to_the_root"): lambda d_model, d_head: max(
+        [h for h in range(1, math.isqrt(d_model) + 1) if d_model % h == 0 and d_model / h >= d_head]
+    ),
+    ("most_heads", "up_to_64"): lambda d_model, d_head: max(
+        [h for h in range(1, 65) if d_model % h == 0 and d_model / h >= d_head]
+    ),
     ("most_heads", "not_a_divisor"): lambda d_model, d_head: math.floor(d_model / d_head),
     ("most_heads", "rounded_up"): lambda d_model, d_head: next_divisor(d_model, d_model // d_head),
     ("most_heads", "root_rule"): lambda d_model, d_head: math.sqrt(d_model / 16),

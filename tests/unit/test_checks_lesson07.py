@@ -50,6 +50,42 @@ WRONG = {
     ("name_heads", "the_threshold_itself_left_out"): lambda shares, least: torch.where(
         shares.amax(0) > least, shares.argmax(0), -1
     ),
+    ("name_heads", "first_that_reaches"): [
+        lambda shares, least: [next((r for r, s in enumerate(head) if s >= least), -1) for head in shares.T],
+        lambda shares, least: torch.where(
+            (shares >= least).any(0), (shares >= least).to(torch.uint8).argmax(0), torch.tensor(-1)
+        ),
+    ],
+    ("name_heads", "last_that_reaches"): lambda shares, least: [
+        max((r for r, s in enumerate(head) if s >= least), default=-1) for head in shares.T
+    ],
+    ("name_heads", "only_where_one_reaches"): lambda shares, least: [
+        int((head >= least).nonzero()) if sum(head >= least) == 1 else -1 for head in shares.T
+    ],
+    ("name_heads", "rounded_first"): lambda shares, least: [
+        int(head.argmax()) if round(float(head.max()), 1) >= least else -1 for head in shares.T
+    ],
+    ("name_heads", "_from_1"): [
+        lambda shares, least: [int(head.argmax()) + 1 if head.max() >= least else -1 for head in shares.T],
+        lambda shares, least: (shares.argmax(0) + 1) * (shares.amax(0) >= least),
+    ],
+    ("without_head", "filled_with_minus_infinity"): lambda weight, head, num_heads: weight.masked_fill(
+        columns(weight, head, num_heads), -float("inf")
+    ),
+    ("without_head", "one_column_short"): lambda weight, head, num_heads: emptied(
+        weight,
+        slice(None),
+        slice(head * len(weight) // num_heads, (head + 1) * len(weight) // num_heads - 1),
+    ),
+    ("head_importance", "heads_of_a_plain_view"): lambda concat, gradient, num_heads: (
+        (concat * gradient).flatten(1).unflatten(1, (num_heads, -1)).sum(2).abs().mean(0)
+    ),
+    ("head_importance", "without_the_size"): lambda concat, gradient, num_heads: slopes(
+        concat, gradient, num_heads
+    ).mean(0),
+    ("head_importance", "size_of_each_token"): lambda concat, gradient, num_heads: (
+        torch.stack([part.sum(2) for part in (concat * gradient).chunk(num_heads, 2)]).abs().sum(2).mean(1)
+    ),
     ("without_head", "counted_from_1"): lambda weight, head, num_heads: emptied(
         weight,
         slice(None),
@@ -105,6 +141,28 @@ def test_a_weight_that_is_emptied_in_place_is_noticed():
 
     result = checks.without_head(in_place)
     assert not result.passed and "`weight` came back changed" in result.lines[0]
+
+
+@pytest.mark.parametrize("number", [int, np.int8, torch.IntTensor])
+def test_a_name_may_be_a_whole_number_of_any_kind(number):
+    def named(shares, least):
+        names = [int(head.argmax()) if head.max() >= least else -1 for head in shares.T]
+        return number(names) if number is torch.IntTensor else [number(name) for name in names]
+
+    assert checks.name_heads(named).passed
+
+
+def test_a_name_that_no_list_takes_as_a_place_is_refused():
+    result = checks.name_heads(lambda shares, least: checks.name_heads.solution(shares, least).float())
+    assert not result.passed and "how do you make it a whole number?" in result.lines[0]
+
+
+def test_a_factor_that_depends_on_the_heads_is_told_where_head_0_is_among_the_sizes():
+    def scaled_up(weight, head, num_heads):
+        return checks.without_head.solution(weight, head, num_heads) * num_heads / max(num_heads - 1, 1)
+
+    result = checks.without_head(scaled_up)
+    assert "every number is the same factor times the target: 2 in the first call, 1.33 in the second" in repr(result)
 
 
 # the recorded models -------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 The wrong answers are written here once more, as a learner would write them, and share no code with mha_lab.checks.
 """
 
+import functools
 import math
 
 import torch
@@ -84,6 +85,32 @@ WRONG = {
         (x @ w_q @ (context @ w_k).mT / math.sqrt(x.shape[-1]))
         .masked_fill(padding(context, lengths), -torch.inf)
         .softmax(2),
+    ),
+    ("cross_attention", "keys_and_values_exchanged"): lambda x, context, lengths, w_q, w_k, w_v: looked(
+        x, context, lengths, w_q, w_v, w_k
+    ),
+    ("cross_attention", "keys_fetched"): lambda x, context, lengths, w_q, w_k, w_v: looked(
+        x, context, lengths, w_q, w_k, w_k
+    ),
+    ("cross_attention", "_one_length"): [
+        functools.partial(
+            lambda n, x, context, lengths, *rest: looked(x, context, torch.full_like(lengths, n(lengths)), *rest), n
+        )
+        for n in (max, min, lambda lengths: lengths[0].item())
+    ],
+    ("cross_attention", "scores_for_weights"): lambda x, context, lengths, w_q, w_k, w_v: (
+        looked(x, context, lengths, w_q, w_k, w_v)[0],
+        scores(x, context, w_q, w_k).masked_fill(padding(context, lengths), float("-inf")),
+    ),
+    ("cross_attention", "log_weights"): lambda x, context, lengths, w_q, w_k, w_v: (
+        looked(x, context, lengths, w_q, w_k, w_v)[0],
+        F.log_softmax(scores(x, context, w_q, w_k).masked_fill(padding(context, lengths), float("-inf")), 2),
+    ),
+    ("uniform_share", "the_longest_for_all"): lambda right, lengths: torch.stack(
+        [(row[row.any(-1)].sum(-1) / max(lengths)).mean() for row in right]
+    ),
+    ("uniform_share", "whole_number_division"): lambda right, lengths: torch.stack(
+        [(row[row.any(-1)].sum(-1) // n).float().mean() for row, n in zip(right, lengths)]
     ),
     ("uniform_share", "padding_counted"): lambda right, lengths: torch.stack(
         [right[b].float().mean(-1)[right[b].any(-1)].mean() for b in range(len(right))]

@@ -35,6 +35,16 @@ WRONG = {
     ("asked_half", "every_second"): lambda words, rows, columns: half(
         words, [bool(p % 2) for p in range(rows * columns)]
     ),
+    ("asked_half", "one_column_too_far"): lambda words, rows, columns: half(
+        words, [c > columns / 2 for _ in range(rows) for c in range(columns)]
+    ),
+    ("within_reach", "_argmax_of_every_row"): [
+        lambda right, width: (torch.arange(len(right)) - right.float().argmax(1) < width).float().mean(),
+        lambda right, width: sum(i - int(row.float().argmax()) < width for i, row in enumerate(right)) / right.sum(),
+    ],
+    ("within_reach", "subtracted_the_other_way"): lambda right, width: (
+        sum(int(j - i) < width for i, j in right.nonzero()) / right.sum()
+    ),
     ("within_reach", "one_too_wide"): lambda right, width: visible(right, width + 1) / int(right.sum()),
     ("within_reach", "one_too_narrow"): lambda right, width: visible(right, width - 1) / int(right.sum()),
     ("within_reach", "over_all_queries"): lambda right, width: visible(right, width) / right.shape[0],

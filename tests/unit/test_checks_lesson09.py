@@ -26,6 +26,14 @@ def slope(h, num_heads):
     return 2 ** (-8 * h / num_heads)
 
 
+def published_slopes(num_heads):
+    """As in the code that came with the paper."""
+    if math.log2(num_heads).is_integer():
+        return [slope(h, num_heads) for h in range(1, num_heads + 1)]
+    nearest = 2 ** math.floor(math.log2(num_heads))
+    return published_slopes(nearest) + published_slopes(2 * nearest)[0::2][: num_heads - nearest]
+
+
 def normed(x, mean, gain, eps):
     return torch.einsum("bnd,d->bnd", x * torch.rsqrt(mean + eps), gain)
 
@@ -58,6 +66,14 @@ WRONG = {
     ("distance_bias", "slope_one_for_all"): lambda num_heads, num_tokens: by_pair(
         num_heads, num_tokens, lambda h, i, j: -float(abs(i - j))
     ),
+    ("distance_bias", "the_papers_rule"): lambda num_heads, num_tokens: by_pair(
+        num_heads, num_tokens, lambda h, i, j: -published_slopes(num_heads)[h - 1] * abs(i - j)
+    ),
+    ("rms_norm", "_over_a_samples_deviation"): [
+        lambda x, gain, eps: gain * x / (x.std(-1, keepdim=True) + eps),
+        lambda x, gain, eps: normed(x, x.std(2)[..., None] ** 2, gain, eps),
+    ],
+    ("rms_norm", "over_the_whole_tensor"): lambda x, gain, eps: normed(x, (x * x).mean(), gain, eps),
     ("rms_norm", "layer_norm"): lambda x, gain, eps: F.layer_norm(x, x.shape[-1:], gain, eps=eps),
     ("rms_norm", "multiplied_by_the_root"): lambda x, gain, eps: (
         gain * x / torch.rsqrt((x**2).mean(2, keepdim=True) + eps)

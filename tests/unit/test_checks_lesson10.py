@@ -49,6 +49,19 @@ def own_softmax(largest, total, summed, scores, values):
     return new, total * factor + 1, summed * factor[:, None] + torch.softmax(scores, 1) @ values
 
 
+def from_zero(largest, total, summed, scores, values):
+    new = torch.cat([torch.zeros(len(scores), 1), largest[:, None], scores], 1).max(1).values
+    weights, factor = torch.exp(scores - new[:, None]), torch.exp(largest - new)
+    return new, total * factor + weights.sum(1), summed * factor[:, None] + weights @ values
+
+
+def with_weights_of(largest, total, summed, scores, values, weigh):
+    """The old sums shrink as they should; the block's weights are what `weigh` makes of them."""
+    new = torch.maximum(largest, scores.max(1).values)
+    weights, factor = weigh(scores, largest), torch.exp(largest - new)
+    return new, total * factor + weights.sum(1), summed * factor[:, None] + weights @ values
+
+
 def seen(n, mask):
     return int(mask.sum())
 
@@ -65,6 +78,27 @@ WRONG = {
         largest,
         total + torch.exp(scores - largest.unsqueeze(1)).sum(1),
         summed + torch.exp(scores - largest.unsqueeze(1)) @ values,
+    ),
+    ("add_block", "largest_from_zero"): from_zero,
+    ("add_block", "_counts_from_nowhere"): [
+        lambda largest, total, summed, scores, values: (
+            torch.maximum(largest, scores.max(1).values),
+            total + torch.exp(scores).sum(1),
+            summed + torch.exp(scores) @ values,
+        ),
+        lambda *given: with_weights_of(*given, lambda scores, largest: torch.exp(scores)),
+    ],
+    ("add_block", "block_from_the_old_largest"): lambda *given: with_weights_of(
+        *given, lambda scores, largest: torch.exp(scores - largest[:, None])
+    ),
+    ("slide", "_negative_start"): [
+        lambda keys, new, width: torch.cat([keys[:, :, keys.shape[2] - width + 1 :], new], 2),
+        lambda keys, new, width: torch.cat([keys, new], 2)[
+            :, :, keys.shape[2] + new.shape[2] - (width + new.shape[2] - 1) :
+        ],
+    ],
+    ("slide", "all_kept_up_to_width"): lambda keys, new, width: torch.cat(
+        [keys[:, :, keys.shape[2] - (width - 1 if keys.shape[2] > width else keys.shape[2]) :], new], 2
     ),
     ("window_scores", "a_whole_window_for_all"): lambda n, width: width * n,
     ("window_scores", "window_longer_than_the_text"): lambda n, width: (n - width) * width + width * (width + 1) // 2,

@@ -216,7 +216,7 @@ def recursive(query, key, num_heads, head=0):
 def test_a_loop_over_heads_is_seen_wherever_it_hides(answer):
     result = checks.multi_head_scores(answer)
     assert not result.passed and "The numbers are right, and line" in result.lines[0], result
-    assert "loops over the heads" in result.lines[0]
+    assert "runs again for each head" in result.lines[0]
 
 
 def test_a_profiler_and_a_tracer_of_somebody_else_stay_at_work():
@@ -229,7 +229,7 @@ def test_a_profiler_and_a_tracer_of_somebody_else_stay_at_work():
     assert profiler.getstats()
     sys.settrace(trace)
     try:
-        assert "loops over the heads" in checks.multi_head_scores(arrays_in_a_while).lines[0]
+        assert "runs again for each head" in checks.multi_head_scores(arrays_in_a_while).lines[0]
         assert sys.gettrace() is trace
     finally:
         sys.settrace(before)

@@ -802,7 +802,7 @@ def test_the_solution_passes_as_it_is_shown(exercise):
     for solution in task.solution, shown[exercise]:
         result = task(solution)
         assert result.passed and bool(result) and result.state == "passed"
-        assert result.verdict == "passes on 5 shapes"
+        assert result.verdict == f"passes on {len(task.cases())} shapes"
 
 
 def through_pytorchs_layer(x, W_q, W_k, W_v, W_o, num_heads, mask):
