@@ -436,6 +436,9 @@ def _entropy_gap(yours, target, scores, target_entropy):
         return f"{seen} That is next to 0: did the search keep the wrong half, or meet 0 · log 0?"
     if math.log(len(scores)) - entropy < 0.01:
         return f"{seen} That is the most {len(scores)} scores can have: did the search keep the wrong half?"
+    end = round(found)
+    if entropy < target_entropy and end and abs(found - end) < 1e-3 * end:
+        return f"{seen} Should the temperature be higher? A search that ends at {end} cannot get there."
     return f"{seen} Should the temperature be {'higher' if entropy < target_entropy else 'lower'}?"
 
 

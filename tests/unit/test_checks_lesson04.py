@@ -182,6 +182,12 @@ def _(B, N, S, *sizes):
     return 2 * sum((counted | {"k": of_queries["k"], "v": of_queries["v"]}).values())
 
 
+@wrong("count_flops", "square_scores")
+def _(B, N, S, d_model, num_heads, num_kv_heads):
+    kv = d_model // num_heads * num_kv_heads
+    return B * (4 * N * d_model**2 + 4 * S * d_model * kv + 4 * N * N * d_model)
+
+
 @wrong("count_flops", "every_n_alike")
 def _(B, N, S, d_model, num_heads, num_kv_heads):
     kv = d_model // num_heads * num_kv_heads

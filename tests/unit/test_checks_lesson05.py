@@ -304,6 +304,12 @@ def _(query, key, value, cached_key, cached_value):
     return F.softmax(query @ keys.mT, dim=2) @ values, keys, values
 
 
+@wrong("decode_step", "query_cached_as_key")
+def _(query, key, value, cached_key, cached_value):
+    keys, values = behind(cached_key, query), behind(cached_value, value)
+    return sdpa(query, keys, values), keys, values
+
+
 # ----------------------------------------------------------------------------------------------------- the promises
 
 

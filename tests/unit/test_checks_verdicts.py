@@ -141,6 +141,11 @@ TOLD = [
     ),
     ("peak_scores", lambda *c: checks.peak_scores.solution(*c) - 1, "Yours is 1 less than the target, in every call."),
     ("within_reach", lambda *c: 100 * checks.within_reach.solution(*c), "Yours is 100 times the target, in every call"),
+    # one answer for everything
+    ("temperature", lambda s, e: 10_000 - 2.2 * e, "Yours is 1e+04 in every call, whatever it is given."),
+    ("one_query", lambda q, k, v: torch.full((v.shape[1],), 1e9), "Every number is 1,000,000,000 in every call, what"),
+    ("most_heads", lambda d_model, d_head: 8, "Yours is 8 in every call, whatever it is given."),
+    ("temperature", lambda s, e: min(45.0, checks.temperature.solution(s, e)), "A search that ends at 45 cannot"),
     # another scale
     ("one_query", lambda q, k, v: (k @ q / 8).softmax(0) @ v, "the scores are divided by 8."),
     ("grouped_attention", sdpa_scaled(lambda q, k: 1 / q.shape[-1]), "the scores are divided by K."),

@@ -136,6 +136,17 @@ def _(query, keys, values):
     return torch.ones(len(keys)) / len(keys) @ values
 
 
+@wrong("one_query", "scaled_after_the_softmax")
+def _(query, keys, values):
+    return F.softmax(keys @ query, dim=0) / math.sqrt(len(query)) @ values
+
+
+@wrong("one_query", "scaled_twice")
+def _(query, keys, values):
+    weights = F.softmax(keys @ query / math.sqrt(len(query)), dim=0) / math.sqrt(len(query))
+    return weights @ values
+
+
 # ---------------------------------------------------------------------------------------------- 01: causal mask
 
 
@@ -169,6 +180,11 @@ def _(n):
 @wrong("causal_mask", "zeros_and_minus_infinity")
 def _(n):
     return torch.zeros(n, n).masked_fill(torch.ones(n, n).triu(1).bool(), float("-inf"))
+
+
+@wrong("causal_mask", "one_diagonal_too_many")
+def _(n):
+    return np.arange(n)[None, :] <= np.arange(n)[:, None] + 1
 
 
 # ------------------------------------------------------------------------------------------ 01: masked attention
@@ -272,11 +288,29 @@ def _(query, key, value, mask):
     return weights, weights @ value
 
 
+@wrong("masked_attention", "_scores_as_weights")
+def _(query, key, value, mask):
+    scores = torch.where(mask, learners_scores(query, key), -math.inf)
+    return F.softmax(scores, dim=-1) @ value, scores
+
+
+@wrong("masked_attention", "log_weights")
+def _(query, key, value, mask):
+    scores = torch.where(mask, learners_scores(query, key), -math.inf)
+    return F.softmax(scores, dim=-1) @ value, F.log_softmax(scores, dim=-1)
+
+
+@wrong("masked_attention", "averaged_with_log_weights")
+def _(query, key, value, mask):
+    weights = F.log_softmax(torch.where(mask, learners_scores(query, key), -math.inf), dim=-1)
+    return weights @ value, weights
+
+
 # ----------------------------------------------------------------------------------------------- 01: temperature
 
 
-def bisect(entropy, wanted, steps=40):
-    low, high = 0.01, 100.0
+def bisect(entropy, wanted, steps=40, high=100.0):
+    low = 0.01
     for _ in range(steps):
         middle = (low + high) / 2
         if entropy(middle) < wanted:
@@ -304,6 +338,27 @@ def _(scores, target_entropy):
 def _(scores, target_entropy):
     t = bisect(lambda t: learners_entropy(F.softmax(scores / t, 0)), target_entropy)
     return learners_entropy(F.softmax(scores / t, 0))
+
+
+@wrong("temperature", "_search_that_ends")
+def _(scores, target_entropy):
+    return bisect(lambda t: learners_entropy(F.softmax(scores / t, 0)), target_entropy, high=5.0)
+
+
+@wrong("temperature", "_search_that_ends")
+def _(scores, target_entropy):
+    grid = torch.arange(0.0005, 5.0, 0.0005)
+    entropies = torch.special.entr((scores[:, None] / grid).softmax(0)).sum(0)
+    return grid[(entropies - target_entropy).abs().argmin()]
+
+
+@pytest.mark.parametrize("limit", [10, 20, 50])
+def test_a_search_that_ends_too_early_is_told_its_own_end(limit):
+    def temperature(scores, target_entropy):
+        return bisect(lambda t: learners_entropy(F.softmax(scores / t, 0)), target_entropy, high=float(limit))
+
+    line = checks.temperature(temperature).lines[0]
+    assert line.startswith(f"Your search ends at {limit}, and the answer lies higher.")
 
 
 # ---------------------------------------------------------------------------------------- 02: split, merge heads
@@ -365,6 +420,26 @@ def _(x):
     return sum(x[:, head] for head in range(x.shape[1]))
 
 
+@wrong("split_heads", "num_heads_taken_for_a_width")
+def _(x, num_heads):
+    return torch.stack(x.split(num_heads, -1), 1)
+
+
+@wrong("split_heads", "_first_for_all")
+def _(x, num_heads):
+    return torch.stack(x[0].chunk(num_heads, -1))[None]
+
+
+@wrong("split_heads", "_first_for_all")
+def _(x, num_heads):
+    return torch.stack([torch.stack(x[0].chunk(num_heads, -1)) for _ in x])
+
+
+@wrong("merge_heads", "averaged")
+def _(x):
+    return torch.einsum("bhnk->bnk", x) / x.size(1)
+
+
 # -------------------------------------------------------------------------------------------- 02: scores of heads
 
 
@@ -421,6 +496,12 @@ def _(query, key, num_heads):
     return torch.bmm(query, key.transpose(1, 2)) / math.sqrt(query.size(-1) // num_heads)
 
 
+@wrong("multi_head_scores", "width_taken_from_num_heads")
+def _(query, key, num_heads):
+    query, key = (torch.stack(x.split(num_heads, -1), 1) for x in (query, key))
+    return query @ key.mT / math.sqrt(query.size(-1))
+
+
 # ---------------------------------------------------------------------------------------------- 02: pseudo-code
 
 
@@ -455,7 +536,18 @@ def _(Q, K, V, h):
     return heads.transpose(1, 2).flatten(2)
 
 
-@wrong("mended_pseudo_code", "mended_with_a_plain_view")
+@wrong("mended_pseudo_code", "_mended_with_a_plain_view")
+def _(Q, K, V, h):
+    B, L, d_model = Q.shape
+    return F.scaled_dot_product_attention(*(x.view(B, h, L, d_model // h) for x in (Q, K, V))).view(B, L, d_model)
+
+
+@wrong("mended_pseudo_code", "keys_for_values")
+def _(Q, K, V, h):
+    return F.scaled_dot_product_attention(cut(Q, h), cut(K, h), cut(K, h)).transpose(1, 2).flatten(2)
+
+
+@wrong("mended_pseudo_code", "_mended_with_a_plain_view")
 def _(Q, K, V, h):
     B, L, d_model = Q.shape
     heads = F.scaled_dot_product_attention(*(x.reshape(B, h, L, d_model // h) for x in (Q, K, V)))
@@ -515,7 +607,14 @@ def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
     return heads.reshape(x.shape) @ W_o, weights
 
 
-@wrong("multi_head_attention", "split_with_a_plain_view")
+@wrong("multi_head_attention", "_split_with_a_plain_view")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    plain = lambda x, h: x.view(len(x), h, x.shape[1], -1)  # noqa: E731
+    heads, weights = learners_layer(x, W_q, W_k, W_v, W_o, num_heads, mask, plain)
+    return heads.reshape(x.shape) @ W_o, weights
+
+
+@wrong("multi_head_attention", "_split_with_a_plain_view")
 def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
     B, N, D = x.shape
     plain = lambda x, h: x.view(B, h, N, D // h)  # noqa: E731
@@ -543,7 +642,38 @@ def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
     return learners_output(weights @ value, W_o), weights
 
 
-@wrong("multi_head_attention", "mask_turned_round")
+@wrong("multi_head_attention", "_mask_turned_round")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    return softmaxed(x, W_q, W_k, W_v, W_o, num_heads, lambda s: s.masked_fill(mask, -1e9).softmax(-1))
+
+
+@wrong("multi_head_attention", "_mask_turned_round")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    return softmaxed(x, W_q, W_k, W_v, W_o, num_heads, lambda s: (s + mask * torch.finfo(s.dtype).min).softmax(-1))
+
+
+@wrong("multi_head_attention", "scores_for_weights")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    output, _ = softmaxed(x, W_q, W_k, W_v, W_o, num_heads, lambda s: torch.where(mask, s, -math.inf).softmax(-1))
+    _, scores = softmaxed(x, W_q, W_k, W_v, W_o, num_heads, lambda s: torch.where(mask, s, -math.inf))
+    return output, scores
+
+
+@wrong("multi_head_attention", "log_weights")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    output, weights = softmaxed(
+        x, W_q, W_k, W_v, W_o, num_heads, lambda s: torch.where(mask, s, -math.inf).log_softmax(-1)
+    )
+    value = cut(x @ W_v, num_heads)
+    return learners_output(weights.exp() @ value, W_o), weights
+
+
+@wrong("multi_head_attention", "averaged_with_log_weights")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    return softmaxed(x, W_q, W_k, W_v, W_o, num_heads, lambda s: torch.where(mask, s, -math.inf).log_softmax(-1))
+
+
+@wrong("multi_head_attention", "_mask_turned_round")
 def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
     query, key, value = (cut(x @ W, num_heads) for W in (W_q, W_k, W_v))
     scores = query @ key.transpose(2, 3) / math.sqrt(query.size(-1))
@@ -725,6 +855,20 @@ def _(heads, W_o):
     return torch.stack([heads[:, i] @ W_o[i * K : (i + 1) * K] for i in range(H)])
 
 
+@wrong("output_as_a_sum", "_first_for_all")
+def _(heads, W_o):
+    K = heads.shape[3]
+    return torch.stack([head @ W_o[i * K : (i + 1) * K] for i, head in enumerate(heads[0])])[None]
+
+
+@wrong("output_as_a_sum", "_first_for_all")
+def _(heads, W_o):
+    K = heads.shape[3]
+    return torch.stack(
+        [torch.stack([head @ W_o[i * K : (i + 1) * K] for i, head in enumerate(heads[0])]) for _ in heads]
+    )
+
+
 # ---------------------------------------------------------------------------------------- 03: the inverted mask
 
 
@@ -847,7 +991,7 @@ def test_scores_from_a_loop_are_told_apart_from_wrong_scores():
     result = checks.multi_head_scores(with_a_loop)
     assert not result.passed
     assert "numbers are right" in result.lines[0]
-    assert f"line {with_a_loop.__code__.co_firstlineno + 2} loops over the heads" in result.lines[0]
+    assert f"line {with_a_loop.__code__.co_firstlineno + 2} runs again for each head" in result.lines[0]
 
 
 def test_the_published_pseudo_code_is_shown_raising_and_shown_wrong():
