@@ -93,6 +93,7 @@ def number_pair(yours, target) -> tuple[str, str]:
         return str(bool(yours)), str(bool(target))
     if isinstance(target, np.integer):
         return f"{yours:,.9g}".replace("-", "−"), f"{target:,}".replace("-", "−")
+    yours, target = yours + 0.0, target + 0.0  # no −0
     for digits in (3, 6, 9):
         mine, right = f"{yours:.{digits}f}", f"{target:.{digits}f}"
         if mine != right:

@@ -182,7 +182,7 @@ def _byte_cases():
         (4, 2048, 30, 9, 3, 64, 4),  # SmolLM2-135M
         (3, 100, 5, 16, 1, 7, 1),
         (2, 6, 2, 4, 2, 3, 2),  # small enough to count on paper
-        (64, 8192, 80, 64, 8, 128, 2),  # Llama-3-70B serving 64 texts: more bytes than an int32 can count
+        (64, 8000, 80, 64, 8, 128, 2),  # Llama-3-70B serving 64 texts: more bytes than an int32 can count
     ]
 
 
@@ -292,6 +292,14 @@ def bits_instead_of_bytes(*case):
 )
 def tokens_squared(*case):
     return _bytes(case, tokens=case[1] ** 2)
+
+
+@cache_bytes.mistake(
+    "Right below 2³¹: a count of 32 bits starts again from the other end, and the cache of a large model is larger. "
+    "Python's own whole numbers never overflow, nor does `torch.int64` here: where does yours become an int32?"
+)
+def in_32_bits(*case):
+    return (_bytes(case) + 2**31) % 2**32 - 2**31
 
 
 def _decode_cases():

@@ -1,6 +1,7 @@
 """Exercises of lesson 08: attention over another sequence, and the share of weight that a head gets for nothing."""
 
 from functools import partial
+from operator import itemgetter
 
 import torch
 
@@ -14,7 +15,8 @@ def _cross_cases():
         x, context, *projections = seeded(seed, (B, N, D), (B, S, D), (D, K), (D, K), (D, K))
         lengths = torch.arange(B) % 2 + S - 3  # at least one padded place everywhere
         cases.append((x, context, lengths, *projections))
-    return cases
+    x, context, *projections = seeded(9, (3, 2, 4), (3, 5, 4), (4, 3), (4, 3), (4, 3))
+    return [*cases, (x, context, torch.tensor([5, 1, 3]), *projections)]  # the first has no padding
 
 
 def _scores(x, context, w_q, w_k):
@@ -133,14 +135,32 @@ def score_zero(x, context, lengths, w_q, w_k, w_v):
     return weights @ (context @ w_v), weights
 
 
-@cross_attention.mistake(
-    "Your mask is the wrong way round: the weight lies on the padding alone. Does masked_fill fill where the mask is "
-    "True, or where it is False?"
-)
-def words_masked(x, context, lengths, w_q, w_k, w_v):
+def _words_masked(x, context, lengths, w_q, w_k, w_v, fill):
     seen = _seen(lengths, context.shape[1])
-    weights = _scores(x, context, w_q, w_k).masked_fill(seen, -torch.inf).softmax(dim=-1)
+    weights = _scores(x, context, w_q, w_k).masked_fill(seen, fill).softmax(dim=-1)
     return weights @ (context @ w_v), weights
+
+
+for _fill in (-torch.inf, -1e9):  # they differ where an example has no padding: NaN, or all alike
+    cross_attention.mistake(
+        "Your mask is the wrong way round: the weight lies on the padding alone. Does masked_fill fill where the mask "
+        "is True, or where it is False?"
+    )(partial(_words_masked, fill=_fill))
+
+
+def _padding_from_the_end(x, context, lengths, w_q, w_k, w_v):
+    """A slice of the last S − lengths[b] places, which is all of them where that is 0."""
+    scores = _scores(x, context, w_q, w_k)
+    for row, length in zip(scores, lengths, strict=True):
+        row[:, -(context.shape[1] - int(length)) :] = -torch.inf
+    weights = scores.softmax(dim=-1)
+    return weights @ (context @ w_v), weights
+
+
+cross_attention.mistake(
+    "Right, but for an example without padding: there `[..., -0:]` is the whole row, and every word is hidden. How can "
+    "you count from the front instead?"
+)(_padding_from_the_end)
 
 
 @cross_attention.mistake(
@@ -176,7 +196,7 @@ def _one_length(x, context, lengths, w_q, w_k, w_v, which):
     return _looked(x, context, which(lengths).expand(len(lengths)), w_q, w_k, w_v)
 
 
-for _which in (torch.amax, torch.amin):
+for _which in (torch.amax, torch.amin, itemgetter(0), itemgetter(-1)):
     cross_attention.mistake(
         "All your examples have one length, and the padding of some is seen or their words are hidden. Which axis of "
         "the mask tells the examples apart?"
@@ -271,11 +291,15 @@ def one_number(right, lengths):
     return (share.sum(dim=-1) / right.any(dim=-1).sum(dim=-1)).mean()
 
 
-@uniform_share.mistake(
-    "You divided by the longest sentence's words, in all of them. Which axis of lengths (B,) tells the sentences apart?"
-)
-def the_longest_for_all(right, lengths):
-    return uniform_share.solution(right, lengths.max().expand(len(lengths)))
+def _one_length_for_all(right, lengths, which):
+    return uniform_share.solution(right, which(lengths).expand(len(lengths)))
+
+
+for _which in (torch.amax, torch.amin):
+    uniform_share.mistake(
+        "You divided by the number of words of one sentence, in all of them. Which axis of lengths (B,) tells the "
+        "sentences apart?"
+    )(partial(_one_length_for_all, which=_which))
 
 
 @uniform_share.mistake(

@@ -16,7 +16,8 @@ def _block_cases():
         largest = before.amax(dim=-1)
         total = (before - largest[:, None]).exp().sum(dim=-1)
         cases.append((largest, total, summed, scores, values))
-    return cases
+    largest, total, summed, scores, values = cases[0]
+    return [*cases, (largest + 150, total, summed, scores + 150, values)]  # exp(150) is too large for a float32
 
 
 @exercise(
@@ -136,6 +137,16 @@ for _shrunk in (True, False):
         "The block's weights are exp(score), with nothing subtracted: they overflow, and they do not count from where "
         "the old sums do. Which largest score belongs into this exp?"
     )(partial(_counts_from_nowhere, shrunk=_shrunk))
+
+
+@add_block.mistake(
+    "Right while scores are small. exp(score) alone is ∞ from a score of 89 on, and ∞ · 0 is NaN: what can be "
+    "subtracted before the exp is taken?"
+)
+def exponentials_apart(largest, total, summed, scores, values):
+    new = torch.maximum(largest, scores.amax(dim=-1))
+    weights, shrink = scores.exp() * (-new).exp()[:, None], largest.exp() * (-new).exp()
+    return new, total * shrink + weights.sum(dim=-1), summed * shrink[:, None] + weights @ values
 
 
 @add_block.mistake(

@@ -202,6 +202,12 @@ def _(batch, tokens, layers, num_heads, num_kv_heads, d_head, bytes_per_number):
     return batch * tokens**2 * layers * 2 * num_kv_heads * d_head * bytes_per_number
 
 
+@wrong("cache_bytes", "in_32_bits")
+def _(batch, tokens, layers, num_heads, num_kv_heads, d_head, bytes_per_number):
+    factors = np.array([2, batch, tokens, layers, num_kv_heads, d_head, bytes_per_number], dtype=np.int32)
+    return np.prod(factors, dtype=np.int32)
+
+
 # ------------------------------------------------------------------------------------------------------ decode step
 
 

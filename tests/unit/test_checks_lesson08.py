@@ -33,6 +33,18 @@ def with_weights(context, w_v, weights):
     return torch.bmm(weights, context @ w_v), weights
 
 
+def words_masked(x, context, lengths, w_q, w_k, w_v, fill):
+    raw = scores(x, context, w_q, w_k).masked_fill(~padding(context, lengths), fill)
+    return with_weights(context, w_v, raw.softmax(2))
+
+
+def from_the_end(x, context, lengths, w_q, w_k, w_v):
+    raw = scores(x, context, w_q, w_k)
+    for b, n in enumerate(lengths):
+        raw[b, :, n - context.shape[1] :] = -math.inf
+    return with_weights(context, w_v, raw.softmax(2))
+
+
 WRONG = {
     ("cross_attention", "everything_from_x"): lambda x, context, lengths, w_q, w_k, w_v: looked(
         x, x, lengths, w_q, w_k, w_v
@@ -49,9 +61,10 @@ WRONG = {
     ("cross_attention", "score_zero"): lambda x, context, lengths, w_q, w_k, w_v: with_weights(
         context, w_v, (scores(x, context, w_q, w_k) * ~padding(context, lengths)).softmax(2)
     ),
-    ("cross_attention", "words_masked"): lambda x, context, lengths, w_q, w_k, w_v: with_weights(
-        context, w_v, scores(x, context, w_q, w_k).masked_fill(~padding(context, lengths), -1e9).softmax(2)
-    ),
+    ("cross_attention", "_words_masked"): [
+        functools.partial(words_masked, fill=fill) for fill in (-1e9, torch.finfo(torch.float32).min, -math.inf)
+    ],
+    ("cross_attention", "_padding_from_the_end"): from_the_end,
     ("cross_attention", "unscaled"): lambda x, context, lengths, w_q, w_k, w_v: with_weights(
         context,
         w_v,
@@ -106,9 +119,10 @@ WRONG = {
         looked(x, context, lengths, w_q, w_k, w_v)[0],
         F.log_softmax(scores(x, context, w_q, w_k).masked_fill(padding(context, lengths), float("-inf")), 2),
     ),
-    ("uniform_share", "the_longest_for_all"): lambda right, lengths: torch.stack(
-        [(row[row.any(-1)].sum(-1) / max(lengths)).mean() for row in right]
-    ),
+    ("uniform_share", "_one_length_for_all"): [
+        lambda right, lengths: torch.stack([(row[row.any(-1)].sum(-1) / max(lengths)).mean() for row in right]),
+        lambda right, lengths: torch.stack([(row[row.any(-1)].sum(-1) / lengths[0]).mean() for row in right]),
+    ],
     ("uniform_share", "whole_number_division"): lambda right, lengths: torch.stack(
         [(row[row.any(-1)].sum(-1) // n).float().mean() for row, n in zip(right, lengths)]
     ),

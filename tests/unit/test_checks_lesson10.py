@@ -62,6 +62,12 @@ def with_weights_of(largest, total, summed, scores, values, weigh):
     return new, total * factor + weights.sum(1), summed * factor[:, None] + weights @ values
 
 
+def exponentials_apart(largest, total, summed, scores, values):
+    new = torch.maximum(largest, scores.max(1).values)
+    shrink, weights = torch.exp(largest) / torch.exp(new), torch.exp(scores) / torch.exp(new)[:, None]
+    return new, total * shrink + weights.sum(1), summed * shrink[:, None] + weights @ values
+
+
 def seen(n, mask):
     return int(mask.sum())
 
@@ -88,6 +94,7 @@ WRONG = {
         ),
         lambda *given: with_weights_of(*given, lambda scores, largest: torch.exp(scores)),
     ],
+    ("add_block", "exponentials_apart"): exponentials_apart,
     ("add_block", "block_from_the_old_largest"): lambda *given: with_weights_of(
         *given, lambda scores, largest: torch.exp(scores - largest[:, None])
     ),
