@@ -12,9 +12,9 @@ from mha_lab.pretrained._files import LARGEST, expect
 
 def read_gguf(path: Path, sha256: str, remedy: str = ".") -> tuple[dict, dict[str, Tensor], object]:
     """The file's settings, its weights under the file's own names in float32, and its tokenizer."""
-    import gguf
-
     with _data.opened(path, LARGEST, remedy) as file:
+        import gguf  # a missing file is told first, and an altered one not before there is something to read it with
+
         _data.compare(path, hashlib.file_digest(file, "sha256").hexdigest(), sha256, remedy)
         reader = gguf.GGUFReader(file)  # maps into memory, for reading only, the file that was open while it was hashed
     settings = {name: field.contents() for name, field in reader.fields.items()}
