@@ -497,3 +497,23 @@ for _limit in (1, 2, 3, 4, 8, 10, 15, 16, 20, 25, 30, 32, 40, 50, 60, 64, 5):
     temperature.mistake(
         f"Your search ends at {_limit}, and the answer lies higher. How far up can it go, where scores lie far apart?"
     )(partial(_search_that_ends, limit=float(_limit)))
+
+
+def _search_that_begins(scores, target_entropy, first):
+    return max(first, temperature.solution(scores, target_entropy))
+
+
+def _search_between(scores, target_entropy, first, last):
+    return min(last, max(first, temperature.solution(scores, target_entropy)))
+
+
+for _first in (0.05, 0.5, 1, 0.1):
+    temperature.mistake(
+        f"Your search begins at {_first}, and the answer lies lower. How cold may it get, where the best two scores "
+        "lie close together?"
+    )(partial(_search_that_begins, first=float(_first)))
+    for _last in (2, 3, 10, 20, 50, 5):
+        temperature.mistake(
+            f"Your search runs from {_first} to {_last}, and some answers lie outside. How wide an interval costs a "
+            "search that halves it only a few steps more?"
+        )(partial(_search_between, first=float(_first), last=float(_last)))

@@ -248,6 +248,17 @@ def one_column_short(weight, head, num_heads):
     return silent
 
 
+@without_head.mistake(
+    "You emptied one column too many, the first of the next head: a slice ends *before* its second number. How many "
+    "columns has a head?"
+)
+def one_column_too_long(weight, head, num_heads):
+    K = weight.shape[1] // num_heads
+    silent = weight.clone()
+    silent[:, head * K : (head + 1) * K + 1] = 0
+    return silent
+
+
 # ---------------------------------------------------------------------------------------------------- head importance
 
 

@@ -64,6 +64,14 @@ def one_column_too_far(words, rows, columns):
     return (column > columns // 2) == (words[:, None] == 1)
 
 
+@asked_half.mistake(
+    "Your right half is one column too wide. Columns count from 0: which number has the first one on the right, of 8?"
+)
+def one_column_too_early(words, rows, columns):
+    column = torch.arange(rows * columns) % columns
+    return (column >= columns // 2 - 1) == (words[:, None] == 1)
+
+
 # ------------------------------------------------------------------------------------------------------ window reach
 
 

@@ -303,3 +303,11 @@ for _joined in (True, False):
 )
 def all_kept_up_to_width(keys, new, width):
     return torch.cat([_old(keys, width - 1 if keys.shape[-2] > width else width), new], dim=-2)
+
+
+@slide.mistake(
+    "You kept one old key too few, width − 2. The first new token sees itself and the width − 1 before it: how many of "
+    "those are old?"
+)
+def one_old_key_too_few(keys, new, width):
+    return torch.cat([_old(keys, max(width - 2, 0)), new], dim=-2)

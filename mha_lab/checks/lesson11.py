@@ -110,6 +110,14 @@ def last_query_left_out(weights):
     return weights.diagonal(1 - length, dim1=1, dim2=2)[:, 1:-1].mean(dim=1)
 
 
+@induction_score.mistake(
+    "The first query of the second copy is missing from your average. At which number does the second copy begin?"
+)
+def first_query_left_out(weights):
+    length = weights.shape[-1] // 2
+    return _diagonal(weights, length - 1, length + 1)
+
+
 # ---------------------------------------------------------------------------------------------------------- pool heads
 
 

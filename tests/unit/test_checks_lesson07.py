@@ -77,6 +77,9 @@ WRONG = {
         slice(None),
         slice(head * len(weight) // num_heads, (head + 1) * len(weight) // num_heads - 1),
     ),
+    ("without_head", "one_column_too_long"): lambda weight, head, num_heads: weight.index_fill(
+        1, torch.arange(len(weight))[head * len(weight) // num_heads :][: len(weight) // num_heads + 1], 0
+    ),
     ("head_importance", "heads_of_a_plain_view"): lambda concat, gradient, num_heads: (
         (concat * gradient).flatten(1).unflatten(1, (num_heads, -1)).sum(2).abs().mean(0)
     ),

@@ -38,6 +38,9 @@ WRONG = {
     ("asked_half", "one_column_too_far"): lambda words, rows, columns: half(
         words, [c > columns / 2 for _ in range(rows) for c in range(columns)]
     ),
+    ("asked_half", "one_column_too_early"): lambda words, rows, columns: half(
+        words, [c + 1 >= columns / 2 for _ in range(rows) for c in range(columns)]
+    ),
     ("within_reach", "_argmax_of_every_row"): [
         lambda right, width: (torch.arange(len(right)) - right.float().argmax(1) < width).float().mean(),
         lambda right, width: sum(i - int(row.float().argmax()) < width for i, row in enumerate(right)) / right.sum(),

@@ -104,6 +104,9 @@ WRONG = {
             :, :, keys.shape[2] + new.shape[2] - (width + new.shape[2] - 1) :
         ],
     ],
+    ("slide", "one_old_key_too_few"): lambda keys, new, width: torch.cat(
+        [keys[:, :, max(keys.shape[2] - max(width - 2, 0), 0) :], new], 2
+    ),
     ("slide", "all_kept_up_to_width"): lambda keys, new, width: torch.cat(
         [keys[:, :, keys.shape[2] - (width - 1 if keys.shape[2] > width else keys.shape[2]) :], new], 2
     ),

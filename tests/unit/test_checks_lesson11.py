@@ -61,6 +61,9 @@ WRONG = {
     ("induction_score", "last_query_left_out"): lambda weights: torch.stack(
         [weights[:, i, i - weights.shape[1] // 2 + 1] for i in range(weights.shape[1] // 2, weights.shape[1] - 1)]
     ).mean(0),
+    ("induction_score", "first_query_left_out"): lambda weights: weights.diagonal(1 - weights.shape[1] // 2, 1, 2)[
+        :, 2:
+    ].mean(1),
     ("induction_score", "turned"): lambda weights: second_copy(weights.transpose(1, 2), lambda i, L: i - L + 1),
     ("pool_heads", "first_of_each"): lambda weight, old_heads, num_kv_heads: by_groups(
         weight, old_heads, num_kv_heads, lambda group: group[0]

@@ -309,8 +309,7 @@ def _(query, key, value, mask):
 # ----------------------------------------------------------------------------------------------- 01: temperature
 
 
-def bisect(entropy, wanted, steps=40, high=100.0):
-    low = 0.01
+def bisect(entropy, wanted, steps=40, low=0.01, high=100.0):
     for _ in range(steps):
         middle = (low + high) / 2
         if entropy(middle) < wanted:
@@ -350,6 +349,16 @@ def _(scores, target_entropy):
     grid = torch.arange(0.0005, 5.0, 0.0005)
     entropies = torch.special.entr((scores[:, None] / grid).softmax(0)).sum(0)
     return grid[(entropies - target_entropy).abs().argmin()]
+
+
+@wrong("temperature", "_search_that_begins")
+def _(scores, target_entropy):
+    return bisect(lambda t: learners_entropy(F.softmax(scores / t, 0)), target_entropy, low=0.1)
+
+
+@wrong("temperature", "_search_between")
+def _(scores, target_entropy):
+    return bisect(lambda t: learners_entropy(F.softmax(scores / t, 0)), target_entropy, low=0.1, high=5.0)
 
 
 @pytest.mark.parametrize("limit", [10, 20, 50])
