@@ -259,6 +259,18 @@ def test_an_answer_in_half_precision_passes_with_a_remark_and_a_wrong_one_does_n
             assert any(task.gaps(task.run(halved(mistake), case), right, case) for case, right in each), message
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", [name for name in checks.__all__ if hasattr(getattr(checks, name), "cases")])
+def test_a_solution_that_runs_in_half_precision_passes(name, dtype):
+    task = getattr(checks, name)
+
+    def in_half(*given):
+        halves = (isinstance(x, torch.Tensor) and x.is_floating_point() for x in given)
+        return task.solution(*(x.to(dtype) if half else x for x, half in zip(given, halves)))
+
+    assert task(in_half).passed
+
+
 def halved(function):
     """The function with its result in bfloat16, where that is a result of a known mistake."""
 
