@@ -115,7 +115,7 @@ def test_the_keyboard_stays_on_measure_and_comes_back_from_cancel(lab):
 
 
 def test_an_error_is_told_in_words_and_measuring_works_again(lab):
-    broken = "\nfrom mha_lab import measure as _m\n_free = _m.free_memory\n_m.free_memory = lambda device: 1000\n"
+    broken = "\nfrom mha_lab import memory as _m\n_free = _m.free_memory\n_m.free_memory = lambda device: 1000\n"
     panel = Panel(lab, SMALL.replace("\nexplorer\n", "\n").removesuffix("explorer") + broken + "explorer")
     panel.measure.click()
     expect(panel.message).to_contain_text("The measurement stopped: This needs about")
