@@ -10,7 +10,7 @@ export JUPYTER_PREFER_ENV_PATH = 1
 # It would send .venv's Python to the library of another one.
 unexport PYTHONHOME
 
-COMMANDS = help lab test faults check bench notebooks handouts models reference clean install install-dev
+COMMANDS = help lab test faults check bench claims notebooks handouts models reference clean install install-dev
 .PHONY: $(COMMANDS)
 
 ifneq (,$(findstring /,$(MAKEFILE_LIST)))
@@ -44,6 +44,9 @@ check: install-dev  ## check style, import floors, pins, and the README against 
 
 bench: install-dev  ## measure attention and the explorers beside others, into benchmarks/RESULTS.md; DEVICE=cuda
 	.venv/bin/python tools/run_benchmarks.py $(if $(DEVICE),--device $(DEVICE)) $(ARGS)
+
+claims: install  ## try to refute the lessons' claims, from scratch, into docs/CLAIMS.md (hours); ARGS="06"
+	.venv/bin/python tools/try_claims.py $(ARGS)
 
 notebooks: install  ## run the lessons again in place, ready to commit; all, or ARGS="01 02"
 	.venv/bin/python tools/run_notebooks.py $(ARGS)
