@@ -40,7 +40,7 @@ def held(checkpoint: str | Path) -> Iterator[Path]:
     Raises OSError, in words, where it could never be written or another training holds it; TypeError or ValueError for
     what is no path."""
     instance("checkpoint", checkpoint, (str, os.PathLike), "a path, such as 'run.safetensors'")
-    if not str(checkpoint) or "\0" in str(checkpoint):
+    if not str(checkpoint) or "\0" in str(checkpoint) or not _is_encodable(str(checkpoint)):
         raise ValueError(f"checkpoint={str(checkpoint)!r} is no name that a file could have.")
     with in_words(checkpoint):
         path = Path(checkpoint).resolve()
@@ -81,6 +81,13 @@ def in_words(path: str | Path) -> Iterator[None]:
     except (OSError, RuntimeError, SafetensorError) as problem:  # RuntimeError: links in a circle
         kind = type(problem) if isinstance(problem, OSError) else OSError
         raise kind(f"The checkpoint {path} cannot be written: {reason(problem)}.") from None
+
+
+def _is_encodable(name):
+    try:
+        return bool(os.fsencode(name))
+    except UnicodeEncodeError:
+        return False
 
 
 def _check_place(path):

@@ -8,21 +8,26 @@ import numbers
 import operator
 from typing import Any
 
+LARGEST = 10**30
+"""No count is larger, of anything: products of several such still fit into a float."""
+
 
 def whole(name: str, value: Any, at_least: int | None = 1) -> int:
     """A count as Python's own int, whose products never overflow as NumPy's do.
 
-    Raises TypeError for what is not a whole number, ValueError for one that is too small."""
+    Raises TypeError for what is not a whole number, ValueError for one that is too small or beyond `LARGEST`."""
     if type(value).__name__ == "SymInt":  # a size that torch.export leaves open
         return value
     try:
         if isinstance(value, bool):  # Python's True is 1, and nobody's count
             raise TypeError
         number = value if isinstance(value, int) else operator.index(value)
-    except TypeError:
+    except Exception:  # whatever an index of somebody's own raises
         raise TypeError(f"{name} is {told(value)}; it must be a whole number.") from None
     if at_least is not None and number < at_least:
-        raise ValueError(f"{name}={number}: it must be at least {at_least}.")
+        raise ValueError(f"{name}={_short(number)}: it must be at least {at_least}.")
+    if abs(number) > LARGEST:
+        raise ValueError(f"{name}={_short(number)}: no count is larger than 10**{len(str(LARGEST)) - 1}.")
     return number
 
 
@@ -35,13 +40,20 @@ def instance(name: str, value: Any, kind: type, wanted: str) -> None:
 def share(name: str, value: Any) -> None:
     """Raises ValueError where the value is not a probability below 1."""
     if not isinstance(value, numbers.Real) or not 0 <= value < 1:
-        raise ValueError(f"{name}={value!r} is not a probability below 1.")
+        raise ValueError(f"{name}={_short(value)} is not a probability below 1.")
 
 
-def finite(name: str, value: Any) -> None:
-    """Raises ValueError where the value is not a finite number."""
-    if not isinstance(value, numbers.Real) or not math.isfinite(value):
-        raise ValueError(f"{name}={value!r} is not a finite number.")
+def finite(name: str, value: Any) -> float:
+    """The value as a float. Raises ValueError where it is no finite number, or one that no float holds."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise ValueError(f"{name}={_short(value)} is not a finite number, an int or a float.")
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError(f"{name}={_short(value)} is larger than any finite float.") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{name}={_short(value)} is not a finite number.")
+    return number
 
 
 def divides(whole: int, parts: int, problem: str) -> int:
@@ -64,11 +76,27 @@ def divisors(number: int) -> str:
 
 
 def told(value: Any) -> str:
-    """A value in a few words: the float 2.5, the list [1, 2], a Tensor of shape (2, 3)."""
+    """A value in a few words: the float 2.5, the list [1, 2], a list of 9000, a Tensor of shape (2, 3)."""
     kind = type(value).__name__
     if value is None:
         return "None"
     if getattr(value, "shape", ()):
         return f"a {kind} of shape {tuple(value.shape)}"
-    words = repr(value)
+    if isinstance(value, (list, tuple, set, frozenset, dict)) and len(value) > 40:
+        return f"a {kind} of {len(value)}"
+    words = _repr(value)
     return f"the {kind} {words}" if len(words) <= 40 else f"a {kind}"
+
+
+def _short(value):
+    """What stands behind name=, however long it is."""
+    words = " ".join(_repr(value).split())
+    return words if len(words) <= 60 else f"{words[:30]}…"
+
+
+def _repr(value):
+    """What a value says of itself; Python writes no number of thousands of digits, and not everything has words."""
+    try:
+        return repr(value)
+    except Exception:
+        return f"<{type(value).__name__} of many digits>" if isinstance(value, int) else f"<{type(value).__name__}>"

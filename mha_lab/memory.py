@@ -9,14 +9,16 @@ import psutil
 import torch
 from torch._guards import detect_fake_mode
 
+from mha_lab import _door
+
 LARGE = 2**30
 """Bytes from which on the package's own functions ask before they allocate. Asking takes as long as a small layer."""
 
 
 def require_memory(size: float, *, device: str | torch.device = "cpu") -> None:
     """Raise MemoryError, in words, where `size` bytes would not fit beside what already runs. A tenth is kept back."""
-    if not isinstance(size, numbers.Real) or not size >= 0 or math.isinf(size):
-        raise ValueError(f"size={size!r} is not a number of bytes.")
+    if isinstance(size, bool) or not isinstance(size, numbers.Real) or not 0 <= size < math.inf:
+        raise ValueError(f"size is {_door.told(size)}; it must be a number of bytes.")
     free = free_memory(device)
     if size > 0.9 * free:
         raise MemoryError(
@@ -59,6 +61,8 @@ def _container_leaves(root=Path("/sys/fs/cgroup")):
 
 
 def _in_words(size):
+    if size >= 2**100:
+        return "more than 10**18 TiB"
     for unit, power in ("TiB", 40), ("GiB", 30):
         if size >= 2**power:
             return f"{size / 2**power:,.1f} {unit}"

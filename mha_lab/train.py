@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from mha_lab import _checkpoint
 from mha_lab._door import finite, instance, told, whole
+from mha_lab.memory import require_memory
 
 SAVE_EVERY = 60.0
 """Seconds between two savings of a checkpoint: what a power cut or kill -9 can cost."""
@@ -27,6 +28,9 @@ KEPT_SHARE = 0.003
 
 LARGEST = 1e30
 """Beyond it AdamW's own arithmetic leaves what 32 bits can hold."""
+
+LOSS_BYTES = 32
+"""What a step's loss takes in a History."""
 
 
 @dataclass
@@ -70,10 +74,11 @@ def fit(
     Each module comes back in the mode it had.
 
     Raises TypeError or ValueError, before the first step and before anything is replaced, for numbers that mean nothing
-    and a checkpoint of another model, of another recipe, or altered; OSError where it cannot be written or another
-    training writes it; FloatingPointError at the first loss that is NaN or infinite, with the `history` too: model and
+    and a checkpoint of another model, of another recipe, or altered; MemoryError for more steps than a History could
+    hold; OSError where the checkpoint cannot be written or another training writes it; FloatingPointError at the first loss that is NaN or infinite, with the `history` too: model and
     checkpoint are then as they were before the step that broke them, or a little earlier."""
     steps, batch_size = whole("steps", steps), whole("batch_size", batch_size)
+    require_memory(LOSS_BYTES * steps)
     lr, weight_decay, seed = _checked(model, draw, lr, weight_decay, seed, progress)
     generator = Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(model.parameters(), lr, betas=(0.9, 0.98), weight_decay=weight_decay)
@@ -104,8 +109,7 @@ def _checked(model, draw, lr, weight_decay, seed, progress):
         raise ValueError(
             "Gradients are switched off here (torch.no_grad, inference_mode): train outside of that block."
         )
-    finite("lr", lr)
-    finite("weight_decay", weight_decay)
+    lr, weight_decay = finite("lr", lr), finite("weight_decay", weight_decay)
     if not 0 < lr <= LARGEST:
         raise ValueError(f"lr={lr}: the learning rate must be above 0 and at most {LARGEST:g}.")
     if not 0 <= weight_decay <= LARGEST:
@@ -114,7 +118,7 @@ def _checked(model, draw, lr, weight_decay, seed, progress):
     if not -(2**63) <= seed < 2**64:
         raise ValueError(f"seed={seed}: a seed has 64 bits.")
     instance("progress", progress, bool, "True or False")
-    return float(lr), float(weight_decay), seed
+    return lr, weight_decay, seed
 
 
 def _about(model, draw, optimiser, **recipe):

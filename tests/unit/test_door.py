@@ -1,6 +1,8 @@
 """What the core refuses, and that it says so in one sentence, with the numbers and the rule, in both paths alike."""
 
 import math
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from mha_lab import (
     _door,
     attention,
     causal_mask,
+    cost,
     memory,
     merge_heads,
     padding_mask,
@@ -137,6 +140,38 @@ def test_sizes_that_mean_nothing_are_refused(sizes, options, kind, words):
 def test_numpys_whole_numbers_are_whole_numbers():
     layer = MultiHeadAttention(np.int64(12), np.int32(3), d_head=np.int8(5))
     assert (type(layer.d_model), layer.d_model, layer.num_heads, layer.d_head) == (int, 12, 3, 5)
+
+
+HUGE = [10**400, -(10**400), 10**5000]  # no float holds them, and of the last Python writes no digits
+NO_NUMBERS = [True, math.nan, -math.inf, 1j, "1", None, Decimal(1), torch.tensor(1.0), np.ones((9, 9)), ["x"] * 10**5]
+
+
+class WithoutWords:
+    def __repr__(self):
+        raise RuntimeError("no words")
+
+    __index__ = __repr__
+
+
+@pytest.mark.parametrize("value", [*HUGE, *NO_NUMBERS, WithoutWords()], ids=lambda value: type(value).__name__)
+def test_what_no_count_and_no_float_can_be_is_refused_in_a_short_sentence_by_every_door(value):
+    refused(lambda: _door.finite("rate", value), ValueError, "rate=")
+    refused(lambda: _door.share("dropout", value), ValueError, "dropout=")
+    refused(lambda: _door.whole("steps", value), (TypeError, ValueError), "steps")
+    refused(lambda: memory.require_memory(value), (MemoryError, ValueError), "")
+    refused(lambda: _door.instance("x", value, bytes, "bytes"), TypeError, "x is ", "must be bytes")
+
+
+@pytest.mark.parametrize("name", ["d_model", "num_heads", "num_kv_heads", "d_head"])
+def test_a_size_without_end_is_refused_and_not_computed_with(name):
+    sizes = {"d_model": 12, "num_heads": 3} | {name: 10**400}
+    refused(lambda: MultiHeadAttention(**sizes), ValueError, f"{name}=1000", "no count is larger than 10**30")
+    refused(lambda: cost.flops(1, 5, **sizes), ValueError, f"{name}=1000", "no count is larger than 10**30")
+
+
+def test_every_kind_of_number_is_a_finite_number():
+    for value in 1, 0.5, np.float32(0.5), np.int8(3), Fraction(1, 2):
+        assert _door.finite("rate", value) == float(value) and type(_door.finite("rate", value)) is float
 
 
 @pytest.mark.parametrize("whole", [10**9 + 7, 10**18 + 9, 2**61 - 1])

@@ -46,7 +46,7 @@ def test_without_a_limit_a_container_leaves_everything(tmp_path):
 
 @pytest.mark.parametrize("size", [math.nan, -5, math.inf, "10 GB"])
 def test_what_is_no_number_of_bytes_is_refused(size):
-    with pytest.raises(ValueError, match="is not a number of bytes"):
+    with pytest.raises(ValueError, match="must be a number of bytes"):
         memory.require_memory(size)
 
 

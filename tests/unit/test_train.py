@@ -10,6 +10,8 @@ import sys
 import threading
 import warnings
 from collections import namedtuple
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 import torch
@@ -18,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as F
 
-from mha_lab import _checkpoint, models, tasks, train
+from mha_lab import _checkpoint, memory, models, tasks, train
 
 TASK = tasks.lookup(4, 4, 1)
 
@@ -144,23 +146,30 @@ def test_every_module_is_left_in_the_mode_it_came_in(draw):
 @pytest.mark.parametrize(
     "wrong",
     [
-        *({"steps": value} for value in (0, -3, 2.5, float("nan"), "3", None, (i for i in range(3)))),
-        *({"batch_size": value} for value in (0, -1, 4.0, "4")),
-        *({"lr": value} for value in (0, -1e-3, 1e38, float("nan"), float("inf"), "fast", None)),
-        *({"weight_decay": value} for value in (-0.1, 1e300, float("nan"), "some")),
-        *({"seed": value} for value in (1.5, "one", None, 2**70)),
-        *({"checkpoint": value} for value in (3, b"run", "", "a\0b")),
+        *({"steps": value} for value in (0, -3, 2.5, float("nan"), "3", None, True, 10**400, (i for i in range(3)))),
+        *({"batch_size": value} for value in (0, -1, 4.0, "4", 10**400)),
+        *({"lr": value} for value in (0, -1e-3, 1e38, float("nan"), float("inf"), "fast", None, True, 10**400)),
+        *({"lr": value} for value in (Fraction(1, 10**400), Decimal("0.001"), torch.ones(9, 9))),
+        *({"weight_decay": value} for value in (-0.1, 1e300, float("nan"), "some" * 99, 10**400)),
+        *({"seed": value} for value in (1.5, "one", None, 2**70, -(10**400))),
+        *({"checkpoint": value} for value in (3, b"run", "", "a\0b", "\ud800")),
         {"progress": "no"},
     ],
-    ids=lambda wrong: re.sub(" at 0x[0-9a-f]+", "", str(wrong)),
+    ids=lambda wrong: ascii(re.sub(" at 0x[0-9a-f]+", "", str(wrong))[:60]),
 )
 def test_what_means_nothing_is_refused_in_one_sentence_that_names_it(wrong):
     model = encoder().eval()
     before = weights(model)
     with pytest.raises((TypeError, ValueError), match=f"^{next(iter(wrong))}[ =]") as refused:
         fit(model, at_step(1, fail), **wrong)
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(refused.value) and len(str(refused.value)) < 200
     assert torch.equal(weights(model), before) and not model.training
+
+
+def test_more_steps_than_a_history_could_hold_are_refused_before_the_first(monkeypatch):
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2**30)
+    with pytest.raises(MemoryError, match="1.0 GiB of memory and 1.0 GiB are free"):
+        fit(encoder(), at_step(1, fail), steps=2**25)
 
 
 def test_what_cannot_be_trained_is_refused_in_words():
