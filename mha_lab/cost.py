@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mha_lab._door import divides, whole
+from mha_lab._door import divides, instance, whole
 
 FRESH = 32 * 2**20
 """Bytes from which on glibc's malloc takes a buffer from the system (DEFAULT_MMAP_THRESHOLD_MAX, mallopt(3)) unless its
@@ -36,20 +36,26 @@ def flops(
     *,
     d_head: int | None = None,
     S: int | None = None,
+    causal: bool = False,
 ) -> dict[str, int]:
     """Floating-point operations of one forward pass by term, a multiply-add as 2: 8·N·d² + 4·N²·d for one sentence.
 
-    Counted: the six matrix products, with every key for every query (a causal mask saves the explicit path nothing).
-    Ignored: biases, scale, mask, softmax and dropout, as in torch.utils.flop_counter: few operations, though not little
-    time (`predict`)."""
+    Counted: the six matrix products, with every key for every query; with causal, where the queries are the last N of S
+    tokens, only itself and the past for each: half the square where N = S. That is what a fused kernel can leave out;
+    the explicit path computes every score and hides half of them. Ignored: biases, scale, mask, softmax and dropout, as
+    in torch.utils.flop_counter: few operations, though not little time (`predict`)."""
     B, N, S = _lengths(B, N, S)
+    instance("causal", causal, bool, "True or False")
+    if causal and N > S:
+        raise ValueError(f"causal: the N={N} queries are the last of the S={S} tokens, so that N is at most S.")
+    pairs = N * S - (N * (N - 1) // 2 if causal else 0)  # of a query and a key
     d_model, _, q_width, kv_width = _widths(d_model, num_heads, num_kv_heads, d_head)
     return {
         "W^Q": 2 * B * N * d_model * q_width,
         "W^K": 2 * B * S * d_model * kv_width,
         "W^V": 2 * B * S * d_model * kv_width,
-        "QKᵀ": 2 * B * N * S * q_width,
-        "AV": 2 * B * N * S * q_width,
+        "QKᵀ": 2 * B * pairs * q_width,
+        "AV": 2 * B * pairs * q_width,
         "W^O": 2 * B * N * q_width * d_model,
     }
 

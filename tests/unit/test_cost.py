@@ -68,6 +68,19 @@ def test_flops_are_those_that_torch_counts_term_by_term(size):
     assert ours["QKᵀ"] + ours["AV"] == counts["Global"][torch.ops.aten.bmm]
 
 
+@pytest.mark.parametrize("N, S", [(1, 1), (1, 7), (3, 7), (7, 7), (0, 4)])
+def test_causal_flops_are_those_of_the_pairs_that_the_mask_lets_through(N, S):
+    full, causal = (cost.flops(2, N, 24, 6, 3, S=S, causal=flag) for flag in (False, True))
+    seen = int(causal_mask(N, S).sum()) if N else 0
+    assert causal["QKᵀ"] == causal["AV"] == 2 * 2 * seen * 24
+    assert {name: n for name, n in causal.items() if name[0] == "W"} == {n: f for n, f in full.items() if n[0] == "W"}
+
+
+def test_causal_flops_need_no_more_queries_than_tokens():
+    with pytest.raises(ValueError, match="N=3 queries are the last of the S=2 tokens"):
+        cost.flops(1, 3, 8, 2, S=2, causal=True)
+
+
 def test_flops_follow_the_formula_and_the_two_parts_cross_at_twice_d_model():
     d_model = 64
     for N in (1, 100, 128, 129):
