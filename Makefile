@@ -7,8 +7,8 @@ PYTEST = $(RUN) pytest -n logical --maxprocesses 6 --dist loadfile
 
 # The lab's own kernel, even where the user has installed another one of the same name.
 export JUPYTER_PREFER_ENV_PATH = 1
-# It would send .venv's Python to the library of another one.
-unexport PYTHONHOME
+# They would send .venv's Python to the library of another one, or to other packages of the same names.
+unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH
 
 COMMANDS = help lab test faults check bench claims notebooks handouts models reference clean install install-dev
 .PHONY: $(COMMANDS)

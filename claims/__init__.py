@@ -11,11 +11,17 @@ import json
 import pkgutil
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from mha_lab import _whole
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -90,9 +96,45 @@ def register() -> dict[str, Claim]:
 
 
 def results(lesson: str) -> dict[str, dict]:
-    """What the last trial of each claim of a lesson gave, by its name: found (the numbers), machine and seconds."""
+    """What the last trial of each claim of a lesson gave, by its name: found (the numbers), machine and seconds.
+
+    Raises ValueError where the file is no such record."""
     path = RESULTS / f"{lesson}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not path.exists():
+        return {}
+    found = _read(path)
+    parts = {"found": dict, "machine": str, "seconds": (int, float)}
+    if not isinstance(found, dict) or not all(
+        isinstance(result, dict) and all(isinstance(result.get(part), kind) for part, kind in parts.items())
+        for result in found.values()
+    ):
+        raise ValueError(f"{path} is damaged: `git restore` brings back the one before, and removing it begins anew.")
+    return found
+
+
+def _read(path):
+    """What JSON stands in a file; None where there is none in it."""
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return None
+
+
+@contextmanager
+def alone(name: str, wait: bool = False) -> Iterator[bool]:
+    """Whether no other run holds this name; within the block none can, until this process ends in any way. Without
+    wait the answer comes at once."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with open(KEPT / f".{name}.lock", "ab") as file:  # never removed: whoever waits for it waits for this very file
+        try:
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        except OSError:  # a disk without locks
+            pass
+        yield True
 
 
 def kept(name: str, make: Callable[[], object]) -> object:
@@ -102,8 +144,14 @@ def kept(name: str, make: Callable[[], object]) -> object:
     kept("01.scale h4 seed 0", …)."""
     path = KEPT / f"{re.sub(r'[^A-Za-z0-9.= -]+', '_', name)}.part.json"
     if path.exists():
-        return json.loads(path.read_text(encoding="utf-8"))
+        try:
+            return json.loads(path.read_bytes())
+        except (ValueError, RecursionError):
+            print(f"{path} is damaged: what it held is measured anew.", flush=True)
     found = make()
-    KEPT.mkdir(parents=True, exist_ok=True)
-    _whole.write(path, json.dumps(found))
+    try:
+        KEPT.mkdir(parents=True, exist_ok=True)
+        _whole.write(path, json.dumps(found))
+    except OSError as problem:  # no reason for losing what is in memory
+        print(f"{path} could not be written ({problem.strerror}): an interrupt would cost it.", flush=True)
     return found

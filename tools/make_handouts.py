@@ -6,6 +6,8 @@ Each lesson runs in a fresh kernel. Its explorers are alive in the page, by the 
 `explorer.save_html` uses; where no script runs, and in print, their pictures stand.
 """
 
+import _interrupt  # isort: skip  # noqa: F401  # before what takes seconds to load
+
 import base64
 import re
 import sys

@@ -5,12 +5,15 @@
 With --only, the other parts stay as they were measured before. On a GPU, what runs on the CPU alone is left out.
 """
 
+import _interrupt  # isort: skip  # before what takes seconds to load
+
 import argparse
 import importlib.metadata
 import platform
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from mha_lab import _whole, measure
@@ -32,14 +35,20 @@ def main():
     results = FOLDER / ("RESULTS.md" if on_cpu else f"RESULTS-{options.device}.md")
     parts = read_parts(results.read_text(encoding="utf-8")) if results.exists() else {}
     for name in names:
-        command = [sys.executable, str(SCRIPTS[name])]
+        command = [sys.executable, _interrupt.__file__, str(SCRIPTS[name])]
         if name not in ON_CPU_ONLY:
             command += ["--device", options.device]
         lines = []
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as run:
-            for line in run.stdout:
-                print(line, end="", flush=True)
-                lines.append(line.rstrip())
+            try:
+                for line in run.stdout:
+                    print(line, end="", flush=True)
+                    lines.append(line.rstrip())
+            except KeyboardInterrupt:
+                with suppress(subprocess.TimeoutExpired):
+                    run.wait(10)  # it got the interrupt too, and tidies up
+                run.terminate()
+                sys.exit(f"\nInterrupted in {SCRIPTS[name].name}: {results.name} has what came before it.")
         if run.returncode:
             sys.exit(f"{SCRIPTS[name].name} ended with {run.returncode}: {results.name} has what came before it.")
         parts[name] = "\n".join([*lines, "", machine(options.device)])

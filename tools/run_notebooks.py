@@ -7,6 +7,8 @@ on each run: they keep their stored output while their source stays as it was, u
 A lesson that raises an error, or whose file is no notebook, is reported and left as it was; the others run.
 """
 
+import _interrupt  # isort: skip  # noqa: F401  # before what takes seconds to load
+
 import argparse
 import asyncio
 import importlib.util

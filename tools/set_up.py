@@ -9,6 +9,11 @@ It runs before anything is installed: standard library only. Python 3.6 can stil
 answered with a sentence and not with a syntax error; its messages are plain ASCII, which every terminal shows.
 """
 
+try:
+    import _interrupt  # isort: skip  # noqa: F401  # before all others
+except ImportError:  # python -I, or PYTHONSAFEPATH
+    pass
+
 import csv
 import hashlib
 import importlib.util

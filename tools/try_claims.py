@@ -7,10 +7,14 @@ same command goes on from there. A claim that does not stand is told at the end;
 --page writes docs/CLAIMS.md from what is recorded, and tries nothing.
 """
 
+import _interrupt  # isort: skip  # noqa: F401  # before what takes seconds to load
+
 import argparse
+import inspect
 import json
 import sys
 import time
+import traceback
 from importlib.metadata import version
 from pathlib import Path
 
@@ -43,39 +47,88 @@ def attempt(claim):
 
 
 def record(claim, result):
-    """Puts one result among its lesson's, in the order of the register; what no claim asks for any more goes."""
-    found = claims.results(claim.lesson) | {claim.name: result}
-    ordered = {name: found[name] for name in claims.register() if name in found}
+    """Puts one result among its lesson's, in the order of the register. What this register does not know stays, for
+    another run may have a newer one; `drop_the_gone` takes it out."""
+    with claims.alone("results", wait=True):
+        write_results(claim.lesson, claims.results(claim.lesson) | {claim.name: result})
+
+
+def write_results(lesson, found):
+    names = [name for name in claims.register() if name in found]
+    ordered = {name: found[name] for name in [*names, *sorted(found.keys() - set(names))]}
     claims.RESULTS.mkdir(exist_ok=True)
     text = json.dumps(ordered, indent=1, ensure_ascii=False) + "\n"
-    _whole.write(claims.RESULTS / f"{claim.lesson}.json", text)
+    _whole.write(claims.RESULTS / f"{lesson}.json", text)
+
+
+def drop_the_gone():
+    """Takes out the results of claims that the register has no more."""
+    with claims.alone("results", wait=True):
+        for path in sorted(claims.RESULTS.glob("*.json")):
+            found = claims.results(path.stem)
+            gone = found.keys() - claims.register().keys()
+            if gone:
+                write_results(path.stem, {name: found[name] for name in found if name not in gone})
+                print(f"{path.name}: no claim is called {', '.join(sorted(gone))} any more; its result goes.")
 
 
 def try_all(parser, names):
-    """Tries the claims that `names` begin; how many did not stand."""
-    refuted = []
-    for claim in chosen(parser, names):
-        done = claims.KEPT / f"{claim.name}.done.json"
-        if done.exists():
-            print(f"{claim.name}: done before the interrupt", flush=True)
-            continue
-        print(f"{claim.name}: about {claim.minutes:g} minutes …", flush=True)
-        try:
-            result = attempt(claim)
-        except AssertionError as error:
-            refuted.append(claim.name)
-            print(f"{claim.name}: REFUTED {error}", flush=True)
-            continue
+    """Tries the claims that `names` begin; how many did not stand, or could not be tried to the end."""
+    wanted, over, refuted, failed = chosen(parser, names), [], [], []
+    for lesson in sorted({claim.lesson for claim in wanted}):
+        claims.results(lesson)  # a damaged record is told now, and not after hours
+    for claim in wanted:
+        with claims.alone(claim.name) as free:
+            if free:
+                try_one(claim, over, refuted, failed)
+            else:
+                print(f"{claim.name}: another run is trying it at this moment; left to that one", flush=True)
+    for claim in over:
+        forget(claim)
+    for number, words in (refuted, "did not stand"), (failed, "could not be tried or recorded"):
+        if number:
+            print(f"{len(number)} {words}: {', '.join(number)}", flush=True)
+    return len(refuted) + len(failed)
+
+
+def forget(claim):
+    """What was kept of a trial that is over: the next one begins from scratch."""
+    for path in claims.KEPT.glob(f"{claim.name}[. ]*"):
+        path.unlink(missing_ok=True)
+
+
+def try_one(claim, over, refuted, failed):
+    """Tries a claim, says what came out, and records it; its name goes to those that it belongs to."""
+    kept = sorted(claims.KEPT.glob(f"{claim.name}[. ]*.json"))
+    source = Path(inspect.getfile(claim.refute))
+    if kept and source.stat().st_mtime > min(path.stat().st_mtime for path in kept):
+        print(
+            f"{claim.name}: {claims.KEPT} has parts from before {source.name} was changed; without them it is all new"
+        )
+    done = claims.KEPT / f"{claim.name}.done.json"
+    if done.exists():
+        print(f"{claim.name}: done before the interrupt", flush=True)
+        over.append(claim)
+        return
+    print(f"{claim.name}: about {claim.minutes:g} minutes …", flush=True)
+    result = None
+    try:
+        result = attempt(claim)
+        said = claim.out.format(**result["found"])
         record(claim, result)
-        claims.KEPT.mkdir(parents=True, exist_ok=True)
         _whole.write(done, json.dumps(result))
-        print(f"{claim.name}: stands ({result['seconds']:.0f} s). {claim.out.format(**result['found'])}", flush=True)
-    for claim in chosen(parser, names):  # these are over: the next trial begins from scratch
-        for path in claims.KEPT.glob(f"{claim.name}[. ]*"):
-            path.unlink()
-    if refuted:
-        print(f"{len(refuted)} did not stand: {', '.join(refuted)}", flush=True)
-    return len(refuted)
+    except AssertionError as error:
+        refuted.append(claim.name)
+        forget(claim)
+        print(f"{claim.name}: REFUTED {error}", flush=True)
+    except Exception as error:  # of one experiment, or of a disk: the others go on, and what was measured is shown
+        failed.append(claim.name)
+        traceback.print_exc()
+        measured = f" It had measured {json.dumps(result)}" if result else ""
+        print(f"{claim.name}: FAILED {type(error).__name__}: {error}.{measured}", flush=True)
+    else:
+        over.append(claim)
+        print(f"{claim.name}: stands ({result['seconds']:.0f} s). {said}", flush=True)
 
 
 def page():
@@ -99,7 +152,10 @@ def page():
 def row(claim, result):
     says, out = claim.says, "not tried yet"
     if result:
-        says, out = says.format(**result["found"]), claim.out.format(**result["found"])
+        try:
+            says, out = says.format(**result["found"]), claim.out.format(**result["found"])
+        except (KeyError, ValueError, TypeError):
+            out = "tried when the row had other numbers: try it again"
     cells = (
         f"`{claim.name}` cell `{claim.cell}`",
         says,
@@ -135,11 +191,17 @@ def main(arguments):
         "--page", action="store_true", help="write docs/CLAIMS.md from what is recorded, and try nothing"
     )
     options = parser.parse_args(arguments)
+    if not __debug__:
+        sys.exit("Python runs without assertions here (-O, PYTHONOPTIMIZE): no claim could be refuted.")
     try:
+        if options.page:
+            drop_the_gone()
         failed = 0 if options.page else try_all(parser, options.names)
+        _whole.write(PAGE, page())
     except KeyboardInterrupt:
         sys.exit("\nInterrupted: what has ended is kept. The same command goes on from here.")
-    _whole.write(PAGE, page())
+    except (OSError, ValueError) as problem:
+        sys.exit(f"{str(problem).rstrip('.')}. What has been recorded is kept; the same command goes on from here.")
     return failed
 
 
