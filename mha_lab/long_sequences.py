@@ -1,4 +1,5 @@
-"""Four ways to attend to a long text: the bytes and seconds they take, predicted, measured, and as recorded once.
+"""Four ways to attend to a long text: the bytes and seconds they take, predicted, measured, and as recorded once. And
+what the scores are of a whole model's memory, and what stacks of windows learned.
 
     full     `attention`, with all H·N² scores in memory
     chunked  `chunked_attention`, a tile of TILE × TILE scores at a time
@@ -36,7 +37,7 @@ BUDGET = 2 * 2**30
 LENGTHS = 512, 1024, 2048, 4096, 8192, 16384
 CONTEXTS = 64, 256, 1024, 4096, 16384
 RECORDED = _data.FOLDER / "long_sequences.npz"
-RECORDED_SHA256 = "34251ef1c21d53a0862695bff3621ca4fc186cabf7bbd1b4e0c08d60888ae9b7"
+RECORDED_SHA256 = "70ab3226c994e678d82f7b1833fbbb008e0dd116c66a92310fa21bc377cb6d3a"
 
 
 @dataclass
@@ -49,6 +50,23 @@ class Measured:
     machine: Machine
     seconds: dict[tuple[str, int], float] = field(default_factory=dict)
     peak: dict[tuple[str, int], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Relay:
+    """What one training of a stack of attention layers on a contract of 64 tokens reached (lesson 10, section 7).
+
+    kind   a name in `models.relays.KINDS`;  steps, lr, seed  of its training
+    near, far, beyond  share of right answers: the number of the token before; a name's number; the number of a name
+                       that was defined more than 15 tokens earlier, farther than one window of 16 shows"""
+
+    kind: str
+    steps: int
+    lr: float
+    seed: int
+    near: float
+    far: float
+    beyond: float
 
 
 @dataclass
@@ -72,7 +90,9 @@ def text(n: int, *, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
 
 def _random(shape, seed):
     """The same numbers whatever the default type and device are."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float32, device="cpu")
+    return torch.randn(
+        shape, generator=torch.Generator().manual_seed(_door.seed("seed", seed)), dtype=torch.float32, device="cpu"
+    )
 
 
 def ways(query: Tensor, key: Tensor, value: Tensor) -> dict[str, Callable[[], Tensor]]:
@@ -103,6 +123,36 @@ def predicted_bytes(path: str, n: int) -> int:
         "window": math.ceil(n / WINDOW) * WINDOW * HEADS * (3 * WINDOW + 10 * D_HEAD),
     }
     return 4 * numbers[path]
+
+
+def model_bytes(
+    n: int,
+    *,
+    batch: int = 1,
+    layers: int = 6,
+    d_model: int = 512,
+    num_heads: int = 8,
+    vocabulary: int = 21_000,
+    fused: bool = False,
+    training: bool = False,
+) -> int:
+    """Bytes of a whole encoder at the worst moment: `models.Block`s with MLPs of 4·d_model, and a word embedding.
+
+    The weights, P numbers, and beside them, x being B·n·d_model numbers and a layer's scores B·num_heads·n²:
+    inference   11 x in the middle of a layer; one layer's scores, unless they are fused
+    training    4 P (weights, gradients, and two averages of Adam's); 16 x kept in each layer and 7 more; the scores of
+                all layers, unless they are fused
+
+    Counted with `measure.peak_memory`, to which the tests hold it within a twentieth, for texts of 256 tokens and more.
+    In 32 bits; without the loss and the answers' logits."""
+    sizes = {"n": n, "batch": batch, "layers": layers, "d_model": d_model, "num_heads": num_heads}
+    for name, size in (sizes | {"vocabulary": vocabulary}).items():
+        _door.whole(name, size)
+    weights = layers * (12 * d_model**2 + 9 * d_model) + vocabulary * d_model
+    x, scores = batch * n * d_model, 0 if fused else batch * num_heads * n**2
+    if training:
+        return 4 * (4 * weights + (16 * layers + 7) * x + layers * scores)
+    return 4 * (weights + 11 * x + scores)
 
 
 def _text_bytes(n):
@@ -146,9 +196,11 @@ def measure_ways(
     seconds  for each path at each length, beyond which no further run is begun (there are always three)
 
     Raises MemoryError, in words, for a text that would not fit."""
-    paths = tuple(paths)
+    paths = _door.several("paths", paths, f"some of {', '.join(PATHS)}")
     for path in paths:
         _check_path(path)
+    lengths = _door.several("lengths", lengths, "counts of tokens")
+    budget, seconds = _door.finite("budget", budget), _door.finite("seconds", seconds)
     return _measured_ways(lengths, paths, budget, seconds)
 
 
@@ -181,6 +233,8 @@ def measure_decoding(
     """Context after context: each time the tokens, and everything so far. Without prefill only single tokens.
 
     Raises MemoryError, in words, for a context that would not fit."""
+    contexts, seconds = _door.several("contexts", contexts, "counts of tokens"), _door.finite("seconds", seconds)
+    _door.instance("prefill", prefill, bool, "True or False")
     found, layer = Decoding(), measure.constant_layers(HEADS * D_HEAD, [HEADS])[HEADS]
     for n in contexts:
         # x, the keys and values of its cache; with prefill x in the forms of query, key, value, heads and output too
@@ -226,8 +280,8 @@ def measured(lengths: Iterable[int] = LENGTHS, contexts: Iterable[int] = CONTEXT
     return found, decoding
 
 
-def save(found: Measured, decoding: Decoding, path=RECORDED) -> None:
-    """Write what `recorded` reads."""
+def save(found: Measured, decoding: Decoding, relays: list["Relay"], path=RECORDED) -> None:
+    """Write what `recorded` and `recorded_relays` read."""
     lengths = sorted({n for _, n in found.seconds})
     seconds = [[found.seconds.get((p, n), math.nan) for n in lengths] for p in PATHS]
     peak = [[found.peak.get((p, n), -1) for n in lengths] for p in PATHS]
@@ -242,6 +296,7 @@ def save(found: Measured, decoding: Decoding, path=RECORDED) -> None:
             peak=np.array(peak, dtype=np.int64),
             machine=np.array(json.dumps(asdict(found.machine))),
             contexts=np.array(contexts),
+            relays=np.array(json.dumps([asdict(relay) for relay in relays])),
             **steps,
         )
 
@@ -261,3 +316,11 @@ def recorded() -> tuple[Measured, Decoding]:
     contexts = file["contexts"].tolist()
     steps = {name: dict(zip(contexts, file[name].tolist())) for name in ("prefill", "step", "window")}
     return found, Decoding(**steps)
+
+
+def recorded_relays() -> list[Relay]:
+    """The trainings that mha_lab/data/long_sequences.npz holds. `data/record_long_sequences.py relays` trains again.
+
+    Raises FileNotFoundError or ValueError where the file is missing or is not the one this code was written for."""
+    file = np.load(io.BytesIO(_data.read(RECORDED, RECORDED_SHA256)), allow_pickle=False)
+    return [Relay(**row) for row in json.loads(file["relays"].item())]

@@ -11,7 +11,7 @@ from mha_lab import _data
 from mha_lab.pretrained.recordings import Recording
 
 SMOLLM2 = _data.FOLDER / "smollm2.npz"
-SMOLLM2_SHA256 = "216c7bbb0b3deee90f70250a230937c765f861d47debf26ad02d4c473f2642d1"
+SMOLLM2_SHA256 = "47617f43dfd810080c78fb509ae9be2e902367ed56207502a2f84069b45b27a5"
 SHOWN = (16, 0), (18, 6)  # the heads whose maps of a repeated text are kept
 
 
@@ -28,8 +28,20 @@ class SmolLM2Record:
     without         (30, 9, 99) losses without a head, mean of the first two texts
     choosing        (1, N) ordinary text; choosing_loss: its mean loss
     choosing_without  (30, 9) its mean loss without a head
+    choosing_error  (30, 9) standard error, over the tokens, of what the mean loss rises by without the head
+    halves          (2, 30, 9) what the loss rises by in the first and in the second half of `choosing`
     held_out        (1, M) other ordinary text; held_out_loss: its mean loss
     harmless        27 heads (layer, head) without which `choosing` loses least; pruned: both losses without them
+    random_pruned   (draws, 2) both losses without 27 heads that chance has drawn
+    blinded         {(layer, head): (30, 9)} `induction` again, while one head is switched off
+    blinded_maps    {(layer, head): (100, 100)} head 18.6's weights in the first text, while one head is switched off
+    copying_without_several  (3,) loss of the second copy (first two texts) without 17.3, 17.4 and 17.5; without 18.6
+                    too; and without 18.7 as well
+    long            (1, 900) a longer text of our own
+    seen            {view: (899,)} its losses where every token sees only a part of the text: everything, the last 128
+                    tokens, the first and the last 127, and so on
+    on_first        (30, 9) share of its weight that each head lays on the first token, mean over tokens 300 to 899
+    value_of_first  (30, 3) length of the first token's value, beside the median of all others
     mha             held-out loss with 9 key/value heads, each of the 3 repeated
     pooled, first   held-out loss with 1: the mean of the 3, or the first of them
     pooled_alone    (30,) the same with the mean in one layer only
@@ -53,6 +65,16 @@ class SmolLM2Record:
     held_out_loss: float
     harmless: list[tuple[int, int]]
     pruned: tuple[float, float]
+    choosing_error: Tensor
+    halves: Tensor
+    random_pruned: Tensor
+    blinded: dict[tuple[int, int], Tensor]
+    blinded_maps: dict[tuple[int, int], Tensor]
+    copying_without_several: Tensor
+    long: Tensor
+    seen: dict[str, Tensor]
+    on_first: Tensor
+    value_of_first: Tensor
     mha: float
     pooled: float
     first: float
@@ -80,6 +102,9 @@ def recorded_smollm2() -> SmolLM2Record:
         Recording(sentence, file[f"tokens_{i}"].tolist(), tensor(f"weights_{i}"))
         for i, sentence in enumerate(file["sentences"].tolist())
     ]
+    rise = tensor("without_choosing") - tensor("losses_choosing")  # (30, 9, tokens)
+    middle = rise.shape[-1] // 2
+    blinding = [tuple(pair) for pair in file["blinding"].tolist()]
     return SmolLM2Record(
         sentences=sentences,
         repeated=tensor("ids_repeated"),
@@ -95,6 +120,16 @@ def recorded_smollm2() -> SmolLM2Record:
         held_out_loss=tensor("losses_held_out").mean().item(),
         harmless=[divmod(head, 9) for head in file["harmless"].tolist()],
         pruned=tuple(file["pruned"].tolist()),
+        choosing_error=rise.std(dim=-1) / rise.shape[-1] ** 0.5,
+        halves=torch.stack([rise[..., :middle].mean(dim=-1), rise[..., middle:].mean(dim=-1)]),
+        random_pruned=tensor("random_pruned"),
+        blinded=dict(zip(blinding, tensor("blinded"))),
+        blinded_maps=dict(zip(blinding, tensor("blinded_maps"))),
+        copying_without_several=tensor("copying_without_several"),
+        long=tensor("ids_long"),
+        seen=dict(zip(file["views"].tolist(), tensor("losses_seen"))),
+        on_first=tensor("on_first"),
+        value_of_first=tensor("value_of_first"),
         pooled_alone=tensor("pooled_alone"),
         contexts=file["contexts"].tolist(),
         cached=tensor("seconds")[:, 0],

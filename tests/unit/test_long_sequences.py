@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from mha_lab import attention, long_sequences, measure, memory, window_mask
-from mha_lab.long_sequences import HEADS, PATHS, WINDOW, Decoding, predicted_bytes, predicted_seconds
+from mha_lab import attention, long_sequences, measure, memory, models, window_mask
+from mha_lab.long_sequences import HEADS, PATHS, WINDOW, Decoding, Relay, predicted_bytes, predicted_seconds
 
 
 @pytest.fixture(autouse=True)
@@ -135,6 +135,46 @@ def test_texts_are_the_same_whatever_the_default_type_is():
         torch.set_default_dtype(before)
 
 
+# a whole model -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["inference", "training"])
+@pytest.mark.parametrize("fused", [False, True], ids=["explicit", "fused"])
+@pytest.mark.parametrize("layers, d_model, num_heads, n, batch", [(2, 256, 4, 256, 1), (3, 128, 2, 256, 4)])
+def test_a_models_memory_is_what_the_arithmetic_says(training, fused, layers, d_model, num_heads, n, batch):
+    blocks = [models.Block(d_model, num_heads, mlp=4 * d_model) for _ in range(layers)]
+    words = torch.nn.Embedding(1000, d_model)
+    learned = [p for module in (*blocks, words) for p in module.parameters()]
+    ids = torch.zeros(batch, n, dtype=torch.long)
+
+    def read():
+        x = words(ids)
+        for block in blocks:
+            x = block(x, need_weights=not fused)[0]
+        return x
+
+    def learn():
+        for p in learned:
+            p.grad.zero_()
+        read().sum().backward()
+
+    numbers = sum(p.numel() for p in learned)
+    if training:
+        for p in learned:
+            p.grad = torch.zeros_like(p)
+        held, work = 4 * numbers, learn
+    else:
+        held, work = numbers, torch.no_grad()(read)
+    sizes = {"batch": batch, "layers": layers, "d_model": d_model, "num_heads": num_heads, "vocabulary": 1000}
+    said = long_sequences.model_bytes(n, **sizes, fused=fused, training=training)
+    assert 4 * held + measure.peak_memory(work, device="cpu") == pytest.approx(said, rel=0.05)
+
+
+def test_sizes_of_a_model_that_mean_nothing_are_refused():
+    with pytest.raises(ValueError, match="layers=0: it must be at least 1"):
+        long_sequences.model_bytes(10, layers=0)
+
+
 # the record ----------------------------------------------------------------------------------------------------------
 
 
@@ -159,11 +199,13 @@ def test_a_record_comes_back_as_it_was_saved(monkeypatch, tmp_path):
     found, _ = long_sequences.recorded()
     decoding = Decoding(prefill={4: 1.0}, step={4: 0.5}, window={4: 0.25})
     saved = tmp_path / "saved.npz"
-    long_sequences.save(found, decoding, saved)
+    relays = [Relay("one window of 16", 4, 0.5, 0, 0.25, 0.5, 0.125)]
+    long_sequences.save(found, decoding, relays, saved)
     monkeypatch.setattr(long_sequences._data, "read", lambda path, sha256: path.read_bytes())
     monkeypatch.setattr(long_sequences, "RECORDED", saved)
     again, steps = long_sequences.recorded()
     assert again == dataclasses.replace(found, machine=again.machine) and steps == decoding
+    assert long_sequences.recorded_relays() == relays
     assert predicted_seconds(again.machine, "chunked", 999) == predicted_seconds(found.machine, "chunked", 999)
 
 

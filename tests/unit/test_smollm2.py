@@ -5,10 +5,12 @@ import sys
 
 import pytest
 import torch
+from torch.nn import functional as F
 
-from mha_lab import MultiHeadAttention, heads
+from mha_lab import MultiHeadAttention, causal_mask, heads
 from mha_lab.pretrained import Llama, ModelMissing, SmolLM2, circuits, regrouped
 from mha_lab.rotary import rotate
+from mha_lab.variants.sinks import StreamingCache, streaming_mask
 
 PROMPT = "The capital of France is"
 
@@ -225,3 +227,32 @@ def test_a_block_is_llama_s_formula_written_out():
     gate = read @ block.gate.weight.T
     x = x + (gate * gate.sigmoid() * (read @ block.widen.weight.T)) @ block.narrow.weight.T
     torch.testing.assert_close(model(ids), norm(x, model.norm) @ model.words.weight.T, rtol=0, atol=1e-12)
+
+
+# what a text loses when it is seen in part -------------------------------------------------------------------------
+
+
+def test_losses_seeing_everything_are_the_losses():
+    model, ids = small(), torch.randint(50, (2, 12), generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(circuits.losses_seeing(model, ids, causal_mask(12)), circuits.token_losses(model, ids))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_a_streaming_cache_sees_what_the_mask_shows(first):
+    model, ids = small(), torch.randint(50, (1, 15), generator=torch.Generator().manual_seed(1))
+    caches = [StreamingCache(window=4, first=first) for _ in model.blocks]
+    logits = torch.cat([model(part, caches=caches) for part in ids.split(1, dim=1)], dim=1)
+    expected = F.cross_entropy(logits[:, :-1].mT, ids[:, 1:], reduction="none")
+    found = circuits.losses_seeing(model, ids, streaming_mask(15, 4, first))
+    torch.testing.assert_close(found, expected)
+
+
+@torch.no_grad()
+def test_weight_and_value_of_the_first_token_are_those_of_the_maps_and_the_values():
+    model, ids = small(), torch.randint(50, (1, 9), generator=torch.Generator().manual_seed(1))
+    _, weights = model(ids, need_weights=True)
+    torch.testing.assert_close(circuits.weight_on_first(model, ids, start=4), weights[0, :, :, 4:, 0].mean(-1))
+    values = model.blocks[0].attention.v_proj(model.blocks[0].norm1(model.words(ids)))[0].unflatten(-1, (2, 8))
+    length = values.norm(dim=-1)
+    torch.testing.assert_close(circuits.value_of_first(model, ids)[0], length[0] / length[1:].median(dim=0).values)

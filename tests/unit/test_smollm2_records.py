@@ -33,6 +33,35 @@ def test_head_16_0_looks_back_head_18_6_copies_and_the_copy_needs_the_first(foun
     assert (found.choosing_without[16, 0] - found.choosing_loss).abs() < 0.05
 
 
+def test_only_16_0_blinds_the_induction_heads(found):
+    copiers = [(17, 3), (17, 4), (17, 5), (18, 6)]
+    for pair in copiers:
+        assert found.blinded[16, 0][pair] < found.induction[pair] / 2
+        assert abs(found.blinded[11, 1][pair] - found.induction[pair]) < 0.1
+    assert torch.equal(found.blinded[19, 8][:19], found.induction[:19])  # it stands above them
+    for pair, weights in found.blinded_maps.items():
+        torch.testing.assert_close(weights.sum(-1), torch.ones(100), rtol=0, atol=5e-3)
+        score = weights[50:].diagonal(1).mean()  # query 50 + i, key 1 + i
+        assert score == pytest.approx(found.blinded[pair][18, 6], abs=0.15)
+
+
+def test_a_window_needs_the_first_token(found):
+    assert found.long.shape == (1, 900) and all(losses.shape == (899,) for losses in found.seen.values())
+    perplexity = {view: losses[299:].mean().exp() for view, losses in found.seen.items()}
+    for view in "last 128", "4 others, last 124", "all but the first":
+        assert perplexity[view] > 1.7 * perplexity["everything"]
+    for view in "first, last 127", "first 4, last 124":
+        assert perplexity[view] < 1.4 * perplexity["everything"]
+    torch.testing.assert_close(found.seen["last 128"][:127], found.seen["everything"][:127])  # nothing is forgotten yet
+
+
+def test_standard_errors_and_halves_are_those_of_the_losses(found):
+    rise = found.choosing_without - found.choosing_loss
+    torch.testing.assert_close(found.halves.mean(dim=0), rise, rtol=0, atol=0.02)
+    assert 0.002 < found.choosing_error.median() < 0.02
+    assert found.random_pruned.shape == (12, 2)
+
+
 def test_a_damaged_record_is_refused_in_words(tmp_path, monkeypatch):
     copy = tmp_path / "smollm2.npz"
     copy.write_bytes(smollm2_records.SMOLLM2.read_bytes()[:-2])
