@@ -1,0 +1,339 @@
+"""Lesson 04: what heads cost in parameters, operations, memory and time, and where a count and the clock part."""
+
+from functools import partial
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from claims import claim
+from mha_lab import MultiHeadAttention, attention, causal_mask, cost, measure, published
+
+
+def _rounds(candidates, of, over, rounds=3):
+    """`of`'s time as a multiple of `over`'s, smallest and largest of some rounds."""
+    with torch.no_grad():
+        times = [measure.compare(candidates, repeats=3, budget=0.2) for _ in range(rounds)]
+    ratios = [time[of].ratio(time[over]) for time in times]
+    return min(ratios), max(ratios)
+
+
+def _layer(d_model, num_heads, N, seed=0, **options):
+    """Both paths of a layer on N tokens."""
+    layer = MultiHeadAttention(d_model, num_heads, **options)
+    x = torch.randn(1, N, d_model, generator=torch.Generator().manual_seed(seed))
+    return {"explicit": partial(layer, x, need_weights=True), "fused": partial(layer, x)}
+
+
+def _counted(run):
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops()
+
+
+@claim(
+    "04.same-for-every-h",
+    cell="say-it-aloud",
+    says="At h · d_head = d, heads are free in parameters and FLOPs.",
+    tried="Parameters and FLOPs that torch counts for every divisor of three widths; and the condition taken away: "
+    "d_head kept at 128 while heads are added, as in Qwen3-0.6B (d_model 1,024, 16 heads).",
+    attacks=("size", "one thing"),
+    out="One value for each width. With d_head 128 at d_model 1,024, 16 heads have {parameters:.0f} times the "
+    "parameters and {flops:.1f} times the FLOPs (1,024 tokens) of 8.",
+    minutes=0.2,
+)
+def same_for_every_h():
+    for d_model in 24, 96, 160:
+        divisors = [h for h in range(1, d_model + 1) if d_model % h == 0]
+        layers = [MultiHeadAttention(d_model, h) for h in divisors]
+        x = torch.randn(1, 50, d_model)
+        assert {sum(p.numel() for p in layer.parameters()) for layer in layers} == {4 * d_model**2 + 4 * d_model}
+        found = {_counted(partial(layer, x, need_weights=True)) for layer in layers}
+        assert found == {8 * 50 * d_model**2 + 4 * 50**2 * d_model}
+    parameters, flops = ([count(heads) for heads in (8, 16)] for count in (_parameters_at_128, _flops_at_128))
+    assert parameters[1] == 2 * parameters[0]
+    return {"parameters": parameters[1] / parameters[0], "flops": flops[1] / flops[0]}
+
+
+def _parameters_at_128(num_heads):
+    return cost.parameters(1024, num_heads, d_head=128, bias=False)
+
+
+def _flops_at_128(num_heads):
+    return sum(cost.flops(1, 1024, 1024, num_heads, d_head=128).values())
+
+
+@claim(
+    "04.hooks",
+    cell="what-hooks-miss",
+    says="Nothing is there to hang a hook on, and the whole second term is missed.",
+    tried="Hooks on every module of other layers, with shared K/V heads and for two texts; and a layer rewritten so "
+    "that both products are modules of their own, in which hooks can see them.",
+    attacks=("size", "construction"),
+    out="Off by exactly the second term, {missed:.0%} of the work at d_model 32 and 128 tokens. With products that "
+    "are modules the hooks see all of it.",
+    minutes=0.1,
+)
+def hooks():
+    class Product(nn.Module):
+        def forward(self, a, b):
+            return a @ b
+
+    def seen(module, run):
+        total = []
+
+        def add(part, inputs, output):
+            inner = part.in_features if isinstance(part, nn.Linear) else inputs[0].shape[-1]
+            total.append(2 * output.numel() * inner)
+
+        parts = [part for part in module.modules() if isinstance(part, nn.Linear | Product)]
+        handles = [part.register_forward_hook(add) for part in parts]
+        with torch.no_grad():
+            run()
+        for handle in handles:
+            handle.remove()
+        return sum(total)
+
+    for heads, groups, B, N in (4, 4, 1, 128), (8, 2, 2, 33), (2, 1, 3, 7):
+        layer, x = MultiHeadAttention(32, heads, groups), torch.randn(B, N, 32)
+        terms = cost.flops(B, N, 32, heads, groups)
+        missed = terms["QKᵀ"] + terms["AV"]
+        assert seen(layer, partial(layer, x, need_weights=True)) == sum(terms.values()) - missed
+
+    class Visible(MultiHeadAttention):
+        def __init__(self, *sizes):
+            super().__init__(*sizes)
+            self.scores, self.mix = Product(), Product()
+
+        def attend(self, query, key, value, **_):
+            weights = (self.scores(query, key.mT) / self.d_head**0.5).softmax(dim=-1)
+            return self.mix(weights, value), weights
+
+    layer, x = Visible(32, 4), torch.randn(1, 128, 32)
+    terms = cost.flops(1, 128, 32, 4)
+    assert seen(layer, partial(layer, x)) == sum(terms.values())
+    return {"missed": (terms["QKᵀ"] + terms["AV"]) / sum(terms.values())}
+
+
+@claim(
+    "04.causal-half",
+    cell="causal-says",
+    says="A causal mask saves the explicit path nothing; it costs it time, to hide what was computed.",
+    tried="Both paths with and without the causal mask, d_head 64 and 128, 512 to 4,096 tokens, three rounds each; "
+    "the pairs that remain, counted in the mask itself.",
+    attacks=("size", "seeds"),
+    out="Pairs that remain at 4,096 tokens: {pairs:.1%}. Time with the mask, of the time without: explicit "
+    "{explicit_low:.2f} to {explicit_high:.2f}; fused {fused_512:.2f} at 512 tokens and {fused_4096:.2f} at 4,096.",
+    minutes=0.7,
+)
+def causal_half():
+    generator, explicit, fused = torch.Generator().manual_seed(1), [], {}
+    for heads, K, N in (4, 64, 512), (2, 128, 2048), (2, 64, 4096):
+        q, k, v = torch.randn(3, 1, heads, N, K, generator=generator)
+        past = causal_mask(N)
+        fused[N] = _rounds(
+            {
+                "square": partial(F.scaled_dot_product_attention, q, k, v),
+                "half": partial(F.scaled_dot_product_attention, q, k, v, is_causal=True),
+            },
+            "half",
+            "square",
+        )
+        if N < 4096:
+            ways = {"square": partial(attention, q, k, v), "half": partial(attention, q, k, v, mask=past)}
+            explicit += _rounds(ways, "half", "square")
+    pairs = past.float().mean().item()
+    assert min(explicit) > 0.95 and fused[4096][1] < 0.75 and fused[512][0] > 0.85
+    return {
+        "pairs": pairs,
+        "explicit_low": min(explicit),
+        "explicit_high": max(explicit),
+        "fused_512": fused[512][0],
+        "fused_4096": fused[4096][0],
+    }
+
+
+@claim(
+    "04.crossing",
+    cell="say-it-aloud",
+    says="The quadratic term leads only beyond n = 2d, or 4d under a causal mask",
+    tried="The crossing searched token by token for six widths; and its condition taken away: all {models} models of "
+    "the lab's table whose heads have a width that is not d_model / h, or that share K/V heads.",
+    attacks=("size", "opponent"),
+    out="2d and 4d − 1 for every width with h · d_head = d. In the {models} other models the crossing lies at "
+    "{low:.2f} to {high:.2f} times 2d: the sentence holds for the layer that it names.",
+    minutes=0.2,
+)
+def crossing():
+    def first(d_model, causal, *, heads=1, groups=1, K=None, step=1):
+        def leads(N):
+            terms = cost.flops(1, N, d_model, heads, groups, d_head=K, causal=causal)
+            return 2 * (terms["QKᵀ"] + terms["AV"]) >= sum(terms.values())
+
+        low, high = 1, 2**20
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if leads(middle) else (middle + 1, high)
+        return low
+
+    for d_model in 16, 64, 100, 512, 768, 4096:
+        assert first(d_model, False) == 2 * d_model and first(d_model, True) == 4 * d_model - 1
+    others = []
+    for m in published.MODELS:
+        if m.d_head and not m.latent and (m.num_heads * m.d_head != m.d_model or m.num_kv_heads != m.num_heads):
+            where = first(m.d_model, False, heads=m.num_heads, groups=m.num_kv_heads, K=m.d_head)
+            others.append(where / (2 * m.d_model))
+    return {"models": len(others), "low": min(others), "high": max(others)}
+
+
+@claim(
+    "04.memory",
+    cell="fused-how-then",
+    says="With dropout PyTorch's CPU version falls back to a path that stores scores, and says nothing.",
+    tried="Peak memory of both paths at other widths, lengths and head counts, in a batch; with gradients; with "
+    "dropout, a boolean mask, and values wider than keys.",
+    attacks=("size", "one thing"),
+    out="Fused: {fused_1:.0f} and {fused_16:.0f} MiB with 1 and 16 heads (a mask: {mask:.0f}). With dropout "
+    "{dropout:.0f}, with values wider than keys {wide:.0f} MiB. Explicit: {explicit_16:.0f}, with gradients "
+    "{learning:.0f} MiB.",
+    minutes=0.2,
+)
+def memory():
+    def peak(run, learning=False):
+        with torch.set_grad_enabled(learning):
+            return measure.peak_memory(run, device="cpu") / 2**20
+
+    found = {}
+    for heads in 1, 16:
+        paths = _layer(256, heads, 1500)
+        found[f"fused_{heads}"], found[f"explicit_{heads}"] = peak(paths["fused"]), peak(paths["explicit"])
+    found["learning"] = peak(_layer(256, 16, 1500)["explicit"], learning=True)
+    found["dropout"] = peak(_layer(256, 16, 1500, dropout=0.1)["fused"])
+    layer, x, seen = MultiHeadAttention(256, 16), torch.randn(1, 1500, 256), torch.rand(1500, 1500) > 0.2
+    found["mask"] = peak(partial(layer, x, mask=seen[None]))
+    q, v = torch.randn(1, 16, 1500, 16), torch.randn(1, 16, 1500, 24)
+    found["wide"] = peak(partial(F.scaled_dot_product_attention, q, q, v))
+    scores = 16 * 1500**2 * 4 / 2**20
+    assert found["fused_16"] == found["fused_1"] < 0.1 * scores < scores < found["explicit_16"]
+    assert found["dropout"] > scores and found["wide"] > scores and found["mask"] < 0.3 * scores
+    assert found["learning"] > 2 * scores > found["explicit_16"]
+    return found
+
+
+@claim(
+    "04.more-heads-slower",
+    cell="why-h",
+    says='So "heads are free" is wrong for the explicit path, and for the fused one much less wrong.',
+    tried="1 head against 32 at d_model 256, 512 and 1,024 and other lengths than the lesson's, three rounds each.",
+    attacks=("size", "seeds"),
+    out="Explicit takes {explicit_low:.1f} to {explicit_high:.1f} times as long with 32 heads as with 1, fused "
+    "{fused_low:.1f} to {fused_high:.1f} times.",
+    minutes=1,
+)
+def more_heads_slower():
+    ratios = {"explicit": [], "fused": []}
+    for d_model, N in (512, 768), (1024, 768), (512, 1536):
+        runs = {(path, h): run for h in (1, 32) for path, run in _layer(d_model, h, N).items()}
+        for path in ratios:
+            ratios[path].append(sum(_rounds(runs, (path, 32), (path, 1), rounds=2)) / 2)
+    assert min(ratios["explicit"]) > 1.2
+    assert all(fused < explicit for fused, explicit in zip(ratios["fused"], ratios["explicit"]))
+    bounds = {"low": min, "high": max}
+    return {f"{path}_{name}": bound(found) for path, found in ratios.items() for name, bound in bounds.items()}
+
+
+@claim(
+    "04.narrow-heads",
+    cell="when-free",
+    says="on the fused path it grows little while d_head is 16 or more",
+    tried="The fused kernel alone and the whole layer, from d_head 64 down to 4, at 128 and 1,024 tokens; and in "
+    "bfloat16, where another threshold might hold.",
+    attacks=("size", "one thing"),
+    out="Whole layer, d_model 512: d_head 16 takes {layer_16:.1f} times as long as d_head 64, d_head 4 {layer_4:.1f} "
+    "times. The kernel alone: {kernel_16:.1f} and {kernel_4:.1f} times; in bfloat16 {half_16:.1f} and {half_4:.1f}.",
+    minutes=0.7,
+)
+def narrow_heads():
+    found = {}
+    runs = {K: _layer(512, 512 // K, 1024)["fused"] for K in (64, 16, 4)}
+    kernel = {K: _kernel(K, torch.float32) for K in (64, 16, 4)}
+    half = {K: _kernel(K, torch.bfloat16) for K in (64, 16, 4)}
+    for name, candidates in {"layer": runs, "kernel": kernel, "half": half}.items():
+        for K in 16, 4:
+            found[f"{name}_{K}"] = sum(_rounds(candidates, K, 64, rounds=2)) / 2
+    assert found["layer_16"] < 2 and found["layer_4"] > 1.5 * found["layer_16"]
+    return found
+
+
+def _kernel(K, dtype):
+    q = torch.randn(1, 512 // K, 512, K).to(dtype)
+    return partial(F.scaled_dot_product_attention, q, q, q)
+
+
+@claim(
+    "04.loop",
+    cell="loop-why",
+    says="The loop pays some microseconds of Python for each head, which shows when there are 64 tokens. At 1,024 it "
+    "may even win",
+    tried="Other widths and head counts than the lesson's, 48 and 1,280 tokens, three rounds; and the fused kernel in "
+    "place of the explicit path.",
+    attacks=("size", "opponent"),
+    out="At 48 tokens the loop takes {short_low:.1f} to {short_high:.1f} times as long, at 1,280 {long_low:.2f} to "
+    "{long_high:.2f}. One fused call takes {fused:.2f} of the loop's time at 1,280.",
+    minutes=0.4,
+)
+def loop():
+    short, long, fused = [], [], []
+    for heads, K in (8, 64), (16, 32), (4, 64):
+        for N, ratios in (48, short), (1280, long):
+            q, k, v = torch.randn(3, 1, heads, N, K)
+            ways = {
+                "at once": partial(attention, q, k, v),
+                "loop": lambda q=q, k=k, v=v: [attention(q[:, i], k[:, i], v[:, i]) for i in range(q.shape[1])],
+                "fused": partial(F.scaled_dot_product_attention, q, k, v),
+            }
+            ratios += _rounds(ways, "loop", "at once", rounds=2)
+            if N == 1280:
+                fused += _rounds(ways, "fused", "loop", rounds=1)
+    assert min(short) > 1.2 and min(long) < 1.1
+    return {
+        "short_low": min(short),
+        "short_high": max(short),
+        "long_low": min(long),
+        "long_high": max(long),
+        "fused": sum(fused) / len(fused),
+    }
+
+
+@claim(
+    "04.fast-path",
+    cell="fast-path-why",
+    says="But inside it the scores are written out, all h·n² of them.",
+    tried="Peak memory of nn.MultiheadAttention's fast path at other sizes and with 1 and 16 heads, beside its "
+    "ordinary way; and time at 48 and 1,536 tokens.",
+    attacks=("size",),
+    out="16 heads, 1,000 tokens: {fast:.0f} MiB on the fast path (the scores are {scores:.0f}), {ordinary:.0f} on the "
+    "ordinary way. It takes {short:.2f} of the ordinary time at 48 tokens, {long:.2f} at 1,536.",
+    minutes=0.4,
+)
+def fast_path():
+    theirs = nn.MultiheadAttention(256, 16, batch_first=True).eval()
+
+    def run(x, learning):
+        with torch.set_grad_enabled(learning):
+            return theirs(x, x, x, need_weights=False)[0]
+
+    x = torch.randn(1, 1000, 256)
+    fast, ordinary = (measure.peak_memory(partial(run, x, way), device="cpu") / 2**20 for way in (False, True))
+    scores = 16 * 1000**2 * 4 / 2**20
+    assert fast > scores > ordinary
+    found = {"fast": fast, "ordinary": ordinary, "scores": scores}
+    for name, N in ("short", 48), ("long", 1536):
+        x = torch.randn(1, N, 256)
+        times = measure.compare(
+            {"fast": partial(run, x, False), "ordinary": partial(run, x, True)}, repeats=5, budget=0.5
+        )
+        found[name] = times["fast"].ratio(times["ordinary"])
+    assert found["long"] > 1.1
+    return found
