@@ -231,6 +231,15 @@ def described(model: nn.Module) -> tuple[dict[str, str], dict[str, str]]:
     return {path: type(module).__name__ for path, module in modules.items()}, settings
 
 
+def roles(model: nn.Module) -> dict[str, str]:
+    """Whether each parameter is learned, frozen, or another's very tensor."""
+    first, found = {}, {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        owner = first.setdefault(id(parameter), name)
+        found[name] = f"the same as {owner}" if owner != name else "learned" if parameter.requires_grad else "frozen"
+    return found
+
+
 def _plain(value):
     """A setting in words; None for what is no setting."""
     if value is None or isinstance(value, (bool, str)):
@@ -286,7 +295,7 @@ def check(path: Path, tensors: dict[str, Tensor], theirs: dict, ours: dict, mode
             f"{path} belongs to another model: {len(different)} of {len(own)} parameters differ, such as {example} "
             f"({there} there, {here} here)."
         )
-    for kind in "modules", "settings":
+    for kind in "modules", "settings", "roles":
         _refuse_difference(path, kind, theirs.get(kind, {}), ours[kind])
     for name in ("optimiser", "lr", "weight_decay", "batch_size", "seed"):
         if name in theirs and theirs[name] != ours[name]:

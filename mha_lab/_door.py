@@ -11,6 +11,9 @@ from typing import Any
 LARGEST = 10**30
 """No count is larger, of anything: products of several such still fit into a float."""
 
+MOST_LAYERS = 10_000
+"""No model that we make has more layers."""
+
 
 def whole(name: str, value: Any, at_least: int | None = 1) -> int:
     """A count as Python's own int, whose products never overflow as NumPy's do.
@@ -29,6 +32,42 @@ def whole(name: str, value: Any, at_least: int | None = 1) -> int:
     if abs(number) > LARGEST:
         raise ValueError(f"{name}={_short(number)}: no count is larger than 10**{len(str(LARGEST)) - 1}.")
     return number
+
+
+def counts(least: int = 1, /, **values: Any) -> tuple[int, ...]:
+    """Several counts by their names, each at least `least`, as `whole` gives them."""
+    return tuple(whole(name, value, least) for name, value in values.items())
+
+
+def seed(name: str, value: Any) -> int:
+    """A random generator's seed. Raises TypeError or ValueError for what is none."""
+    number = whole(name, value, at_least=None)
+    if not -(2**63) <= number < 2**64:
+        raise ValueError(f"{name}={_short(number)}: a seed has 64 bits.")
+    return number
+
+
+def layers(name: str, value: Any) -> int:
+    """How many layers: none, or up to `MOST_LAYERS`, which are made one after the other."""
+    number = whole(name, value, at_least=0)
+    if number > MOST_LAYERS:
+        raise ValueError(f"{name}={_short(number)}: it must be at most {MOST_LAYERS:,}.")
+    return number
+
+
+def several(name: str, values: Any, things: str) -> tuple:
+    """What a list, a tuple or a generator gives. Raises TypeError, in words, for a single one or a string."""
+    try:
+        if isinstance(values, str):
+            raise TypeError
+        return tuple(values)
+    except TypeError:
+        raise TypeError(f"{name} is {told(values)}; it must be a list of {things}.") from None
+
+
+def sizes(name: str, values: Any) -> list[int]:
+    """A list of counts, each at least 1."""
+    return [whole(f"one of {name}", value) for value in several(name, values, "counts")]
 
 
 def instance(name: str, value: Any, kind: type, wanted: str) -> None:

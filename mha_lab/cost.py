@@ -201,6 +201,7 @@ def predict_steps(
     A matrix product takes as long as its multiply-adds or its bytes, whichever is more (the roofline, Williams 2009);
     how fast multiply-adds go depends on the size of the matrices. Fresh memory pages come on top. Ignored: masks,
     dropout, and which numbers a step still finds in the cache."""
+    instance("machine", machine, Machine, "a Machine, as measure.calibrate() finds it")
     B, N, S = _lengths(B, N, S)
     sizes = B, N, d_model, num_heads, num_kv_heads
     d_model, d_head, q_width, kv_width = _widths(d_model, num_heads, num_kv_heads, d_head)

@@ -3,6 +3,7 @@
 Weights have shape (..., N, S): each row a query's weights, which sum to 1. Layers and heads are counted from 0.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from mha_lab import _door
 from mha_lab._shown import readable
 from mha_lab.attention import MultiHeadAttention
+from mha_lab.memory import require_if_large
 
 
 def entropy(weights: Tensor) -> Tensor:
@@ -84,7 +86,9 @@ def _check_rows(weights):
 
 def offset(n: int, steps: int, *, device: torch.device | str | None = None) -> Tensor:
     """(n, n) boolean: the key `steps` places after each query: −1 is the previous token, 1 the next."""
-    i = torch.arange(_door.whole("n", n, at_least=0), device=device)
+    n = _door.whole("n", n, at_least=0)
+    require_if_large(n**2, None if device is None else torch.device(device))
+    i = torch.arange(n, device=device)
     return i[:, None] + _door.whole("steps", steps, at_least=None) == i
 
 
@@ -178,6 +182,7 @@ def importance(model: nn.Module, losses: Callable[[], Tensor], num_examples: int
     layers, num_heads = _layers_and_heads(model)
     shape = len(layers), _door.whole("num_examples", num_examples), 1, num_heads
     weight = layers[0].q_proj.weight
+    require_if_large(math.prod(shape) * weight.element_size(), weight.device)
     factors = torch.ones(shape, device=weight.device, dtype=weight.dtype, requires_grad=True)
     with torch.enable_grad(), scaled(model, factors):
         each = losses()

@@ -28,6 +28,9 @@ from mha_lab.cost import FRESH, Machine
 from mha_lab.memory import require_memory
 
 SAMPLE = 2e-4  # seconds: shorter calls are repeated within a sample until the clock reads at least this
+LONGEST = 600.0
+"""Seconds beyond which no calibration gets any better."""
+
 STREAM = 256 * 2**20
 """Bytes that are summed to find Machine.bytes_per_second: far more than a cache holds, so that memory sets the pace."""
 
@@ -86,8 +89,12 @@ def compare_in_steps(
 ) -> Iterator[tuple[str, Timing | None]]:
     """`compare` for whoever has other things to do in between: after each warm-up (None) and each sample, the name of
     the candidate and its timing so far."""
-    if _door.whole("repeats", repeats, at_least=None) < 3:
+    if (repeats := _door.whole("repeats", repeats, at_least=None)) < 3:
         raise ValueError(f"repeats={repeats} gives no quartiles: take at least 3.")
+    _door.instance("candidates", candidates, Mapping, "functions by their names, such as {'a': f, 'b': g}")
+    for name, fn in candidates.items():
+        _check_callable(name, fn)
+    budget = _door.finite("budget", budget)
     deadline = time.perf_counter() + budget * len(candidates)
     runs = {}
     for i in range(repeats):
@@ -99,6 +106,11 @@ def compare_in_steps(
                 yield name, None
             runs[name].sample()
             yield name, runs[name].timing()
+
+
+def _check_callable(name, fn):
+    if not callable(fn):
+        raise TypeError(f"{name} is {_door.told(fn)}; it must be a function without arguments, such as lambda: f(x).")
 
 
 class _Sampler:
@@ -163,6 +175,7 @@ def peak_memory(fn: Callable[[], object], *, device: str | None = None) -> int:
     fn runs twice, first to warm up. On a GPU this is PyTorch's count of what its allocator gave (max_memory_allocated).
     On a CPU every storage that an operation makes for a tensor counts until it is freed. Scratch space within a kernel
     and buffers that are not torch's do not count."""
+    _check_callable("fn", fn)
     found = _device_of(fn())
     device = torch.device(found if device is None else device)
     if device.type != "cpu":
@@ -216,7 +229,9 @@ def calibrate(seconds: float = 1.0, *, device: str | torch.device = "cpu") -> Ma
 def calibrate_in_steps(seconds: float = 1.0, *, device: str | torch.device = "cpu") -> Iterator[Machine | None]:
     """`calibrate` for whoever has other things to do in between: None after each run of a probe, the Machine last.
     Every step belongs within torch.no_grad()."""
-    device = torch.device(device)
+    device, seconds = torch.device(device), _door.finite("seconds", seconds)
+    if seconds > LONGEST:
+        raise ValueError(f"seconds={seconds:g}: a calibration takes at most {LONGEST:g} of them.")
     require_memory(STREAM, device=device)
     steps = {
         "QKᵀ": lambda scores, q: q @ q.mT,
@@ -280,6 +295,7 @@ def constant_layers(
     """A `MultiHeadAttention` for each head count, all on the same weights, each 1 / d_model.
 
     Made without memory of their own and without random numbers: other work may be drawing them right now."""
+    head_counts = _door.several("head_counts", head_counts, "counts of heads")
     with torch.device("meta"):
         layers = {num_heads: MultiHeadAttention(d_model, num_heads) for num_heads in head_counts}
     shapes = next(iter(layers.values())).state_dict().items()

@@ -34,6 +34,13 @@ def require_if_large(size: int, device: torch.device | None = None) -> None:
         require_memory(size, device=torch.get_default_device() if device is None else device)
 
 
+def require_parameters(beside: int, *, layers: int = 0, d_model: int = 0, mlp: int = 0) -> None:
+    """`require_if_large` for a model of some layers of attention, each with an MLP of this width where there is one,
+    and of `beside` other parameters."""
+    numbers = beside + layers * (4 * d_model**2 + 2 * d_model * mlp)
+    require_if_large(numbers * torch.get_default_dtype().itemsize)
+
+
 def free_memory(device: str | torch.device = "cpu") -> int:
     """Bytes that can still be allocated: on a CPU without swapping and within a container's limit."""
     device = torch.device(device)

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from mha_lab import _checkpoint
 from mha_lab._door import finite, instance, told, whole
+from mha_lab._door import seed as a_seed
 from mha_lab.memory import require_memory
 
 SAVE_EVERY = 60.0
@@ -63,9 +64,9 @@ def fit(
 
     checkpoint   a safetensors file, written before the first step, once a minute (`SAVE_EVERY`), and however the
                  training ends. Where it exists, training goes on from it, to the same numbers as if it had never
-                 stopped (without dropout). The model's classes and settings, the optimiser, lr, weight_decay,
-                 batch_size and seed must be those it was made with; another number of steps, which changes the
-                 learning rates, or another draw is told by a warning.
+                 stopped (without dropout). The model's classes and settings, what of it is frozen or tied, the
+                 optimiser, lr, weight_decay, batch_size and seed must be those it was made with; another number of
+                 steps, which changes the learning rates, or another draw is told by a warning.
     progress     a bar with the loss and the time left.
 
     An interrupt (Ctrl-C, the notebook's stop button) or SIGTERM ends the training after the present step and keeps what
@@ -75,8 +76,9 @@ def fit(
 
     Raises TypeError or ValueError, before the first step and before anything is replaced, for numbers that mean nothing
     and a checkpoint of another model, of another recipe, or altered; MemoryError for more steps than a History could
-    hold; OSError where the checkpoint cannot be written or another training writes it; FloatingPointError at the first loss that is NaN or infinite, with the `history` too: model and
-    checkpoint are then as they were before the step that broke them, or a little earlier."""
+    hold; OSError where the checkpoint cannot be written or another training writes it; FloatingPointError at the first
+    loss that is NaN or infinite, with the `history` too: model and checkpoint are then as they were before the step
+    that broke them, or a little earlier."""
     steps, batch_size = whole("steps", steps), whole("batch_size", batch_size)
     require_memory(LOSS_BYTES * steps)
     lr, weight_decay, seed = _checked(model, draw, lr, weight_decay, seed, progress)
@@ -114,9 +116,7 @@ def _checked(model, draw, lr, weight_decay, seed, progress):
         raise ValueError(f"lr={lr}: the learning rate must be above 0 and at most {LARGEST:g}.")
     if not 0 <= weight_decay <= LARGEST:
         raise ValueError(f"weight_decay={weight_decay}: it must be from 0 to {LARGEST:g}.")
-    seed = whole("seed", seed, at_least=None)
-    if not -(2**63) <= seed < 2**64:
-        raise ValueError(f"seed={seed}: a seed has 64 bits.")
+    seed = a_seed("seed", seed)
     instance("progress", progress, bool, "True or False")
     return lr, weight_decay, seed
 
@@ -129,6 +129,7 @@ def _about(model, draw, optimiser, **recipe):
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "modules": modules,
         "settings": settings,
+        "roles": _checkpoint.roles(model),
         "optimiser": f"{type(optimiser).__name__}, betas {optimiser.defaults['betas']}",
         "lr": optimiser.defaults["lr"],
         "weight_decay": optimiser.defaults["weight_decay"],

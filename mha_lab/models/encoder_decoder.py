@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mha_lab import _door
 from mha_lab._shown import readable
 from mha_lab.kv_cache import KVCache
+from mha_lab.memory import require_parameters
 from mha_lab.models.encoder import Block
 from mha_lab.models.parts import Sinusoidal, check_numbers, how_many
 from mha_lab.tasks import END, PAD, START
@@ -40,8 +42,14 @@ class EncoderDecoder(nn.Module):
         norm: Callable[[int], nn.Module] = nn.LayerNorm,
     ):
         super().__init__()
-        encoder_layers = num_layers if encoder_layers is None else encoder_layers
-        self.max_tokens = max_tokens
+        num_layers = _door.layers("num_layers", num_layers)
+        encoder_layers = num_layers if encoder_layers is None else _door.layers("encoder_layers", encoder_layers)
+        source_size, target_size, d_model, self.max_tokens = _door.counts(
+            source_size=source_size, target_size=target_size, d_model=d_model, max_tokens=max_tokens
+        )
+        mlp = _door.whole("mlp", mlp, 0)
+        stacked = encoder_layers + 2 * num_layers
+        require_parameters(d_model * (source_size + 2 * target_size), layers=stacked, d_model=d_model, mlp=mlp)
         self.embed_source, self.embed_target = nn.Embedding(source_size, d_model), nn.Embedding(target_size, d_model)
         self.source_positions, self.target_positions = positions(d_model), positions(d_model)
         self.encoder = nn.ModuleList(Block(d_model, num_heads, mlp=mlp, norm=norm) for _ in range(encoder_layers))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mha_lab import _door
 from mha_lab._shown import readable
+from mha_lab.memory import require_parameters
 
 
 def check_numbers(name: str, numbers: Tensor, shape: str) -> None:
@@ -48,6 +49,8 @@ class Learned(nn.Module):
 
     def __init__(self, num_tokens: int, d_model: int):
         super().__init__()
+        num_tokens, d_model = _door.counts(num_tokens=num_tokens, d_model=d_model)
+        require_parameters(num_tokens * d_model)
         self.place = nn.Embedding(num_tokens, d_model)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,6 +65,8 @@ class Sinusoidal(nn.Module):
 
     def __init__(self, d_model: int):
         super().__init__()
+        d_model = _door.whole("d_model", d_model)
+        require_parameters(d_model)
         self.register_buffer("rate", 10_000 ** (-torch.arange(0, d_model, 2) / d_model), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -75,6 +80,8 @@ class GatedFusion(nn.Module):
 
     def __init__(self, d_model: int):
         super().__init__()
+        d_model = _door.whole("d_model", d_model)
+        require_parameters(2 * d_model**2)
         self.project = nn.Linear(d_model, d_model, bias=False)
         self.gate = nn.Linear(d_model, d_model, bias=False)
 
@@ -88,6 +95,8 @@ class HeadGate(nn.Module):
 
     def __init__(self, d_model: int, num_heads: int):
         super().__init__()
+        d_model, num_heads = _door.counts(d_model=d_model, num_heads=num_heads)
+        require_parameters(d_model * (d_model + num_heads))
         self.gate = nn.Linear(d_model, num_heads)
         self.project = nn.Linear(d_model, d_model, bias=False)
 

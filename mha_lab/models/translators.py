@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
-from mha_lab import _data
+from mha_lab import _data, _door
 from mha_lab.models.encoder_decoder import EncoderDecoder
 from mha_lab.models.parts import Learned
 
@@ -42,8 +42,10 @@ class Translators:
 
 def translator(name: str, source_size: int, target_size: int, *, num_heads: int = 4, seed: int = 0) -> EncoderDecoder:
     """An untrained model of the shape that lesson 08 trains for this task, "dates" or "translation"."""
+    if name not in SHAPES:
+        raise ValueError(f"name={name!r}; it must be one of {', '.join(SHAPES)}.")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(_door.seed("seed", seed))
         return EncoderDecoder(source_size, target_size, num_heads=num_heads, positions=_learned, **SHAPES[name])
 
 
@@ -57,7 +59,8 @@ def recorded_translators() -> Translators:
         start = f"{name}.model."
         weights = {key.removeprefix(start): tensors.pop(key) for key in list(tensors) if key.startswith(start)}
         sizes = (len(weights[f"embed_{side}.weight"]) for side in ("source", "target"))
-        models[name] = translator(name, *sizes).eval()
+        with torch.device("cpu"):  # where the weights are, whatever the default device is
+            models[name] = translator(name, *sizes).eval()
         models[name].load_state_dict(weights)
     return Translators(**models, **tensors)
 

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.text import Text
 
+from mha_lab._door import told
 from mha_lab._shown import WIDE, plain, wide_fonts
 
 QUERY, KEY, VALUE, OUTPUT, OTHER = "#4477AA", "#EE6677", "#228833", "#AA3377", "#BBBBBB"
@@ -181,7 +182,12 @@ def one_each(name: str, words, count: int, things: str) -> list[str]:
     """`words` as a list, one for each of `count` things. Raises ValueError, with both numbers, where it is not."""
     if isinstance(words, str):
         raise ValueError(f"{name} is one string; it must be a list of {count}, one for each of the {things}.")
-    words = [str(word) for word in plain(words)]
+    try:
+        words = [str(word) for word in plain(words)]
+    except TypeError:
+        raise ValueError(
+            f"{name} is {told(words)}; it must be a list of {count}, one for each of the {things}."
+        ) from None
     if len(words) != count:
         raise ValueError(f"there are {len(words)} {name} for {count} {things}: one for each.")
     return words

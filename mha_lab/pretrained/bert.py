@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mha_lab import _door
 from mha_lab.attention import MultiHeadAttention
 from mha_lab.measure import single_thread
+from mha_lab.memory import require_parameters
 from mha_lab.pretrained._files import (
     expect,
     fill,
@@ -41,6 +43,13 @@ class Bert(nn.Module):
         eps: float = 1e-12,
     ):
         super().__init__()
+        vocabulary, max_tokens, d_model, d_hidden, num_segments = _door.counts(
+            vocabulary=vocabulary, max_tokens=max_tokens, d_model=d_model, d_hidden=d_hidden, num_segments=num_segments
+        )
+        num_layers = _door.layers("num_layers", num_layers)
+        require_parameters(
+            d_model * (vocabulary + max_tokens + num_segments), layers=num_layers, d_model=d_model, mlp=d_hidden
+        )
         self.max_tokens = max_tokens
         self.words = nn.Embedding(vocabulary, d_model)
         self.positions = nn.Embedding(max_tokens, d_model)

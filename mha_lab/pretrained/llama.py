@@ -7,9 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mha_lab import _door
 from mha_lab._door import told
 from mha_lab.attention import MultiHeadAttention
 from mha_lab.kv_cache import KVCache
+from mha_lab.memory import require_parameters
 from mha_lab.pretrained._files import (
     again,
     expect,
@@ -52,6 +54,11 @@ class Llama(nn.Module):
         tied: bool = True,
     ):
         super().__init__()
+        vocabulary, max_tokens, d_model, d_hidden = _door.counts(
+            vocabulary=vocabulary, max_tokens=max_tokens, d_model=d_model, d_hidden=d_hidden
+        )
+        num_layers = _door.layers("num_layers", num_layers)
+        require_parameters(2 * d_model * vocabulary, layers=num_layers, d_model=d_model, mlp=2 * d_hidden)
         self.max_tokens = max_tokens
         rotary = Rotary(base=rotary_base, adjacent=adjacent)
         self.words = nn.Embedding(vocabulary, d_model)

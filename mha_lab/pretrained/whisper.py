@@ -4,8 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mha_lab import _door
 from mha_lab.attention import MultiHeadAttention, attention, merge_heads, split_heads
 from mha_lab.kv_cache import KVCache
+from mha_lab.memory import require_parameters
 from mha_lab.pretrained._ctranslate2 import read_ctranslate2
 from mha_lab.pretrained._files import as_json, as_tokenizer, fill, installed, read_verified, renamed
 from mha_lab.pretrained._log_mel import RATE, SECONDS, log_mel
@@ -22,6 +24,12 @@ class Whisper(nn.Module):
 
     def __init__(self, *, vocabulary=51864, max_tokens=448, d_model=384, num_heads=6, num_layers=4, num_bands=80):
         super().__init__()
+        vocabulary, max_tokens, d_model, num_bands = _door.counts(
+            vocabulary=vocabulary, max_tokens=max_tokens, d_model=d_model, num_bands=num_bands
+        )
+        num_layers = _door.layers("num_layers", num_layers)
+        beside = d_model * (vocabulary + max_tokens + 3 * num_bands + 8 * d_model)
+        require_parameters(beside, layers=3 * num_layers, d_model=d_model, mlp=4 * d_model)
         self.max_tokens = max_tokens
         self.conv1 = nn.Conv1d(num_bands, d_model, 3, padding=1)
         self.conv2 = nn.Conv1d(d_model, d_model, 3, stride=2, padding=1)

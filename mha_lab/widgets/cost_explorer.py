@@ -7,7 +7,7 @@ from typing import Literal
 
 import traitlets
 
-from mha_lab import cost
+from mha_lab import _door, cost
 from mha_lab._door import whole
 from mha_lab.cost import Machine
 from mha_lab.published import MODELS, Model, layers_in_words, projections, shelf, source_in_words
@@ -135,7 +135,9 @@ class CostExplorer(Explorer):
         Raises ValueError or TypeError for sizes that no layer has, and for points that cannot be drawn."""
         num_kv_heads = num_heads if num_kv_heads is None else num_kv_heads
         cost.parameters(d_model, num_heads, num_kv_heads, d_head=d_head)  # says what does not divide
-        measured = [_point(point) for point in measured]
+        measured = [_point(point) for point in _door.several("measured", measured, "(n, seconds, path)")]
+        if machine is not None:
+            _door.instance("machine", machine, Machine, "a Machine, as measure.calibrate() finds it")
         sizes = {
             "d_model": d_model,
             "num_heads": num_heads,

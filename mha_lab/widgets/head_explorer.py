@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import traitlets
 
+from mha_lab import _door
 from mha_lab._shown import plain
 from mha_lab.attention import attention, split_heads
 from mha_lab.masks import causal_mask, window_mask
@@ -130,8 +131,8 @@ class HeadExplorer(Timings, Explorer):
             loaded=model is None or hasattr(model, "read"),
             how_to_read=how_to_read,
             stretch=stretch,
-            hidden=list(hidden),
-            pinned=list(pinned),
+            hidden=list(_door.several("hidden", hidden, "words")),
+            pinned=list(_door.several("pinned", pinned, "heads, such as [3, 8]")),
         )
         self.on_msg(self._on_message)
 
@@ -180,8 +181,8 @@ class HeadExplorer(Timings, Explorer):
             window=window,
             bias=bias,
             stretch=stretch,
-            hidden=list(hidden),
-            pinned=list(pinned),
+            hidden=list(_door.several("hidden", hidden, "words")),
+            pinned=list(_door.several("pinned", pinned, "heads, such as [3, 8]")),
         )
         explorer._show_kept()
         return explorer

@@ -82,6 +82,8 @@ class HeadSwitches(Explorer):
         with suppress(RuntimeError):  # in a script there is none
             self._loop = asyncio.get_running_loop()
         super().__init__(num_layers=num_layers, num_heads=num_heads)
+        _door.instance("labels", {} if labels is None else labels, Mapping, "words by (layer, head)")
+        off = _door.several("off", off, "(layer, head) pairs")
         self._labels = [[*self._checked([head])[0], str(words)] for head, words in (labels or {}).items()]
         start = time.perf_counter()
         self._rows([])
@@ -90,7 +92,7 @@ class HeadSwitches(Explorer):
             for i in range(heads):
                 self._rows([list(divmod(i, num_heads))])
         self._answers = [[[list(head) for head in key], rows] for key, rows in self._known.items()]
-        self.off = [list(head) for head in off]
+        self.off = [list(_door.several("one of off", head, "two numbers, (layer, head)")) for head in off]
         self._show()
         self.observe(self._changed, "off")
 

@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import traitlets
 
+from mha_lab import _door
 from mha_lab._door import divisors
 from mha_lab.published import MODELS, Model, Store, layers_in_words, shelf, source_in_words, stores
 from mha_lab.widgets._base import Explorer, OneOf, joined, plural
@@ -63,6 +64,9 @@ class KVCacheExplorer(Explorer):
         """context and num_kv_heads are the model's own unless given; `models` are the ones to choose from.
 
         Raises TraitError for a size that no such model can have, ValueError for models that cannot be shown."""
+        models = _door.several("models", models, "published.Model")
+        for m in models:
+            _door.instance("one of models", m, Model, "a published.Model")
         self._models = {m.name: m for m in models}
         if not self._models:
             raise ValueError("models is empty: there must be at least one to show.")
@@ -115,8 +119,8 @@ class KVCacheExplorer(Explorer):
     def _model(self, name: str | None = None) -> Model:
         """The sizes of the present model, or of the named one."""
         name = self.model if name is None else name
-        if name not in self._models:
-            raise traitlets.TraitError(f"{name!r} is none of the models: {', '.join(self._models)}.")
+        if not isinstance(name, str) or name not in self._models:
+            raise traitlets.TraitError(f"{name!r:.60} is none of the models: {', '.join(self._models)}.")
         return self._models[name]
 
     def _heads(self) -> int | None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import traitlets
 
+from mha_lab import _door
 from mha_lab.widgets._base import Explorer, joined, numbers, plural, shown_words, words
 from mha_lab.widgets._picture import LINE, Page
 
@@ -59,7 +60,9 @@ class OutputMixer(Explorer):
         if H > MOST_HEADS or not 1 <= D <= MOST_WIDE:
             what = f"{plural(H, 'head')} and {plural(D, 'feature')}"
             raise ValueError(f"{what}: the mixer shows up to {MOST_HEADS} and 1 to {MOST_WIDE}.")
-        features = [str(i) for i in range(D)] if features is None else list(features)
+        features = (
+            [str(i) for i in range(D)] if features is None else list(_door.several("features", features, "names"))
+        )
         if len(features) != D:
             given = f"features has {plural(len(features), 'name')} and w_o {plural(D, 'column')}"
             raise ValueError(f"{given}: one for each.")
@@ -70,7 +73,7 @@ class OutputMixer(Explorer):
             _heads=heads.tobytes(),
             _w_o=w_o.tobytes(),
             position=position,
-            active=list(range(H)) if active is None else list(active),
+            active=list(range(H)) if active is None else list(_door.several("active", active, "heads")),
         )
 
     @property

@@ -488,6 +488,40 @@ def test_another_models_checkpoint_is_refused_also_where_the_shapes_are_equal(ot
     refused_untouched(file, encoder(seed=3, **other), f"belongs to another model.*{words}", steps=4)
 
 
+def frozen(model):
+    model.embed.requires_grad_(False)
+    return model
+
+
+def tied(model):
+    model.embed[1].weight = model.embed[0].weight
+    return model
+
+
+@pytest.mark.parametrize(
+    "before, after, words",
+    [
+        (frozen, None, "embed.0.weight is frozen there and learned here"),
+        (None, frozen, "embed.0.weight is learned there and frozen here"),
+        (tied, None, "embed.1.weight is the same as embed.0.weight there and learned here"),
+        (None, tied, "embed.1.weight is learned there and the same as embed.0.weight here"),
+    ],
+)
+def test_a_checkpoint_with_other_parts_frozen_or_tied_is_refused(before, after, words, tmp_path):
+    made = [change(encoder()) if change in (frozen, tied) else encoder() for change in (before, after)]
+    with pytest.raises(RuntimeError, match="a fault in draw"):
+        fit(made[0], at_step(10, fail), checkpoint=tmp_path / "run")
+    refused_untouched(tmp_path / "run", made[1], f"belongs to another model.*{words}", steps=30)
+
+
+@pytest.mark.parametrize("change", [frozen, tied])
+def test_a_model_with_frozen_or_tied_parts_goes_on_to_the_same_numbers(change, tmp_path):
+    whole = fit(change(encoder())).loss
+    with pytest.raises(RuntimeError, match="a fault in draw"):
+        fit(change(encoder()), at_step(10, fail), checkpoint=tmp_path / "run")
+    assert fit(change(encoder(seed=3)), checkpoint=tmp_path / "run").loss == whole
+
+
 @pytest.mark.parametrize("other", [{"lr": 1e-2}, {"weight_decay": 0.5}, {"batch_size": 8}, {"seed": 3}], ids=str)
 def test_another_recipe_is_refused_with_both_numbers(other, tmp_path):
     file = tmp_path / "run"
