@@ -14,7 +14,7 @@ from mha_lab.checks.lesson06 import error_bars, most_heads, served
 from mha_lab.checks.lesson07 import head_importance, name_heads, without_head
 from mha_lab.checks.lesson08 import cross_attention, uniform_share
 from mha_lab.checks.lesson08_regions import asked_half, within_reach
-from mha_lab.checks.lesson09 import distance_bias, gated_fusion, rms_norm
+from mha_lab.checks.lesson09 import distance_bias, gated_fusion, rms_norm, rotate_by_place
 from mha_lab.checks.lesson10 import add_block, slide, window_scores
 from mha_lab.checks.lesson11 import induction_score, pool_heads, to_halves
 
@@ -49,6 +49,7 @@ __all__ = [
     "previous_token_head",
     "repaired_mask",
     "rms_norm",
+    "rotate_by_place",
     "served",
     "slide",
     "split_heads",

@@ -1,4 +1,4 @@
-"""Exercises of lesson 09: places told by distance, RMSNorm, and a gate in place of W^O alone."""
+"""Exercises of lesson 09: positions told by distance and by rotation, RMSNorm, and a gate in place of W^O alone."""
 
 from functools import partial
 
@@ -105,6 +105,119 @@ def the_papers_rule(num_heads, num_tokens):
     lower = 2 ** (num_heads.bit_length() - 1)  # the power of 2 at or below
     slopes = torch.cat([_slopes(lower), _slopes(2 * lower)[0::2][: num_heads - lower]])
     return -slopes * _steps(num_tokens).abs()
+
+
+# ----------------------------------------------------------------------------------------------- rotary positions
+
+
+def _rotary_cases():
+    shapes = [(1, 2, 3, 4), (2, 3, 5, 8), (1, 1, 6, 2), (2, 2, 4, 6), (1, 4, 7, 16), (3, 2, 2, 4)]
+    return [(*seeded(seed, shape), base) for seed, (shape, base) in enumerate(zip(shapes, (10.0, 100.0) * 3))]
+
+
+@exercise(
+    stars=2,
+    minutes=12,
+    hint="How many pairs has a head of K numbers, and by which angle does pair i turn at place n? `rate = base ** "
+    "(-torch.arange(0, K, 2) / K)` has one number a pair; `torch.arange(N)[:, None] * rate` is (N, K/2). The two "
+    "numbers of the pairs are `x.chunk(2, dim=-1)`, and (a, b) turned is (a cos − b sin, a sin + b cos).",
+    then="Turning changes no length, and the product of a query and a key changes with their distance alone.",
+    cases=_rotary_cases,
+    parts={"turned": ("batch", "head", "token", "feature")},
+)
+def rotate_by_place(x, base):
+    """Rotary positions: in x (B, H, N, K), turn the pair of numbers i and i + K/2 of the token at
+    place n = 0, 1 … by the angle n · base^(−2i/K), for i = 0 … K/2 − 1."""
+    N, K = x.shape[-2:]
+    rate = base ** (-torch.arange(0, K, 2) / K)
+    angle = torch.arange(N)[:, None] * rate
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], dim=-1)
+
+
+def _angles(x, base, first=0):
+    N, K = x.shape[-2:]
+    return torch.arange(first, first + N)[:, None] * base ** (-torch.arange(0, K, 2) / K)
+
+
+def _turned(x, angle):
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], dim=-1)
+
+
+@rotate_by_place.mistake(
+    "Every pair turns the other way round. Scores would still be relative, but trained weights expect this one: which "
+    "of the two sines has the minus sign?"
+)
+def turned_back(x, base):
+    return _turned(x, -_angles(x, base))
+
+
+@rotate_by_place.mistake(
+    "You paired neighbours, 2i and 2i + 1, as the paper does. Which two numbers make a pair in this layout?"
+)
+def neighbours_paired(x, base):
+    angle = _angles(x, base)
+    a, b = x[..., 0::2], x[..., 1::2]
+    return torch.stack([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], dim=-1).flatten(-2)
+
+
+@rotate_by_place.mistake(
+    "All pairs turn equally fast, by n itself. What makes one pair good for near tokens and another for far ones?"
+)
+def one_rate(x, base):
+    N, K = x.shape[-2:]
+    return _turned(x, torch.arange(N)[:, None] * torch.ones(K // 2))
+
+
+@rotate_by_place.mistake(
+    "Your exponent is −i/K, half of what it should be: the slowest pair turns too fast. How does i count the pairs?"
+)
+def half_the_exponent(x, base):
+    N, K = x.shape[-2:]
+    return _turned(x, torch.arange(N)[:, None] * base ** (-torch.arange(K // 2) / K))
+
+
+@rotate_by_place.mistake("Your later pairs turn faster and faster. Which sign has the exponent of the base?")
+def faster_and_faster(x, base):
+    N, K = x.shape[-2:]
+    return _turned(x, torch.arange(N)[:, None] * base ** (torch.arange(0, K, 2) / K))
+
+
+@rotate_by_place.mistake("Your rates are right and stand in the other order. Which pair turns fastest, the first?")
+def slowest_first(x, base):
+    return _turned(x, _angles(x, base).flip(-1))
+
+
+@rotate_by_place.mistake("You count the places from 1. By how much is the first token turned?")
+def places_from_one(x, base):
+    return _turned(x, _angles(x, base, first=1))
+
+
+@rotate_by_place.mistake(
+    "You turned each head by its number and all its tokens alike. Which axis of (B, H, N, K) counts the places?"
+)
+def heads_for_places(x, base):
+    return _turned(x.transpose(1, 2), _angles(x.transpose(1, 2), base)).transpose(1, 2)
+
+
+@rotate_by_place.mistake(
+    "Both sines have the same sign, so that lengths change: that is no rotation. What is (1, 0) turned by 90 degrees, "
+    "and (0, 1)?"
+)
+def no_minus(x, base):
+    angle = _angles(x, base)
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat([a * angle.cos() + b * angle.sin(), a * angle.sin() + b * angle.cos()], dim=-1)
+
+
+@rotate_by_place.mistake(
+    "You added cosines and sines, as an absolute position embedding does. What happens to the two numbers of a pair "
+    "when they are turned?"
+)
+def added_waves(x, base):
+    angle = _angles(x, base)
+    return x + torch.cat([angle.cos(), angle.sin()], dim=-1)
 
 
 # ------------------------------------------------------------------------------------------------------------ RMSNorm

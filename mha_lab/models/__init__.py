@@ -4,16 +4,21 @@ Letters: B batch, N tokens, F features of a token, R questions asked at a token,
 """
 
 from mha_lab.models.biases import ALiBi, RelativeBias
+from mha_lab.models.by_hand import lookup_by_hand
 from mha_lab.models.encoder import Block, Encoder
 from mha_lab.models.encoder_decoder import EncoderDecoder
 from mha_lab.models.intents import (
     INTENT_MODELS,
     all_right,
+    answers,
+    clause_share,
+    elsewhere,
     intent_checkpoint,
     intent_model,
     latency_paths,
     of_like_length,
     trained_intent_model,
+    with_every,
 )
 from mha_lab.models.parts import GatedFusion, HeadGate, Learned, Sinusoidal
 from mha_lab.models.reader import Features, Reader, digit_reader
@@ -40,13 +45,18 @@ __all__ = [
     "Sinusoidal",
     "Translators",
     "all_right",
+    "answers",
+    "clause_share",
     "digit_reader",
+    "elsewhere",
     "intent_checkpoint",
     "intent_model",
     "latency_paths",
+    "lookup_by_hand",
     "num_parameters",
     "of_like_length",
     "recorded_translators",
     "trained_intent_model",
     "translator",
+    "with_every",
 ]

@@ -6,8 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mha_lab import _door
 from mha_lab.attention import MultiHeadAttention
 from mha_lab.masks import window_mask
+from mha_lab.memory import require_parameters
 from mha_lab.models.parts import check_known, check_numbers, how_many
 
 
@@ -43,6 +45,10 @@ class Encoder(nn.Module):
         fusion: Callable[[int], nn.Module] | None = None,
     ):
         super().__init__()
+        vocabularies, answers = _door.sizes("vocabularies", vocabularies), _door.sizes("answers", answers)
+        d_model, num_layers = _door.whole("d_model", d_model), _door.layers("num_layers", num_layers)
+        mlp, window = _door.whole("mlp", mlp, 0), None if window is None else _door.whole("window", window)
+        require_parameters(d_model * sum(vocabularies + answers), layers=num_layers, d_model=d_model, mlp=mlp)
         self.embed = nn.ModuleList(nn.Embedding(size, d_model) for size in vocabularies)
         self.positions = nn.Identity() if positions is None else positions
         self.blocks = nn.ModuleList(
@@ -91,12 +97,14 @@ class Encoder(nn.Module):
 
 
 class Block(nn.Module):
-    """x + attention(norm(x)), then, with an mlp, x + mlp(norm(x)). With a context, attention is over its tokens."""
+    """x + attention(norm(x)), then, with an mlp, x + mlp(norm(x)). With a context, attention is over its tokens.
 
-    def __init__(self, d_model, num_heads, *, mlp=0, norm=nn.LayerNorm, fusion=None):
+    attention  makes the layer, as `MultiHeadAttention` does; one with rotary positions or a gate, for example"""
+
+    def __init__(self, d_model, num_heads, *, mlp=0, norm=nn.LayerNorm, fusion=None, attention=MultiHeadAttention):
         super().__init__()
         self.norm = norm(d_model)
-        self.attention = MultiHeadAttention(d_model, num_heads, bias=False)
+        self.attention = attention(d_model, num_heads, bias=False)
         if fusion is not None:
             self.attention.out_proj = fusion(d_model)
         self.mlp = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -9,25 +10,46 @@ from safetensors.torch import load
 from torch import Generator, Tensor, nn
 
 from mha_lab import _data
-from mha_lab.models.biases import ALiBi, RelativeBias
+from mha_lab.attention import MultiHeadAttention
+from mha_lab.models.biases import ALiBi, RelativeBias, two_sided
 from mha_lab.models.parts import GatedFusion, HeadGate, Learned, Sinusoidal
 from mha_lab.models.sentences import AttentionClassifier, BiLSTM, Sentences, num_parameters
+from mha_lab.rotary import Rotary
 from mha_lab.tasks import INTENTS
+from mha_lab.variants import GatedAttention
 
 D_MODEL, NUM_HEADS, NUM_LAYERS, MLP = 64, 4, 2, 128
 PLACES = 192
 """How many places `Learned` has: more than the longest sentence in which the lesson tests it."""
 
+
+def _begins(rates):
+    """A relative bias with another beginning: rates of num_heads → (2, H)."""
+    return lambda num_heads: RelativeBias(num_heads, rates=rates(num_heads))
+
+
+def _back_then_ahead(num_heads):
+    """A bias for each layer: all heads of the first begin by looking back, all of the second ahead."""
+    rates = two_sided(2)[:, :1].expand(2, num_heads)
+    return nn.ModuleList([RelativeBias(num_heads, rates=rates.clone()), RelativeBias(num_heads, rates=rates.flip(0))])
+
+
 EXCHANGED = {
     "relative": {},
+    "from zero": {"bias": _begins(lambda H: torch.zeros(2, H))},
+    "gentle": {"bias": _begins(lambda H: two_sided(H) / 8)},
+    "symmetric": {"bias": _begins(lambda H: two_sided(H).amin(dim=0).expand(2, H).clone())},
     "two-sided": {"bias": partial(RelativeBias, learned=False)},
     "ALiBi": {"bias": ALiBi},
+    "rotary": {"bias": None, "attention": partial(MultiHeadAttention, rotary=Rotary())},
     "learned": {"bias": None, "positions": partial(Learned, PLACES, D_MODEL)},
     "sinusoidal": {"bias": None, "positions": partial(Sinusoidal, D_MODEL)},
     "no places": {"bias": None},
     "1 head": {"num_heads": 1},
+    "1 head, back then ahead": {"num_heads": 1, "bias": _back_then_ahead},
     "8 heads": {"num_heads": 8},
     "gate": {"fusion": partial(HeadGate, num_heads=NUM_HEADS)},
+    "gated attention": {"attention": GatedAttention},
     "GLU": {"fusion": GatedFusion},
     "RMSNorm": {"norm": nn.RMSNorm},
 }
@@ -36,9 +58,10 @@ EXCHANGED = {
 INTENT_MODELS = ("BiLSTM", *EXCHANGED)
 
 TRAINED = {
-    "BiLSTM": ("BiLSTM", "3912472622c1618c581b2ce806c9beef66b5f86133e1c642aaf2ba18e4fd7b85"),
-    "learned": ("learned", "b5ce390a22fdd5aeee52719754d5eff1fa1dc42b99065c6071906d4ba847732a"),
-    "relative": ("relative", "23030f8c542fb5654187122cc8dcb642062fd55dfc7c718a3073900b79fd6228"),
+    "BiLSTM": ("BiLSTM", "f09bb6613bd2809c1b6557e7c131fa4aa2a11aada4791e3f7f562a490ae2e3b2"),
+    "learned": ("learned", "749c047ce28fb442dc95941831981d9fade1bff42426ee96b1a4a4a3076b8ae0"),
+    "relative": ("relative", "302ecfb8003f0b585c8eff160397245eb147ac7c43cc058b032d76ce3ea82c14"),
+    "8 heads": ("8 heads", "c4dcae257b3c3d62dd94530eaa338e27feac4ea15e2f258f839ce4f18d4dc63b"),
     "both languages": ("relative", "29f28f364d452062e288576e9096f999db06416d792f115e1f7e81f14779d7b4"),
 }
 """The models whose weights are kept: what each of them is, and the sha256 of its file."""
@@ -102,12 +125,51 @@ def of_like_length(corpus) -> Callable[[int, Generator | None], object]:
     return draw
 
 
+@torch.no_grad()
+def answers(model: Sentences, corpus) -> Tensor:
+    """(E,) what the model answers to each sentence of a corpus, an index into tasks.INTENTS, in their order."""
+    found = torch.empty(len(corpus.examples), dtype=torch.long, device="cpu")
+    for rows in corpus.everything.lengths.argsort(stable=True).split(128):  # of like length: little padding
+        batch = corpus.batch(rows)
+        found[rows] = model(batch.inputs, batch.lengths).argmax(dim=-1).cpu()
+    return found
+
+
 def all_right(model: Sentences, corpus) -> Tensor:
     """(E,) boolean: which sentences of a corpus the model answers rightly, in their order."""
-    found = torch.empty(len(corpus.examples), dtype=torch.bool, device="cpu")
-    for rows in corpus.everything.lengths.argsort(stable=True).split(128):  # of like length: little padding
-        found[rows] = model.right(corpus.batch(rows))
-    return found
+    return answers(model, corpus) == corpus.labels.cpu()
+
+
+def clause_share(maps: Tensor, batch, mark: Tensor) -> Tensor:
+    """(L, H) how much of its weight a head lays on the marked words of a clause, mean over the other words of it and
+    over the sentences that have any.
+
+    maps (B, L, H, N, N) of the sentences of batch, mark (B, N) boolean, such as batch.marks["negation"]."""
+    clause = batch.clause_of
+    own = (clause[:, :, None] == clause[:, None, :]) & (clause >= 0)[:, :, None]
+    marked = own & mark[:, None, :] & ~mark[:, :, None]
+    asks = marked.any(dim=-1)  # (B, N) the words whose clause has marked words besides them
+    weight = (maps * marked[:, None, None]).sum(dim=(-1, -2)) / asks.sum(dim=-1)[:, None, None]  # (B, L, H)
+    return weight.nanmean(dim=0)
+
+
+def elsewhere(batch, mark: Tensor, generator: Generator | None = None) -> Tensor:
+    """(B, N): as many marks in each clause, on words of it drawn at random. What a head lays on these is what it lays
+    on a clause as such."""
+    clause = batch.clause_of
+    noise = torch.rand(mark.shape, generator=generator, device="cpu").to(mark.device)
+    return mark.scatter(-1, (clause + noise).argsort(dim=-1), mark.gather(-1, clause.argsort(dim=-1, stable=True)))
+
+
+def with_every(every: int, new, old) -> Callable[[int, Generator | None], object]:
+    """A draw(B, generator) for `train.fit`: each `every`th batch from the corpus new, all others from old; with 0 none
+    is, which is the control."""
+    turn, (new, old) = count(), map(of_like_length, (new, old))
+
+    def draw(B, generator=None):
+        return (new if every and next(turn) % every == 0 else old)(B, generator)
+
+    return draw
 
 
 def latency_paths(lstm: Sentences, attention: Sentences, sentence: Tensor) -> dict[str, Callable[[], Tensor]]:

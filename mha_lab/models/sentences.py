@@ -8,8 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from mha_lab import _door
 from mha_lab._shown import readable
+from mha_lab.attention import MultiHeadAttention
 from mha_lab.masks import padding_mask
+from mha_lab.memory import require_parameters
 from mha_lab.models.encoder import Block
 from mha_lab.models.parts import check_numbers
 
@@ -25,6 +28,10 @@ class Sentences(nn.Module):
 
     def __init__(self, vocabulary: int, answers: int, *, d_model: int, width: int):
         super().__init__()
+        vocabulary, answers, d_model, width = _door.counts(
+            vocabulary=vocabulary, answers=answers, d_model=d_model, width=width
+        )
+        require_parameters(vocabulary * d_model + answers * width)
         self.embed = nn.Embedding(vocabulary, d_model)
         self.query = nn.Linear(width, 1, bias=False)
         self.answer = nn.Linear(width, answers)
@@ -84,10 +91,12 @@ class AttentionClassifier(Sentences):
     """Pre-norm attention layers between the embeddings and the pooling.
 
     positions  a module from (B, N, D) to (B, N, D), such as `Learned` or `Sinusoidal`
-    bias       a module from N to (H, N, N) added to the scores of every layer, such as `ALiBi` or `RelativeBias`
+    bias       a module from N to (H, N, N) added to the scores of every layer, such as `ALiBi` or `RelativeBias`; an
+               nn.ModuleList has one for each layer
+    attention  what makes each layer, such as partial(MultiHeadAttention, rotary=Rotary()) or `GatedAttention`
     mlp, norm, fusion  as in `Encoder`
 
-    With neither positions nor bias it sees a bag of words."""
+    With neither positions nor bias nor rotary positions it sees a bag of words."""
 
     def __init__(
         self,
@@ -102,30 +111,41 @@ class AttentionClassifier(Sentences):
         bias: nn.Module | None = None,
         norm: Callable[[int], nn.Module] = nn.LayerNorm,
         fusion: Callable[[int], nn.Module] | None = None,
+        attention: Callable[..., MultiHeadAttention] = MultiHeadAttention,
     ):
         super().__init__(vocabulary, answers, d_model=d_model, width=d_model)
+        d_model, mlp = int(d_model), _door.whole("mlp", mlp, 0)
+        num_layers = _door.layers("num_layers", num_layers)
+        require_parameters(0, layers=num_layers, d_model=d_model, mlp=mlp)
         self.positions = nn.Identity() if positions is None else positions
         self.bias = bias
         self.blocks = nn.ModuleList(
-            Block(d_model, num_heads, mlp=mlp, norm=norm, fusion=fusion) for _ in range(num_layers)
+            Block(d_model, num_heads, mlp=mlp, norm=norm, fusion=fusion, attention=attention) for _ in range(num_layers)
         )
         self.norm = norm(d_model)
 
     def mixed(self, x, lengths, need_weights):
         x, N = self.positions(x), x.shape[1]
         mask = None if lengths is None else padding_mask(lengths, N)
-        bias = None if self.bias is None else self.bias(N)[None]  # the fused kernel takes 4 dimensions, or falls back
         maps = []
-        for block in self.blocks:
+        for block, bias in zip(self.blocks, self._biases(N), strict=True):
             x, weights = block(x, mask=mask, score_bias=bias, need_weights=need_weights)
             maps.append(weights)
         return self.norm(x), torch.stack(maps, dim=1) if need_weights else None
+
+    def _biases(self, N):
+        """One for each layer: (1, H, N, N), for the fused kernel takes 4 dimensions, or falls back; or None."""
+        if isinstance(self.bias, nn.ModuleList):
+            return [bias(N)[None] for bias in self.bias]
+        return [None if self.bias is None else self.bias(N)[None]] * len(self.blocks)
 
 
 class BiLSTM(Sentences):
     """A bidirectional LSTM (Hochreiter 1997, Schuster 1997) between the embeddings and the pooling. It has no maps."""
 
     def __init__(self, vocabulary: int, answers: int, *, d_model: int = 64, hidden: int = 64):
+        d_model, hidden = _door.counts(d_model=d_model, hidden=hidden)
+        require_parameters(8 * hidden * (d_model + hidden))
         super().__init__(vocabulary, answers, d_model=d_model, width=2 * hidden)
         self.lstm = nn.LSTM(d_model, hidden, batch_first=True, bidirectional=True)
 

@@ -11,6 +11,7 @@ from mha_lab.tasks import _intent_grammar as grammar
 from mha_lab.tasks.tokens import is_number, tokenise
 
 MARKS = ("right", "number", "negation", "term", "order")
+KINDS = ("double", "ordinal", "compound", "none", "plain", "negated", "other", "past", "mixed")
 _SIGN = {"<": "term", ">": "term", "[": "negation", "]": "negation", "(": "order", ")": "order", "#": "number"}
 _KEYS = [intent.key for intent in grammar.INTENTS]  # the last is "none": nothing is asked for
 _ASKED = _KEYS[:-1]
@@ -27,7 +28,7 @@ class Example(NamedTuple):
     """A customer's sentence.
 
     label      index into INTENTS: what the customer asks for themselves, now, and wants handled first
-    kinds      some of plain, compound, negated, ordinal, other, past, none, longer, double
+    traits     some of plain, compound, negated, ordinal, other, past, none, longer, double
     clauses    how many requests it names
     marks      by name of `MARKS`, a bool for each token. right: the words of the request that is the label
     clause_of  the clause, counted from 0, that each token stands in; −1 outside of clauses
@@ -38,11 +39,26 @@ class Example(NamedTuple):
     language: str
     tokens: tuple[str, ...]
     label: int
-    kinds: frozenset[str]
+    traits: frozenset[str]
     clauses: int
     marks: dict[str, tuple[bool, ...]]
     clause_of: tuple[int, ...]
     key: str
+
+    @property
+    def kind(self) -> str:
+        """The one of `KINDS` that it is of, so that every sentence is counted once: what decides its label, and where
+        nothing of the kind does, what stands beside the request."""
+        for kind in KINDS[:4]:
+            if kind in self.traits:
+                return kind
+        beside = self.traits & {"negated", "other", "past"}
+        return "plain" if not beside else "mixed" if len(beside) > 1 else min(beside)
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The keys of all intents that the sentence names, wanted or not."""
+        return frozenset(piece.rstrip("0123456789") for piece in self.key.split()) & frozenset(_ASKED)
 
 
 class Dice:
@@ -76,7 +92,7 @@ class _Draft:
 
     def __init__(self, language: str, dice: Dice, num_requests: int):
         self.language, self.dice = language, dice
-        self.pieces, self.chosen, self.clauses, self.kinds = [], [language], 0, set()
+        self.pieces, self.chosen, self.clauses, self.traits = [], [language], 0, set()
         first = dice.pick(_ASKED)
         near = sorted(set().union(*(group for group in _NEAR if first in group)) - {first})
         near = dice.several(near, min(len(near), 1 + dice.below(2))) if dice.chance(0.4) else []
@@ -123,7 +139,7 @@ class _Draft:
             language=language,
             tokens=tuple(tokens),
             label=_KEYS.index(label),
-            kinds=frozenset(self.kinds),
+            traits=frozenset(self.traits),
             clauses=self.clauses,
             marks={mark: tuple([mark in on for on in marks]) for mark in MARKS},
             clause_of=tuple(clause_of),
@@ -212,7 +228,7 @@ def _mixed(language, dice, num_requests, affirmed="wanted"):
         else:
             _distract(draft)
     if affirmed == "double":
-        draft.kinds.add("double")
+        draft.traits.add("double")
     return _finished(draft, label, num_requests)
 
 
@@ -231,7 +247,7 @@ def _ordered(language, dice, longer, compound):
         _distract(draft)
         draft.add(dice.pick(grammar.JOINTS[language]))
     if compound:
-        draft.kinds.add("compound")
+        draft.traits.add("compound")
         draft.chosen.append(f"compound{choice}")
         label, a = draft.request()
         requests = {"a": a} | {name: draft.request()[1] for name in "bc"[: own - 1]}
@@ -250,7 +266,7 @@ def _ordinals(draft, own):
     language, dice = draft.language, draft.dice
     kind = draft.choose("", ("thing", "instalment", "year"))
     intro, item, first, not_this = grammar.ORDINALS[language][kind]
-    draft.kinds.add("ordinal")
+    draft.traits.add("ordinal")
     places = [(dice.below(5), number) for number in dice.several(range(own if kind == "thing" else 6), own)]
     if kind == "year" and dice.chance(0.5):  # 第2年第3期 beside 第3年第2期, or beside 第2年第4期
         year, number = places[0]
@@ -273,7 +289,7 @@ def _ordinals(draft, own):
     before = dice.chance(0.3)
     if own == 2 and dice.chance(0.2):
         pointer, before = numbered(not_this, 1 - chosen), False
-        draft.kinds.add("negated")
+        draft.traits.add("negated")
         draft.chosen.append("not")
     comma = grammar.COMMA[language]
     draft.chosen.append(f"before{before}")
@@ -292,7 +308,7 @@ def _ordinals(draft, own):
 
 def _distract(draft):
     kind = draft.dice.pick(("negated", "negated", "other", "past"))
-    draft.kinds.add(kind)
+    draft.traits.add(kind)
     _clause(draft, kind)
 
 
@@ -308,11 +324,11 @@ def _clause(draft, kind):
 
 
 def _finished(draft, label, total):
-    """The draft with its kinds, and the label."""
+    """The draft with its traits, and the label."""
     if label == "none":
-        draft.kinds.add("none")
-    elif total == 1 and not draft.kinds:
-        draft.kinds.add("plain")
+        draft.traits.add("none")
+    elif total == 1 and not draft.traits:
+        draft.traits.add("plain")
     if total > 4:
-        draft.kinds.add("longer")
+        draft.traits.add("longer")
     return draft, label

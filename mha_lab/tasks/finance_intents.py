@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 from mha_lab import _door, memory
 from mha_lab.tasks._base import on_cpu
 from mha_lab.tasks._intent_grammar import INTENTS
-from mha_lab.tasks._intent_sentences import MARKS, Dice, Example, compose, share_of
+from mha_lab.tasks._intent_sentences import KINDS, MARKS, Dice, Example, compose, share_of
 from mha_lab.tasks.tokens import Encoded, Lexicon
 
 LANGUAGES = "zh", "en"
@@ -75,8 +75,20 @@ class Intents:
 
     @on_cpu
     def of_kind(self, kind: str) -> Tensor:
-        """(E,) boolean: plain, compound, negated, ordinal, other, past, none, longer or double. One may be several."""
-        return torch.tensor([kind in example.kinds for example in self.examples])
+        """(E,) boolean: the sentences of one kind. Every sentence is of exactly one:
+
+        double    what is wanted is denied twice (in two parts of their own)
+        ordinal   several numbered requests, and a number says which one counts
+        compound  several requests of one's own, and a word says which comes first
+        none      nothing is wanted
+        plain     one request, and nothing beside it
+        negated   one request, beside others that are denied; so too other, somebody else's, and past, done already
+        mixed     one request, beside others of several of these three
+
+        Raises ValueError for another word."""
+        if kind not in KINDS:
+            raise ValueError(f"kind={kind!r}: the kinds are {', '.join(KINDS)}.")
+        return torch.tensor([example.kind == kind for example in self.examples])
 
     @on_cpu
     def batch(self, rows) -> IntentBatch:

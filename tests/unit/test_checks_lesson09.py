@@ -11,9 +11,9 @@ from exercise_promises import promises
 from torch import nn
 from torch.nn import functional as F
 
-from mha_lab import checks, models
+from mha_lab import checks, models, rotary
 
-EXERCISES = {name: getattr(checks, name) for name in ("distance_bias", "rms_norm", "gated_fusion")}
+EXERCISES = {name: getattr(checks, name) for name in ("distance_bias", "rotate_by_place", "rms_norm", "gated_fusion")}
 
 
 def by_pair(num_heads, num_tokens, entry):
@@ -38,7 +38,45 @@ def normed(x, mean, gain, eps):
     return torch.einsum("bnd,d->bnd", x * torch.rsqrt(mean + eps), gain)
 
 
+def by_complex(x, turns):
+    """The pairs i and i + K/2 as complex numbers, times e^(i·turns)."""
+    half = x.shape[-1] // 2
+    pairs = torch.complex(x[..., :half], x[..., half:]) * torch.polar(torch.ones_like(turns), turns)
+    return torch.cat([pairs.real, pairs.imag], dim=-1)
+
+
+def turns(x, base, *, power=-2, first=0):
+    """(N, K/2) place times base^(power · i / K)."""
+    N, K = x.shape[-2:]
+    return torch.tensor([[float(n * base ** (power * i / K)) for i in range(K // 2)] for n in range(first, first + N)])
+
+
+def by_neighbours(x, angle):
+    even, odd = x[..., ::2], x[..., 1::2]
+    found = torch.empty_like(x)
+    found[..., ::2] = even * torch.cos(angle) - odd * torch.sin(angle)
+    found[..., 1::2] = odd * torch.cos(angle) + even * torch.sin(angle)
+    return found
+
+
 WRONG = {
+    ("rotate_by_place", "turned_back"): lambda x, base: by_complex(x, -turns(x, base)),
+    ("rotate_by_place", "neighbours_paired"): lambda x, base: by_neighbours(x, turns(x, base)),
+    ("rotate_by_place", "one_rate"): lambda x, base: by_complex(x, turns(x, 1.0)),
+    ("rotate_by_place", "half_the_exponent"): lambda x, base: by_complex(x, turns(x, base, power=-1)),
+    ("rotate_by_place", "faster_and_faster"): lambda x, base: by_complex(x, turns(x, base, power=2)),
+    ("rotate_by_place", "slowest_first"): lambda x, base: by_complex(x, turns(x, base).flip(1)),
+    ("rotate_by_place", "places_from_one"): lambda x, base: by_complex(x, turns(x, base, first=1)),
+    ("rotate_by_place", "heads_for_places"): lambda x, base: by_complex(
+        x.permute(0, 2, 1, 3), turns(x.permute(0, 2, 1, 3), base)
+    ).permute(0, 2, 1, 3),
+    ("rotate_by_place", "no_minus"): lambda x, base: (
+        x * torch.cos(turns(x, base)).repeat(1, 2)
+        + x.roll(x.shape[-1] // 2, -1) * torch.sin(turns(x, base)).repeat(1, 2)
+    ),
+    ("rotate_by_place", "added_waves"): lambda x, base: (
+        x + torch.cat([torch.cos(turns(x, base)), torch.sin(turns(x, base))], -1)
+    ),
     ("distance_bias", "farther_is_better"): lambda num_heads, num_tokens: by_pair(
         num_heads, num_tokens, lambda h, i, j: slope(h, num_heads) * abs(i - j)
     ),
@@ -129,6 +167,8 @@ WRONG = {
 
 
 RIGHT = [
+    ("rotate_by_place", lambda x, base: by_complex(x, turns(x, base))),
+    ("rotate_by_place", lambda x, base: rotary.rotate(x, base=base)),
     ("distance_bias", lambda num_heads, num_tokens: models.ALiBi(num_heads)(num_tokens)),
     (
         "distance_bias",

@@ -12,6 +12,7 @@ from mha_lab.tasks import _intent_grammar as grammar
 from mha_lab.tasks import finance_intents
 
 PARTS = list(finance_intents.PARTS)
+KINDS = "double", "ordinal", "compound", "none", "plain", "negated", "other", "past", "mixed"
 KEYS = [intent.key for intent in tasks.INTENTS]
 by_language = pytest.mark.parametrize("language", ["zh", "en"])
 
@@ -40,10 +41,41 @@ def test_there_are_sixteen_intents_and_no_request_each_with_its_share_of_every_p
 
 
 @by_language
-@pytest.mark.parametrize("kind", ["plain", "compound", "negated", "ordinal", "other", "past", "none"])
+@pytest.mark.parametrize("kind", ["plain", "compound", "negated", "ordinal", "other", "past", "mixed", "none"])
 def test_every_kind_of_sentence_is_in_training_and_test(language, kind):
     for part in ("training", "test"):
-        assert corpus(part, language).of_kind(kind).sum() >= 0.05 * len(corpus(part, language).examples)
+        assert corpus(part, language).of_kind(kind).sum() >= 0.03 * len(corpus(part, language).examples)
+
+
+@by_language
+def test_every_sentence_is_of_exactly_one_kind_and_an_ordinal_of_no_other(language):
+    for part in PARTS:
+        data = corpus(part, language)
+        kinds = torch.stack([data.of_kind(kind) for kind in KINDS])
+        assert (kinds.sum(dim=0) == 1).all()
+        ordinal = torch.tensor(["ordinal" in example.traits for example in data.examples])
+        assert torch.equal(data.of_kind("ordinal"), ordinal)
+
+
+def test_a_kind_says_what_stands_beside_the_request_and_in_which_number():
+    for example in corpus("test").examples:
+        beside = example.traits & {"negated", "other", "past"}
+        if example.kind in ("plain", "negated", "other", "past"):
+            assert beside == ({example.kind} - {"plain"}) and not example.traits - beside - {"plain"}
+        elif example.kind == "mixed":
+            assert len(beside) > 1 and example.traits == beside
+        assert (example.kind == "none") == (KEYS[example.label] == "none")
+
+
+def test_a_kind_that_there_is_not_is_answered_with_those_that_there_are():
+    with pytest.raises(ValueError, match="kind='ordinals': the kinds are double, ordinal, compound"):
+        corpus("test", "zh").of_kind("ordinals")
+
+
+def test_a_sentence_names_the_intents_whose_words_it_has():
+    for example in corpus("test", "zh").examples:
+        assert len(example.named) == example.clauses and example.named < set(KEYS)
+        assert example.kind == "none" or KEYS[example.label] in example.named
 
 
 @pytest.mark.parametrize("language", ["zh", "en", None])
@@ -130,7 +162,7 @@ def test_the_right_words_are_a_request_of_that_intent_in_one_clause_and_there_ar
     for part in PARTS:
         for example in corpus(part).examples:
             right = [i for i, on in enumerate(example.marks["right"]) if on]
-            assert bool(right) == (KEYS[example.label] != "none") == ("none" not in example.kinds)
+            assert bool(right) == (KEYS[example.label] != "none") == ("none" not in example.traits)
             if right:
                 said = tuple(example.tokens[i] for i in right if not example.tokens[i][0].isdigit())
                 assert words[example.language, said] == KEYS[example.label]
@@ -156,7 +188,7 @@ def test_marks_stand_on_the_words_they_are_named_for(language, mark, some):
     marked = {t for e in examples for t, on in zip(e.tokens, e.marks[mark]) if on}
     assert some <= marked and not marked & {",", "。", ".", "我", "i"}
     if mark == "negation":
-        assert all(any(e.marks[mark]) == ("negated" in e.kinds) for e in examples)
+        assert all(any(e.marks[mark]) == ("negated" in e.traits) for e in examples)
 
 
 def test_a_request_that_is_denied_is_never_the_label():
@@ -172,7 +204,7 @@ def test_of_two_numbered_requests_the_ordinal_decides(language):
     ordinal_words, checked = {*"123456", *grammar.IN_WORDS["zh"], *grammar.IN_WORDS["en"]}, 0
     for example in corpus("test", language).examples:
         denied_outside = [on for on, c in zip(example.marks["negation"], example.clause_of) if on and c < 0]
-        if "ordinal" not in example.kinds or denied_outside:
+        if "ordinal" not in example.traits or denied_outside:
             continue
         ordinals = {}
         for before, token, clause in zip(example.tokens, example.tokens[1:], example.clause_of[1:]):
@@ -200,7 +232,7 @@ def test_the_words_alone_do_not_decide():
     correct = model(held_back).argmax(dim=-1) == test.labels
     assert correct.float().mean() < 0.5
     assert correct[test.of_kind("plain")].float().mean() > 0.9
-    for kind in ("compound", "negated", "ordinal"):
+    for kind in ("compound", "negated", "ordinal", "mixed"):
         assert correct[test.of_kind(kind)].float().mean() < 0.5
 
 
