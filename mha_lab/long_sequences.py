@@ -90,9 +90,8 @@ def text(n: int, *, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
 
 def _random(shape, seed):
     """The same numbers whatever the default type and device are."""
-    return torch.randn(
-        shape, generator=torch.Generator().manual_seed(_door.seed("seed", seed)), dtype=torch.float32, device="cpu"
-    )
+    generator = torch.Generator().manual_seed(_door.seed("seed", seed))
+    return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
 
 
 def ways(query: Tensor, key: Tensor, value: Tensor) -> dict[str, Callable[[], Tensor]]:
