@@ -24,7 +24,7 @@ STATEMENTS = (
     Statement("zero-score", "A word whose score is 0 gets no attention.", False, "01"),
     Statement(
         "shuffled-words",
-        "If nothing marks the words' positions, shuffling the words shuffles the outputs and changes nothing else.",
+        "If nothing marks positions and no mask hides a word, shuffling the words only shuffles the outputs.",
         True,
         "01",
     ),
