@@ -14,7 +14,10 @@ from mha_lab.tasks.documents import document, facts, far_distance
 from mha_lab.tasks.finance_intents import INTENTS, IntentBatch, Intents, intents
 from mha_lab.tasks.head_counts import HeadCounts, recorded_head_counts
 from mha_lab.tasks.intent_results import IntentResults, IntentTraining, recorded_intents
+from mha_lab.tasks.intent_speed import IntentSpeed, recorded_intent_speed
 from mha_lab.tasks.lookups import induction, lookup, previous_and_match
+from mha_lab.tasks.minilm_results import MiniLMResults, recorded_minilm_intents
+from mha_lab.tasks.names import LOANS, NAME_WORDS, NameResults, by_rule, few, last_named, names, recorded_names
 from mha_lab.tasks.regions import DigitReaders, Windows, recorded_digit_readers, recorded_windows
 from mha_lab.tasks.text import characters
 from mha_lab.tasks.tokens import Encoded, Lexicon, tokenise
@@ -44,23 +47,35 @@ __all__ = [
     "ReadingBatch",
     "ReadingTask",
     "Task",
+    "LOANS",
+    "IntentSpeed",
     "IntentTraining",
+    "MiniLMResults",
+    "NAME_WORDS",
+    "NameResults",
     "Vocabulary",
+    "by_rule",
     "characters",
     "dates",
     "document",
     "facts",
     "far_distance",
+    "few",
     "halves",
     "images_of",
     "induction",
     "intents",
+    "last_named",
     "lookup",
+    "names",
     "patches",
     "previous_and_match",
     "recorded_head_counts",
     "recorded_heads",
+    "recorded_intent_speed",
     "recorded_intents",
+    "recorded_minilm_intents",
+    "recorded_names",
     "shortened",
     "tokenise",
     "translation",
