@@ -45,6 +45,8 @@ def content(path: Traversable, sha256: str = "", *, largest: int, remedy: str = 
 def opened(path: Traversable, largest: int, remedy: str = ".") -> Iterator[BinaryIO]:
     """A file, open for reading. Raises FileNotFoundError where there is none, and ValueError for what is no file but a
     folder, a pipe or a device, has more than `largest` bytes or cannot be read: in one sentence, and at once."""
+    if "\0" in str(path):
+        raise ValueError(f"{str(path)!r} is no name that a file could have{remedy}")
     try:
         if isinstance(path, Path):
             _compare_kind(path, path.stat(), largest, remedy)  # before it is opened: a device may answer to that

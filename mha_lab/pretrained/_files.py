@@ -1,9 +1,9 @@
 """Finds and reads the files of trained models. They are opened for reading only, and their packages never imported."""
 
 import json
-import math
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import distribution
@@ -106,7 +106,7 @@ def _parts(folder):
     expected = range(1, counts[0] + 1)
     if strange := sorted({number for number, _ in numbers} - set(expected)):
         raise ValueError(f"{folder} has part {strange[0]} of {counts[0]} of the weights: they begin at 1.")
-    return [folder / f"model-{number:05}-of-{counts[0]:05}.safetensors" for number in expected]
+    return (folder / f"model-{number:05}-of-{counts[0]:05}.safetensors" for number in expected)  # not all are there
 
 
 def _loaded(load: Callable[..., dict[str, Tensor]], source, path) -> dict[str, Tensor]:
@@ -171,7 +171,7 @@ def layers(source: str | Path, config: dict, weights: dict[str, Tensor]) -> int:
 def positive(source: str | Path, config: dict, name: str, default: float | None = None) -> float:
     """A setting that is a positive number, such as a small one that keeps a quotient finite."""
     value = _setting(source, config, name, default)
-    if type(value) not in (int, float) or not 0 < value < math.inf:
+    if type(value) not in (int, float) or not 0 < value <= sys.float_info.max:
         raise ValueError(f"{source} has for {name} {_door.told(value)}; it must be a positive number.")
     return float(value)
 

@@ -357,6 +357,7 @@ def test_a_setting_that_is_missing_is_named(folder):
     [
         (Bert, {"layer_norm_eps": "1e-12"}),
         (Bert, {"layer_norm_eps": float("nan")}),
+        (Bert, {"layer_norm_eps": 10**400}),
         (Bert, {"num_hidden_layers": 1_000_000}),
         (Bert, {"num_attention_heads": 3}),
         (Llama, {"rms_norm_eps": 0}),
@@ -422,3 +423,10 @@ def test_a_tokenizer_of_another_model_is_told_when_it_is_asked(folder):
 def test_what_is_no_folder_s_name_gets_a_sentence(kind, folder):
     with pytest.raises(TypeError, match="it must be the name of a folder"):
         kind.from_folder(folder)
+
+
+def test_a_name_that_no_file_could_have_and_parts_that_are_not_there_are_told_at_once(tmp_path):
+    with pytest.raises(ValueError, match="is no name that a file could have: a model's folder has config.json"):
+        Bert.from_folder("a\0b")
+    (tmp_path / "model-00002-of-99999.safetensors").touch()
+    assert next(iter(pretrained._files._parts(tmp_path))).name == "model-00001-of-99999.safetensors"

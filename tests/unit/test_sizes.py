@@ -129,3 +129,10 @@ def test_a_generator_of_models_is_read_once_and_checked(monkeypatch):
     known = widgets.KVCacheExplorer().__class__
     some = [model for model in widgets.kv_cache_explorer.DECODERS if model.name.startswith(("GPT", "Llama"))]
     assert set(known(models=(model for model in some))._models) == {model.name for model in some}
+
+
+def test_trained_models_hold_their_numbers_whatever_the_default_device_is():
+    with torch.device("meta"):
+        found = models.recorded_translators()
+    for model in found.dates, found.translation:
+        assert not any(parameter.is_meta for parameter in model.parameters())

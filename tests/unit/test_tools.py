@@ -244,6 +244,17 @@ def test_jupyterlab_finds_the_settings_that_the_package_brings_and_knows_them():
         assert set(changes) <= set(json.loads((Path(sys.prefix) / schema).read_text())["properties"])
 
 
+@pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
+def test_no_setting_of_the_users_leads_the_labs_python_to_other_packages():
+    theirs = {"PYTHONPATH": "/opt/ros/packages", "PYTHONHOME": "/usr", "PYTHONSAFEPATH": "1"}
+    show = "show: ; @env | grep -E '^(PYTHONPATH|PYTHONHOME|PYTHONSAFEPATH)=' || echo none"
+    run = ["make", "--no-print-directory", f"--eval={show}", "show"]
+    answer = subprocess.run(run, cwd=set_up.ROOT, env=os.environ | theirs, capture_output=True, text=True)
+    if "--eval" in answer.stderr:
+        pytest.skip("this make is too old to be asked")
+    assert answer.stdout == "none\n"
+
+
 # what writes files ---------------------------------------------------------------------------------------------------
 
 # Into `partial`, which _whole.beside gave, or into a `file` or `buffer` that is opened where this can see it.
