@@ -27,9 +27,8 @@ class Stack(Encoder):
     Two heads a layer, sinusoidal positions, d_model 64; mlp as in `Encoder`."""
 
     def __init__(self, task: Task, windows: Sequence[int | None], *, mlp: int = 0):
-        places = Sinusoidal(task.num_tokens)
-        sizes = {"num_heads": 2, "num_layers": len(windows), "mlp": mlp}
-        super().__init__(task.vocabularies, task.answers, positions=places, causal=True, **sizes)
+        sizes = {"d_model": 64, "num_heads": 2, "num_layers": len(windows), "mlp": mlp}
+        super().__init__(task.vocabularies, task.answers, positions=Sinusoidal(64), causal=True, **sizes)
         self.windows = tuple(windows)
 
     def forward(self, inputs: Tensor) -> list[Tensor]:

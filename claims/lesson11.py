@@ -1,0 +1,407 @@
+"""Lesson 11: real models beside our module and a reference, one head's rule, a circuit and its controls, and lists."""
+
+import functools
+import importlib.metadata
+
+import record_smollm2
+import torch
+from torch import nn
+
+from claims import claim
+from mha_lab import heads, pretrained
+from mha_lab.pretrained import MiniLM, SmolLM2, bert, circuits, llama
+from mha_lab.rotary import Rotary
+
+SEED = 7  # none that the lesson's record drew with
+COPIERS = [(17, 3), (17, 4), (17, 5), (18, 6), (18, 7)]
+
+
+@functools.cache
+def _smollm2():
+    return SmolLM2.load()
+
+
+@functools.cache
+def _minilm():
+    return MiniLM.load()
+
+
+def _ids(text, tokens):
+    return _smollm2().ids(record_smollm2.plain(text))[0][:, :tokens]
+
+
+def _loss(ids, off=()):
+    with heads.ablated(_smollm2(), off):
+        return circuits.token_losses(_smollm2(), ids).mean().item()
+
+
+class Textbook(nn.Module):
+    """A layer of attention as the lesson writes it, with a trained layer's weights."""
+
+    def __init__(self, trained):
+        super().__init__()
+        self.trained = trained
+
+    def forward(self, x, *, mask=None, need_weights=True):
+        cut = (self.trained.num_heads, -1)
+        layers = self.trained.q_proj, self.trained.k_proj, self.trained.v_proj
+        q, k, v = (project(x).unflatten(-1, cut).transpose(1, 2) for project in layers)
+        weights = (q @ k.mT / q.shape[-1] ** 0.5).softmax(dim=-1)
+        return self.trained.out_proj((weights @ v).transpose(1, 2).flatten(2)), weights
+
+
+@claim(
+    "11.rounding",
+    cell="078",
+    says="I put my own dozen lines into a trained encoder and its 72 maps changed by rounding only.",
+    tried="Texts of 3 to 200 tokens instead of one sentence of 15, among them one word 100 times; then in float64, "
+    "where rounding must be a hundred million times smaller and a wrong formula would differ as before.",
+    attacks=("size", "one thing"),
+    out="The largest change of a weight is {single:.0e} in float32 and {double:.0e} in float64.",
+    minutes=0.2,
+)
+def rounding():
+    model, change = MiniLM.load(), {}
+    texts = ["tea", "the river " * 50, record_smollm2.plain(record_smollm2.HELD_OUT)[:900]]
+    trained = [block.attention for block in model.blocks]
+    for dtype in (torch.float32, torch.float64):
+        model, worst = model.to(dtype), 0.0
+        for text in texts:
+            maps = []
+            for layers in (trained, [Textbook(layer) for layer in trained]):
+                for block, layer in zip(model.blocks, layers, strict=True):
+                    block.attention = layer
+                with torch.no_grad():
+                    maps.append(model(model.ids(text)[0])[1].double())
+            worst = max(worst, (maps[0] - maps[1]).abs().max().item())
+        change[dtype] = worst
+    assert change[torch.float32] < 1e-4 and change[torch.float64] < 1e-10
+    return {"single": change[torch.float32], "double": change[torch.float64]}
+
+
+SENTENCES = [  # the pronoun, the nouns that agree with it, in order, and which of them is meant
+    ("the cup broke the plate because it was heavy", "it", ("cup", "plate"), "cup"),
+    ("the dog followed the cart until it was tired", "it", ("dog", "cart"), "dog"),
+    ("the key did not open the door because it was bent", "it", ("key", "door"), "key"),
+    ("the horse kicked the fence and it ran away", "it", ("horse", "fence"), "horse"),
+    ("the knife could not cut the bread because it was dull", "it", ("knife", "bread"), "knife"),
+    ("the rain reached the house before it stopped", "it", ("rain", "house"), "rain"),
+    ("the queen thanked the nurse because she had helped", "she", ("queen", "nurse"), "nurse"),
+    ("the mother called the girl and she answered", "she", ("mother", "girl"), "girl"),
+    ("the woman visited her aunt when she was ill", "she", ("woman", "aunt"), "aunt"),
+    ("the teachers warned the boys because they were late", "they", ("teachers", "boys"), "boys"),
+    ("the farmers sold the horses because they needed money", "they", ("farmers", "horses"), "farmers"),
+    ("the birds left the trees when they heard a shot", "they", ("birds", "trees"), "birds"),
+]
+
+
+@claim(
+    "11.nearest-noun",
+    cell="nearest-rule",
+    says="the nearest noun that agrees is the answer of head 1.3 in all {cases} cases",
+    tried="Twelve new sentences with two nouns that agree; in eight the farther one is meant.",
+    attacks=("opponent", "seeds"),
+    out="Of the two nouns, head 1.3 prefers the nearer in {nearest} of {new} sentences and the one that is meant in "
+    "{meant}: it follows neither rule, and the lesson does not say that it does.",
+    minutes=0.1,
+)
+def nearest_noun():
+    def look(recording, word):
+        row = recording.weights[1, 3, recording.tokens.index(word)]
+        return {token: row[i].item() for i, token in enumerate(recording.tokens)}
+
+    agree = {"they": ("boys",), "it": ("trophy", "suitcase", "bag")}
+    agree["she"] = agree["her"] = ("girl", "maria", "grandma")
+    cases, same = [(2, "they"), (2, "her"), (4, "she"), (7, "it"), (10, "her"), (0, "it"), (1, "it")], 0
+    for i, word in cases:
+        recording = pretrained.recorded()[i]
+        inner = {token: weight for token, weight in look(recording, word).items() if token not in ("[CLS]", "[SEP]")}
+        before = recording.tokens[: recording.tokens.index(word)]
+        same += max(inner, key=inner.get) == [token for token in before if token in agree[word]][-1]
+    assert same == len(cases)
+    nearest = meant = 0
+    for sentence, word, nouns, right in SENTENCES:
+        weights = look(_minilm().read(sentence), word)
+        chosen = max(nouns, key=weights.get)
+        nearest, meant = nearest + (chosen == nouns[1]), meant + (chosen == right)
+    assert max(nearest, meant) < len(SENTENCES)  # 1.3 is no rule of one line, nor does it understand
+    return {"cases": len(cases), "nearest": nearest, "meant": meant, "new": len(SENTENCES)}
+
+
+@claim(
+    "11.parameters",
+    cell="026",
+    says="{parameters:,} numbers",
+    tried="Counted in the loaded model, instead of by the lesson's arithmetic.",
+    attacks=("construction",),
+    out="The model holds {parameters:,} numbers.",
+    minutes=0.2,
+)
+def parameters():
+    arithmetic = 49_152 * 576 + 30 * (2 * 576**2 + 2 * 576 * 192 + 3 * 576 * 1536 + 2 * 576) + 576
+    counted = sum(p.numel() for p in _smollm2().parameters())
+    assert counted == arithmetic
+    return {"parameters": counted}
+
+
+@claim(
+    "11.reference-words",
+    cell="018",
+    says="(On {tokens} tokens it predicts the same next token as transformers at every place",
+    tried="Another text than the one that the reference tests use, and 100 random tokens, beside transformers' own "
+    "code with the same file.",
+    attacks=("construction", "size"),
+    out="On {tokens} tokens of prose and 100 random ones the likeliest next token is the same at every place; "
+    "logits differ by {apart:.0e} of their scale at most.",
+    minutes=1,
+)
+def reference_words():
+    import transformers
+    from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+
+    folder = importlib.metadata.distribution(llama.PACKAGE).locate_file(llama.FOLDER)
+    config = transformers.LlamaConfig(
+        vocab_size=49152,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=30,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+        rope_parameters={"rope_type": "default", "rope_theta": 100_000.0},
+        rms_norm_eps=1e-5,
+        max_position_embeddings=8192,
+        tie_word_embeddings=True,
+        attn_implementation="eager",
+    )
+    theirs = transformers.LlamaForCausalLM(config)
+    weights = load_gguf_checkpoint(str(folder / llama.GGUF), return_tensors=True, model_to_load=theirs)["tensors"]
+    theirs.load_state_dict(weights, strict=False, assign=True)
+    theirs.tie_weights()
+    theirs.eval()
+    apart, prose = 0.0, _ids(record_smollm2.LONG, 600)
+    for ids in (prose, circuits.repeated_tokens(1, 50, seed=SEED)):
+        with torch.no_grad():
+            ours, expected = _smollm2()(ids), theirs(ids).logits
+        assert torch.equal(ours.argmax(-1), expected.argmax(-1))
+        apart = max(apart, ((ours - expected).abs().max() / expected.abs().max()).item())
+    assert apart < 1e-4
+    return {"tokens": prose.shape[1], "apart": apart}
+
+
+@claim(
+    "11.reference-maps",
+    cell="009",
+    says="tests/reference compares hidden states and weights, and finds them within 0.00001.",
+    tried="A text of 250 tokens, where the tests have sentences of at most 20, beside transformers' own code.",
+    attacks=("size",),
+    out="Hidden states differ by {hidden:.0e} at most, weights by {weights:.0e}.",
+    minutes=0.2,
+)
+def reference_maps():
+    import transformers
+
+    folder = importlib.metadata.distribution(bert.PACKAGE).locate_file(bert.FOLDER)
+    theirs = transformers.AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
+    ids, _ = _minilm().ids(record_smollm2.plain(record_smollm2.HELD_OUT)[:1000])
+    with torch.no_grad():
+        hidden, weights = _minilm()(ids)
+        expected = theirs(ids, output_attentions=True)
+    apart = {
+        "hidden": (hidden - expected.last_hidden_state).abs().max().item(),
+        "weights": (weights - torch.stack(expected.attentions, dim=1)).abs().max().item(),
+    }
+    assert max(apart.values()) < 1e-5
+    return apart
+
+
+@claim(
+    "11.blind",
+    cell="046",
+    says="Without 16.0 the heads of layer 17 go blind, and 18.6 keeps a quarter of its aim; without another head "
+    "that looks back nothing changes.",
+    tried="Fresh random tokens, 30 and 70 said twice instead of 50; off are 16.0, or 11.1, 2.1 (which look back "
+    "too), or one of four random heads below layer 17.",
+    attacks=("seeds", "size", "opponent"),
+    out="Without 16.0 the scores of 17.3, 17.4 and 17.5 fall from {before:.2f} to {blind:.2f} on average, 18.6 keeps "
+    "{kept_least:.2f} to {kept_most:.2f} of its own; without any of the six others no score of the four changes by "
+    "more than {other:.2f}.",
+    minutes=0.6,
+)
+def blind():
+    generator = torch.Generator().manual_seed(SEED)
+    below = [divmod(i, 9) for i in torch.randperm(16 * 9, generator=generator)[:4].tolist()]
+    before, after, kept_share, other = [], [], [], 0.0
+    for length in (30, 70):
+        ids = circuits.repeated_tokens(1, length, seed=SEED + length)
+        whole = circuits.copying_scores(_smollm2(), ids)[1]
+        for pair in ((16, 0), (11, 1), (2, 1), *below):
+            with heads.ablated(_smollm2(), [pair]):
+                scores = circuits.copying_scores(_smollm2(), ids)[1]
+            if pair == (16, 0):
+                before += [whole[p].item() for p in COPIERS[:3]]
+                after += [scores[p].item() for p in COPIERS[:3]]
+                kept_share.append((scores[18, 6] / whole[18, 6]).item())
+            else:
+                other = max(other, *((scores[p] - whole[p]).abs().item() for p in COPIERS[:4]))
+    mean = {"before": sum(before) / len(before), "blind": sum(after) / len(after)}
+    assert mean["blind"] < 0.1 < 0.5 < mean["before"] and max(kept_share) < 0.5 and other < 0.15
+    return mean | {"kept_least": min(kept_share), "kept_most": max(kept_share), "other": other}
+
+
+@claim(
+    "11.together",
+    cell="controls-says",
+    says="So they do stand in for each other",
+    tried="Fresh random tokens, 40 and 60 said twice: what the copy costs more without 18.6, without 17.3, 17.4 and "
+    "17.5, and without all four; beside it, without four random heads of the same layers.",
+    attacks=("seeds", "size", "opponent"),
+    out="Without 18.6 {one:+.1f} nats, without the three {three:+.1f}, without all four {four:+.1f}: more than the "
+    "sum. Without four random heads {random:+.1f}.",
+    minutes=0.4,
+)
+def together():
+    generator = torch.Generator().manual_seed(SEED)
+    found = dict.fromkeys(("one", "three", "four", "random"), 0.0)
+    rest = [(layer, head) for layer in (17, 18) for head in range(9) if (layer, head) not in COPIERS]
+    drawn = [rest[i] for i in torch.randperm(len(rest), generator=generator)[:4].tolist()]
+    off = {"one": [(18, 6)], "three": COPIERS[:3], "four": COPIERS[:4], "random": drawn}
+    for length in (40, 60):
+        ids = circuits.repeated_tokens(1, length, seed=SEED + length)
+        whole = record_smollm2.second_copy_without(_smollm2(), ids, [])
+        for name, pairs in off.items():
+            found[name] += (record_smollm2.second_copy_without(_smollm2(), ids, pairs) - whole).item() / 2
+    assert found["four"] > found["one"] + found["three"] + 0.5 and found["random"] < 0.5
+    return found
+
+
+@claim(
+    "11.chance",
+    cell="random-says",
+    says="On a third text, a story, the choice did better than each of six draws: +{chosen:.2f} nats beside "
+    "+{least:.2f} to +{most:.2f}.",
+    tried="The sentence that stood here said that the chosen 27 are no better than chance, as on the second text. "
+    "Tried on a third (300 tokens of a story) beside six new draws, and on the second beside three more draws.",
+    attacks=("opponent", "choice", "seeds"),
+    out="Refuted on the third text, and rewritten. On the second the chosen 27 cost {second:+.2f} nats, three new "
+    "draws {second_least:+.2f} to {second_most:+.2f}.",
+    minutes=1,
+)
+def chance():
+    generator, found = torch.Generator().manual_seed(SEED), {}
+    for text, tokens, draws in ((record_smollm2.LONG, 300, 6), (record_smollm2.HELD_OUT, 400, 3)):
+        ids = _ids(text, tokens)
+        whole, chosen = _loss(ids), _loss(ids, pretrained.recorded_smollm2().harmless)
+        drawn = [torch.randperm(270, generator=generator)[:27].tolist() for _ in range(draws)]
+        costs = [_loss(ids, [divmod(i, 9) for i in heads]) - whole for heads in drawn]
+        found[text] = {"chosen": chosen - whole, "least": min(costs), "most": max(costs)}
+    third, second = found[record_smollm2.LONG], found[record_smollm2.HELD_OUT]
+    assert 0.03 < third["chosen"] < third["least"]  # better than chance, and not harmless
+    assert second["chosen"] > second["least"] - 0.1  # no better than chance
+    return third | {"second": second["chosen"], "second_least": second["least"], "second_most": second["most"]}
+
+
+@claim(
+    "11.pooled",
+    cell="055",
+    says="The mean is better than the first, as Ainslie reports, and both are ruins.",
+    tried="Another text; and as a third way the second of the three key/value heads instead of the first.",
+    attacks=("opponent",),
+    out="Its perplexity is {whole:.0f} as trained, {mean:,.0f} with the mean, {first:,.0f} with the first head.",
+    minutes=0.3,
+)
+def pooled():
+    model, ids = _smollm2(), _ids(record_smollm2.CHOOSING, 150)
+    trained = [block.attention for block in model.blocks]
+
+    def perplexity(layers):
+        try:
+            for block, layer in zip(model.blocks, layers, strict=True):
+                block.attention = layer
+            return circuits.token_losses(model, ids).mean().exp().item()
+        finally:
+            for block, layer in zip(model.blocks, trained, strict=True):
+                block.attention = layer
+
+    found = {
+        "whole": perplexity(trained),
+        "mean": perplexity([pretrained.regrouped(layer, 1) for layer in trained]),
+        "first": perplexity([record_smollm2.first_head(layer) for layer in trained]),
+    }
+    assert 20 * found["whole"] < found["mean"] < found["first"]
+    return found
+
+
+@claim(
+    "11.layout",
+    cell="060",
+    says="No error, no warning: it still makes words.",
+    tried="Another text, and what it writes with the wrong layout: are the pieces words?",
+    attacks=("one thing",),
+    out="Perplexity {right:.0f} becomes {wrong:.0f}; {letters:.0%} of what it then writes are letters and spaces.",
+    minutes=0.3,
+)
+def layout():
+    model, ids = _smollm2(), _ids(record_smollm2.CHOOSING, 150)
+    layers = [block.attention for block in model.blocks]
+    rotary, right = layers[0].rotary, circuits.token_losses(model, ids).mean().exp().item()
+    try:
+        for layer in layers:
+            layer.rotary = Rotary(base=rotary.base, adjacent=not rotary.adjacent)
+        wrong = circuits.token_losses(model, ids).mean().exp().item()
+        written = "".join(model.generate("The bus stops in front of the", 20))
+    finally:
+        for layer in layers:
+            layer.rotary = rotary
+    letters = sum(letter.isalpha() or letter.isspace() for letter in written) / len(written)
+    assert wrong > 3 * right and letters > 0.7
+    return {"right": right, "wrong": wrong, "letters": letters}
+
+
+@claim(
+    "11.sharp-is-no-clock",
+    cell="073",
+    says="The sharpest map is not yet the best clock.",
+    tried="By construction: the weights of head 2.4 moved by half a second, so that every word is timed wrongly.",
+    attacks=("construction",),
+    out="Its largest weights are {sharp:.2f} as before, and their order still follows the words (r = {r:.3f}, before "
+    "{r_before:.3f}): neither number sees a clock that is half a second late.",
+    minutes=0.01,
+)
+def sharp_is_no_clock():
+    heard = pretrained.recorded_transcript()
+
+    def measured(weights):
+        share = weights / weights.sum(dim=-1, keepdim=True)
+        moments = (share.cumsum(dim=-1) < 0.5).sum(dim=-1) * 0.02
+        order = torch.arange(len(moments), dtype=moments.dtype)
+        return weights.amax(dim=-1).mean().item(), torch.corrcoef(torch.stack([moments, order]))[0, 1].item()
+
+    weights = heard.weights[2, 4]
+    late = torch.cat([torch.zeros(len(weights), 25), weights], dim=-1)
+    (sharp, before), (again, r) = measured(weights), measured(late)
+    assert abs(sharp - again) < 1e-6 and abs(r - before) < 0.02
+    return {"sharp": again, "r": r, "r_before": before}
+
+
+@claim(
+    "11.sink",
+    cell="042",
+    says="The median head gives half of its weight to the first token, whatever it is",
+    tried="Five other first tokens before the same sentence, and the same token in the second place, on the same 16 "
+    "tokens.",
+    attacks=("one thing", "opponent"),
+    out="The median head lays {least:.2f} to {most:.2f} on the first token whichever it is, and {second:.2f} on the "
+    "second.",
+    minutes=0.3,
+)
+def sink():
+    model, found = _smollm2(), []
+    ids, _ = model.ids(record_smollm2.SENTENCES[1])
+    for word in (" river", ".", "Never", " of", "\n"):
+        changed = ids.clone()
+        changed[0, 0] = model.ids(word)[0][0, 0]
+        found.append(circuits.weight_on_first(model, changed).median().item())
+    with torch.no_grad():
+        second = model(ids, need_weights=True)[1][0, :, :, 2:, 1].mean(dim=-1).median().item()
+    assert min(found) > 0.3 and second < 0.1
+    return {"least": min(found), "most": max(found), "second": second}
