@@ -152,10 +152,13 @@ def program(mark):
     read_by = {
         "digit_readers.safetensors": [tasks.recorded_digit_readers],
         "head_counts.npz": [tasks.recorded_head_counts],
+        "intent_speed.npz": [tasks.recorded_intent_speed],
         "intents.npz": [tasks.recorded_intents],
         "long_sequences.npz": [long_sequences.recorded],
         "minilm_ablations.npz": [pretrained.recorded_ablations],
         "minilm_attention.npz": [pretrained.recorded, pretrained.recorded_projection],
+        "minilm_intents.npz": [tasks.recorded_minilm_intents],
+        "names.npz": [tasks.recorded_names],
         "smollm2.npz": [pretrained.recorded_smollm2],
         "speech.wav": [pretrained.recorded_speech],
         "timings.json": [_timings.recorded_timings],

@@ -67,10 +67,10 @@ def test_the_words_are_one_for_each_number():
     assert names().vocabularies == (len(NAME_WORDS), 9) and NAME_WORDS[4:] == LETTERS
 
 
-@pytest.mark.parametrize("d_model", [32, 64])
+@pytest.mark.parametrize("d_model", [64, 128])
 def test_all_readers_have_as_many_parameters_within_three_per_cent(d_model):
     sizes = [models.num_parameters(name_reader(name, names(), d_model=d_model)) for name in NAME_READERS]
-    assert max(sizes) < 1.035 * min(sizes)
+    assert max(sizes) < 1.03 * min(sizes)
 
 
 @pytest.mark.parametrize("name", list(NAME_READERS))
@@ -84,7 +84,9 @@ def test_a_seed_makes_the_same_reader_and_leaves_the_random_state_alone(name):
     assert torch.equal(one, two) and not torch.equal(one, other)
 
 
-@pytest.mark.parametrize("name", list(NAME_READERS))
+@pytest.mark.parametrize(
+    "name", [name for name in NAME_READERS if name != "relative, 1 head"]
+)  # which begins symmetric
 def test_a_reader_knows_the_order_of_its_tokens(name):
     batch, model = drawn(2), name_reader(name, names())
     assert not torch.allclose(model(batch.inputs.flip(1))[0].flip(1), model(batch.inputs)[0], atol=1e-3)
