@@ -372,7 +372,7 @@ def mended_pseudo_code(Q, K, V, h):
 
 
 def _published(Q, K, V, h, v_heads_first, heads_back):
-    """The pseudo-code as it circulates: Q keeps its positions in front of its heads."""
+    """The sketch of section 4: Q keeps its positions in front of its heads."""
     B, L, d_model = Q.shape
     d_k = d_model // h
     weights = (Q.view(B, L, h, d_k) @ K.view(B, L, h, d_k).permute(0, 2, 3, 1) / d_k**0.5).softmax(-1)
