@@ -12,27 +12,39 @@ from mha_lab.tasks._base import Batch
 from mha_lab.tasks.lookups import looked_up
 
 HEAD_COUNTS = _data.FOLDER / "head_counts.npz"
-HEAD_COUNTS_SHA256 = "5a7a77e13f9ad42b7f91208d469f63d8dc03372921b8eaaf31e9a12d8b9f0444"
+HEAD_COUNTS_SHA256 = "2c06f52a2c8e3a994213517010dce08ddf0bbe143441426d531a423b8b54d1de"
 
 
 @dataclass(frozen=True, eq=False)
 class HeadCounts:
-    """What small models reached with C head counts and five seeds each; d_model 64 and the same number of parameters.
+    """What small models reached with C head counts, d_model 64 and the same number of parameters; and, sharing keys and
+    values, with fewer. Seeds are counted from 0: column s of every array is seed s, so that columns can be compared.
 
-    heads        the C head counts: 1, 2, 4 … 64
-    lookup       (C, 5) share of right answers after 800 steps
-    long_heads   the head counts that were trained longer: 16, 32, 64
-    lookup_long  (3, 5) share of right answers after 3,000 steps
-    characters   (C, 5) loss on held-back text after 1,000 steps, in nats a character
-    example      the first look-up example on which they were tested, as a batch of one
-    maps         {(num_heads, steps): (H, N, N)} where seed 0's heads look in that example; float16 on file
+    heads            the C head counts: 1, 2, 4 … 64
+    lookup           (C, 5) share of right answers after 800 steps, at a learning rate of 3e-3
+    long_heads       the head counts that were trained longer: 16, 32, 64
+    lookup_long      (3, 5) share of right answers after 3,000 steps
+    lookup_faster    (3,) the same for 64 heads at a learning rate of 1e-2
+    characters       (C, 5) loss on held-back text after 1,000 steps, in nats a character
+    long_text_heads  the head counts that were trained longer on text
+    characters_long  (L, S) loss on held-back text after 3,000 steps
+    shared           {(H, G, K): (S,)} loss on held-back text after 1,000 steps, with H query heads, G key/value heads
+                     and d_head K
+    shared_long      the same after 3,000 steps
+    example          the first look-up example on which they were tested, as a batch of one
+    maps             {(num_heads, steps): (H, N, N)} where seed 0's heads look in that example; float16 on file
     """
 
     heads: list[int]
     lookup: Tensor
     long_heads: list[int]
     lookup_long: Tensor
+    lookup_faster: Tensor
     characters: Tensor
+    long_text_heads: list[int]
+    characters_long: Tensor
+    shared: dict[tuple[int, int, int], Tensor]
+    shared_long: dict[tuple[int, int, int], Tensor]
     example: Batch
     maps: dict[tuple[int, int], Tensor]
 
@@ -48,6 +60,12 @@ def recorded_head_counts() -> HeadCounts:
         if name.startswith("maps_"):
             _, num_heads, steps = name.split("_")
             maps[int(num_heads), int(steps)] = torch.from_numpy(file[name]).float()
-    results = {name: torch.from_numpy(file[name]) for name in ("lookup", "lookup_long", "characters")}
-    heads, long_heads = file["heads"].tolist(), file["long_heads"].tolist()
-    return HeadCounts(heads=heads, long_heads=long_heads, example=looked_up(inputs), maps=maps, **results)
+    shared, shared_long = (
+        dict(zip(map(tuple, file[shapes].tolist()), torch.from_numpy(file[name])))
+        for shapes, name in (("shapes", "shared"), ("long_shapes", "shared_long"))
+    )
+    measured = "lookup", "lookup_long", "lookup_faster", "characters", "characters_long"
+    results = {name: torch.from_numpy(file[name]) for name in measured}
+    lists = {name: file[name].tolist() for name in ("heads", "long_heads", "long_text_heads")}
+    groups = {"shared": shared, "shared_long": shared_long}
+    return HeadCounts(example=looked_up(inputs), maps=maps, **lists, **results, **groups)
