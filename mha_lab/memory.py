@@ -9,16 +9,16 @@ import psutil
 import torch
 from torch._guards import detect_fake_mode
 
-from mha_lab import _door
-
 LARGE = 2**30
 """Bytes from which on the package's own functions ask before they allocate. Asking takes as long as a small layer."""
 
 
 def require_memory(size: float, *, device: str | torch.device = "cpu") -> None:
     """Raise MemoryError, in words, where `size` bytes would not fit beside what already runs. A tenth is kept back."""
-    if isinstance(size, bool) or not isinstance(size, numbers.Real) or not 0 <= size < math.inf:
-        raise ValueError(f"size is {_door.told(size)}; it must be a number of bytes.")
+    if isinstance(size, bool) or not isinstance(size, numbers.Real):
+        raise ValueError(f"size is of type {type(size).__name__}; it must be a number of bytes.")
+    if not 0 <= size < math.inf:
+        raise ValueError("size is below 0 or not finite; it must be a number of bytes.")
     free = free_memory(device)
     if size > 0.9 * free:
         raise MemoryError(
