@@ -8,8 +8,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from claims import claim, kept
-from mha_lab import models, rotary, tasks, train
+from mha_lab import heads, models, rotary, tasks, train
 from mha_lab.models.biases import two_sided
+from mha_lab.tasks import _intent_grammar as grammar
 from mha_lab.tasks._intent_sentences import Dice, compose
 
 FRESH = 7  # a seed; the recorded sweep has the seeds 0 to 2
@@ -215,18 +216,20 @@ def sweep_heads(model):
     "09.rotary-late",
     cell="rotary-read",
     says="Rotary learns late.",
-    tried="A new seed for 500 and for 2,000 steps; and for 500 a base of 100 instead of 10,000, in which all pairs "
-    "turn within a sentence, the friendliest base for short texts.",
+    tried="A new seed for 500 steps, with the usual base and with a base of 100, in which all pairs turn within a "
+    "sentence, the friendliest for short texts; and the three recorded seeds at four times the steps.",
     attacks=("seeds", "budget", "construction"),
-    out="After 500 steps {short:.2f} (base 100: {base:.2f}), after 2,000 {long:.2f} of the main test sentences.",
-    minutes=2,
+    out="After 500 steps {short:.2f} (base 100: {base:.2f}), after 2,000 {long:.2f} at least of the main test "
+    "sentences.",
+    minutes=1,
 )
 def rotary_late():
     def short_base(model):
         for block in model.blocks:
             block.attention.rotary = rotary.Rotary(base=100.0)
 
-    short, long = (reaches("09.rotary-late", "rotary", steps) for steps in (500, 2000))
+    short = reaches("09.rotary-late", "rotary", 500)
+    long = tasks.recorded_intents().accuracy("rotary").min().item()
     base = reaches("09.rotary-late", "rotary", 500, changed="base 100", change=short_base)
     assert max(short, base) < 0.8 < 0.9 < long
     return {"short": short, "long": long, "base": base}
@@ -275,25 +278,22 @@ def pointed_at(sentence):
     "09.budget",
     cell="budget-read",
     says="it learns this in fewer steps",
-    tried="A new seed for 500 and for 2,000 steps, the same for both sides.",
+    tried="A new seed for 500 steps, the same for both sides; and the three recorded seeds at four times the steps.",
     attacks=("seeds", "budget"),
-    out="Relative bias minus BiLSTM: {early:+.3f} after 500 steps, {late:+.3f} after 2,000.",
-    minutes=3,
+    out="Relative bias minus BiLSTM: {early:+.3f} after 500 steps, {least:+.3f} to {most:+.3f} after 2,000.",
+    minutes=1,
 )
 def budget():
-    def lead(steps):
-        one, other = (reaches("09.budget", name, steps) for name in ("relative", "BiLSTM"))
-        return one - other
-
-    early, late = lead(500), lead(2000)
-    assert early > 0 and abs(late) < 0.01
-    return {"early": early, "late": late}
+    one, other = (reaches("09.budget", name, 500) for name in ("relative", "BiLSTM"))
+    late = tasks.recorded_intents().gain("relative", "BiLSTM")
+    assert one - other > 0 and late.abs().max() < 0.01
+    return {"early": one - other, "least": late.min().item(), "most": late.max().item()}
 
 
 @claim(
     "09.one-head",
     cell="parts-read",
-    says="One head is enough",
+    says="One head loses about a point at most",
     tried="A new seed whose layers begin the other way round: ahead in the first, behind in the second.",
     attacks=("seeds", "construction"),
     out="{turned:.3f} of the main test sentences; the lesson's beginning gives {least:.3f} at least in three seeds.",
@@ -304,8 +304,9 @@ def one_head():
         model.bias = nn.ModuleList(reversed(list(model.bias)))
 
     turned = reaches("09.one-head", "1 head, back then ahead", 2000, changed="exchanged", change=exchanged)
-    least = tasks.recorded_intents().accuracy("1 head, back then ahead").min().item()
-    assert min(turned, least) > 0.97
+    recorded = tasks.recorded_intents()
+    least = recorded.accuracy("1 head, back then ahead").min().item()
+    assert recorded.gain("1 head, back then ahead", "relative").min() > -0.015 and turned > 0.98
     return {"turned": turned, "least": least}
 
 
@@ -338,3 +339,146 @@ def greeting():
     relative = min(kept_answers("relative", each) for each in words)
     assert 0.35 < min(absolute) and max(absolute) < 0.65 and relative > 0.97
     return {"least": min(absolute), "most": max(absolute), "relative": relative}
+
+
+def answered(model, sentences):
+    """What a model answers to each of these, one by one."""
+    corpus = tasks.intents("training", language="zh")
+    with torch.no_grad():
+        return torch.tensor([model(corpus.encode(sentence).inputs).argmax().item() for sentence in sentences])
+
+
+def share_right(model, examples):
+    """The share of these sentences that a model answers rightly."""
+    labels = torch.tensor([example.label for example in examples])
+    return (answered(model, [example.sentence for example in examples]) == labels).double().mean().item()
+
+
+@claim(
+    "09.no-kind-separates",
+    cell="table-read",
+    says="No kind separates the first two.",
+    tried="300 new sentences of each kind, in no part of the corpus, read by the two kept models.",
+    attacks=("size",),
+    out="The largest difference between the two in any kind is {largest:.3f}; the lowest accuracy of either "
+    "{lowest:.3f}.",
+    minutes=0.5,
+)
+def no_kind_separates():
+    found = []
+    for kind in ("plain", "compound", "negated", "other", "past", "mixed", "none"):
+        examples = fresh(kind, 300)
+        found.append([share_right(models.trained_intent_model(name), examples) for name in ("BiLSTM", "relative")])
+    largest = max(abs(one - other) for one, other in found)
+    assert largest < 0.02  # two standard errors of a difference of a hundredth, at 300
+    return {"largest": largest, "lowest": min(map(min, found))}
+
+
+@claim(
+    "09.composite",
+    cell="composite-read",
+    says="The BiLSTM and the relative bias confuse none of them",
+    tried="300 new sentences that name several of the three and want one of them, and the nearest simple opponent: a "
+    "linear model of words and pairs of neighbours.",
+    attacks=("size", "opponent"),
+    out="BiLSTM {bilstm:.3f}, relative bias {relative:.3f}; the linear model {linear:.2f} on the test part's.",
+    minutes=0.5,
+)
+def composite():
+    near, examples = sweep.NEIGHBOURS, []
+    for kind in ("compound", "negated", "mixed"):
+        new = [example for example in fresh(kind, 3000) if len(example.named & near) > 1]
+        examples += [example for example in new if tasks.INTENTS[example.label].key in near][:100]
+    bilstm, relative = (share_right(models.trained_intent_model(name), examples) for name in ("BiLSTM", "relative"))
+    training, test = (tasks.intents(part, language="zh") for part in ("training", "test"))
+    rows = [
+        i
+        for i, example in enumerate(test.examples)
+        if example.kind != "ordinal" and len(example.named & near) > 1 and tasks.INTENTS[example.label].key in near
+    ]
+    simple = linear(training, test, pairs=True)[rows].double().mean().item()
+    assert len(examples) > 200 and min(bilstm, relative) > 0.98 and simple < 0.9
+    return {"bilstm": bilstm, "relative": relative, "linear": simple}
+
+
+@claim(
+    "09.head-missed",
+    cell="heads-fall-read",
+    says="The head that looks most at the negation is the one that is missed most",
+    tried="400 new sentences in which nothing is wanted and something is negated, each of the 16 heads of the kept "
+    "model off in turn.",
+    attacks=("size", "opponent"),
+    out="Without the head with the largest share {lost:.2f} of the answers are lost, without any other {others:.2f} at "
+    "most.",
+    minutes=1,
+)
+def head_missed():
+    model = models.trained_intent_model("8 heads")
+    examples = [example for example in fresh("none", 700) if "negated" in example.traits][:400]
+    whole, lost = share_right(model, examples), {}
+    for layer in range(2):
+        for head in range(8):
+            with heads.ablated(model, [(layer, head)]):
+                lost[layer, head] = whole - share_right(model, examples)
+    most = divmod(tasks.recorded_intents().head_share[0, 0].flatten().argmax().item(), 8)
+    others = max(loss for where, loss in lost.items() if where != most)
+    assert lost[most] > others and lost[most] > 0.1
+    return {"lost": lost[most], "others": others}
+
+
+@claim(
+    "09.repair-cost",
+    cell="094",
+    says="nothing wanted falls in every seed",
+    tried="Another seed of the 300 steps, and 1,000 new sentences in which nothing is wanted, in no part of the "
+    "corpus.",
+    attacks=("seeds", "size"),
+    out="Repaired minus control: {loss:+.3f}; the control reads {control:.3f} of them.",
+    minutes=1,
+)
+def repair_cost():
+    old, new = (tasks.intents(part, language="zh") for part in ("training", "double training"))
+    examples = fresh("none", 1000)
+
+    def after(every):
+        model = models.trained_intent_model("relative")
+        train.fit(
+            model, models.with_every(every, new, old), steps=300, batch_size=32, lr=2e-3, seed=FRESH, progress=False
+        )
+        return share_right(model.eval(), examples)
+
+    repaired, control = (kept(f"09.repair-cost {every}", lambda every=every: after(every)) for every in (5, 0))
+    assert repaired < control
+    return {"loss": repaired - control, "control": control}
+
+
+@claim(
+    "09.average",
+    cell="086",
+    says="The weights of a head sum to 1, so what it hands on is an average",
+    tried="我不想… and 我不是不想… around every request without a number, where the training has the first form only: "
+    "the weight that the request's words lay on the negations in head 1.0, and the answers.",
+    attacks=("size",),
+    out="One 不: {one:.2f} of the weight, answered as nothing wanted {denied:.2f} of the time; two: {two:.2f} "
+    "together, and {twice:.2f}.",
+    minutes=0.2,
+)
+def average():
+    corpus, model = tasks.intents("training", language="zh"), models.trained_intent_model("relative")
+    phrases = [phrase for several in grammar.REQUESTS["zh"].values() for phrase in several if "{" not in phrase]
+    requests = [re.sub("[<>#]", "", phrase) for phrase in phrases]
+    found = {}
+    for form in ("我不想{}。", "我不是不想{}。"):
+        weights, denied = [], []
+        for request in requests:
+            encoded = corpus.encode(form.format(request))
+            with torch.no_grad():
+                logits, maps, _ = model(encoded.inputs, need_weights=True)
+            at = [i for i, token in enumerate(encoded.tokens[:4]) if token == "不"]
+            begin = form.index("{")
+            weights.append(maps[0, 1, 0, begin:-1][:, at].sum(dim=-1).mean())
+            denied.append(logits.argmax().item() == len(tasks.INTENTS) - 1)
+        found[form] = torch.stack(weights).mean().item(), sum(denied) / len(denied)
+    (one, denied), (two, twice) = found.values()
+    assert abs(one - two) < 0.15 and min(denied, twice) > 0.9
+    return {"one": one, "two": two, "denied": denied, "twice": twice}

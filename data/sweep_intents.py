@@ -51,7 +51,6 @@ def cells():
     yield from chinese(("relative",), [1, 2])
     yield from chinese(parts, [1])
     yield from chinese(("BiLSTM", "learned"), [1, 2])
-    yield from chinese(parts, [2])
     yield from chinese(("BiLSTM", "relative", "rotary", "learned"), steps=SHORT)
     yield from chinese(("no places", "1 head"), steps=SHORT)
     yield "relative", "both", 16_000, STEPS, 0
