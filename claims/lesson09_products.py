@@ -1,15 +1,16 @@
 """Claims of lesson 09 on what a product needs: speed and memory, names, and a trained encoder."""
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
+import record_minilm_intents as minilm
 import sweep_names
 import torch
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from claims import claim, kept
-from mha_lab import measure
+from mha_lab import measure, tasks
 from mha_lab.models.widths import answering, of_width, training
 from mha_lab.tasks.names import by_rule, last_named, names
 
@@ -227,3 +228,68 @@ def rule():
     last = (last_named(batch) == batch.targets[..., 0])[asked].double().mean().item()
     assert abs(last - 0.25) < 0.02
     return {"last": last}
+
+
+@cache
+def encoded():
+    """MiniLM's vectors of the English parts, read anew unless an interrupted run has kept them."""
+    return {part: minilm.Encoded(part) for part in minilm.PARTS}
+
+
+@claim(
+    "09.minilm-vector",
+    cell="minilm-verdict",
+    says="A sentence vector says what is named, and not what is wanted",
+    tried="another reader of the same vectors, the nearest training sentences by cosine, beside logistic regression "
+    "with a penalty ten times as large and one a tenth as large; on test sentences that the record leaves out",
+    attacks=("opponent", "size"),
+    out="the best reader is right on {plain:.2f} of the plain sentences and on {compound:.2f} of those with two wishes "
+    "in an order",
+    minutes=0.5,
+)
+def vector():
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+
+    corpus = tasks.intents("test", language="en")
+    four, six, ends = minilm.encode([example.sentence for example in corpus.examples[1000:1600]])
+    x = F.normalize(torch.stack([each.float().mean(dim=0) for each in six.tensor_split(ends[:-1])]), dim=-1).numpy()
+    readers = [LogisticRegression(C=strength, max_iter=200) for strength in (1.0, 1000.0)]
+    readers.append(KNeighborsClassifier(5, metric="cosine"))
+    training = encoded()["training"]
+    kinds = {kind: corpus.of_kind(kind)[1000:1600] for kind in ("plain", "compound")}
+    found = dict.fromkeys(kinds, 0.0)
+    for reader in readers:
+        right = torch.from_numpy(reader.fit(training.means().numpy(), training.labels.numpy()).predict(x))
+        right = right == corpus.labels[1000:1600]
+        found = {kind: max(found[kind], right[rows].double().mean().item()) for kind, rows in kinds.items()}
+    assert found["plain"] > 0.85 and found["compound"] < 0.7, found
+    return found
+
+
+@claim(
+    "09.minilm-frozen",
+    cell="minilm-verdict",
+    says="On this task its vectors, used as they are, lose to a model of 84,000 parameters that has read nothing but "
+    "the task.",
+    tried="more budget for what reads the vectors, with a fresh seed: four times the steps for the weighted mean, "
+    "twice for the two small layers; against the worst of the small models' three seeds",
+    attacks=("budget", "seeds"),
+    out="weighted mean {mean:.2f}, two small layers {layers:.2f}, the small model {small:.2f} at its worst (without "
+    "the ordinals)",
+    minutes=0.6,
+)
+def frozen():
+    training, test = encoded()["training"], encoded()["test"]
+
+    def share(way, steps):
+        right = minilm.answers(minilm.trained(way, training, 5, steps=steps), test, way) == test.labels
+        return right[~test.ordinal].double().mean().item()
+
+    found = {
+        "mean": kept("09.minilm-frozen mean", partial(share, "tokens, weighted mean", 1000)),
+        "layers": kept("09.minilm-frozen layers", partial(share, "tokens, two small layers", 500)),
+        "small": tasks.recorded_intents().accuracy("relative", "main", language="en", steps=500).min().item(),
+    }
+    assert max(found["mean"], found["layers"]) < found["small"] - 0.1, found
+    return found
