@@ -18,7 +18,7 @@ VOCABULARY = 300
 
 def of_width(d_model: int, num_heads: int, *, hidden: int | None = None) -> dict[str, Sentences]:
     """Two layers of attention of this width with an MLP of 2 · d_model, told places by a relative position bias or by
-    rotary positions; and the BiLSTM that has as many parameters, unless its `hidden` width is given."""
+    rotary positions; and the BiLSTM that has as many parameters, unless its `hidden` width is given. In float32."""
     sizes = {"d_model": d_model, "num_heads": num_heads, "mlp": 2 * d_model}
     with torch.random.fork_rng(devices=[]):  # the weights come from the global random state: borrow it, give it back
         torch.manual_seed(0)
@@ -26,7 +26,8 @@ def of_width(d_model: int, num_heads: int, *, hidden: int | None = None) -> dict
         layer = partial(MultiHeadAttention, rotary=Rotary())
         rotary = AttentionClassifier(VOCABULARY, len(INTENTS), attention=layer, **sizes)
         like = BiLSTM.like(bias) if hidden is None else BiLSTM(VOCABULARY, len(INTENTS), d_model=d_model, hidden=hidden)
-    return {"BiLSTM": like.eval(), "attention, bias": bias.eval(), "attention, rotary": rotary.eval()}
+    models = {"BiLSTM": like, "attention, bias": bias, "attention, rotary": rotary}
+    return {name: model.float().eval() for name, model in models.items()}
 
 
 def sentences(batch: int, num_tokens: int) -> Tensor:
