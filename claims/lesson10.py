@@ -274,7 +274,7 @@ def _perplexity(losses, start=200):
 @claim(
     "10.sink",
     cell="sink-which",
-    says="Then the window more than doubles the perplexity, and one token, the first, brings nearly all of it back.",
+    says="and one token, the first, brings nearly all of it back.",
     tried="Another text (instructions of 400 tokens, judged from token 200), real caches in place "
     "of masks, and as rivals for the place of the first token three random sets of two.",
     attacks=("opponent", "size", "choice"),
