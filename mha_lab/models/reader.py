@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mha_lab import _door
+from mha_lab.memory import require_parameters
 from mha_lab.models.encoder import Block
 from mha_lab.models.parts import Learned, check_known, check_numbers
 
@@ -35,6 +36,9 @@ class Reader(nn.Module):
         mixing: int = 0,
     ):
         super().__init__()
+        words, answers, d_model = _door.counts(words=words, answers=answers, d_model=d_model)
+        mlp, mixing = _door.whole("mlp", mlp, 0), _door.layers("mixing", mixing)
+        require_parameters(d_model * (words + answers), layers=mixing + 2, d_model=d_model, mlp=mlp)
         self.words = nn.Embedding(words, d_model)
         self.embed = embed
         self.positions = nn.Identity() if positions is None else positions
@@ -88,9 +92,9 @@ class Reader(nn.Module):
         return self(batch.question, batch.context, allowed=batch.allowed).argmax(dim=-1) == batch.targets
 
 
-def digit_reader(mixing: int = 0) -> Reader:
-    """The reader of `tasks.two_digits` in lesson 08: linear patches, learned places, 4 heads on 64 columns."""
-    return Reader(2, 10, nn.Linear(4, 64), positions=Learned(32, 64), mixing=mixing)
+def digit_reader(mixing: int = 0, *, num_heads: int = 4) -> Reader:
+    """The reader of `tasks.two_digits` in lesson 08: linear patches, learned places, its heads on 64 columns."""
+    return Reader(2, 10, nn.Linear(4, 64), positions=Learned(32, 64), mixing=mixing, num_heads=num_heads)
 
 
 class Features(nn.Module):
@@ -98,6 +102,8 @@ class Features(nn.Module):
 
     def __init__(self, vocabularies: Sequence[int], d_model: int):
         super().__init__()
+        vocabularies, d_model = _door.sizes("vocabularies", vocabularies), _door.whole("d_model", d_model)
+        require_parameters(d_model * sum(vocabularies))
         self.embed = nn.ModuleList(nn.Embedding(size, d_model) for size in vocabularies)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -22,6 +22,20 @@ def test_every_seed_translates_new_sentences_and_aligns_them(found):
     assert found.translation_gold.shape == (3, 2, 4) and found.translation_gold.amax(dim=(1, 2)).min() > 0.80
 
 
+def test_one_head_writes_dates_and_french_nearly_as_well_as_four(found):
+    assert found.one_dates_span.shape[1:] == (1, 3)
+    for four, one in zip(found.dates_exact, found.one_dates_exact):
+        assert (one - four).abs() < 0.02
+    assert found.one_translation_gold.shape[1:] == (2, 1)
+    for four, one in zip(found.translation_exact, found.one_translation_exact):
+        assert (one - four).abs().max() < 0.04
+
+
+def test_without_a_head_fewer_sentences_are_exact(found):
+    assert found.translation_without.shape[1:] == (2, 4)
+    assert found.translation_without.amin(dim=(1, 2)).max() < 0.9
+
+
 @pytest.mark.parametrize("name", ["dates", "translation"])
 def test_the_recorded_model_still_fits_the_corpus_and_its_table(found, name):
     corpus, model = getattr(tasks, name)(), getattr(found, name)
