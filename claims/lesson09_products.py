@@ -11,6 +11,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from claims import claim, kept
 from mha_lab import measure, tasks
+from mha_lab.models import num_parameters
+from mha_lab.models.name_readers import NAME_READERS, name_reader
 from mha_lab.models.widths import answering, of_width, training
 from mha_lab.tasks.names import by_rule, last_named, names
 
@@ -293,3 +295,20 @@ def frozen():
     }
     assert max(found["mean"], found["layers"]) < found["small"] - 0.1, found
     return found
+
+
+@claim(
+    "09.names-parameters",
+    cell="names-models",
+    says="All models have 35,000 parameters at d_model 64",
+    tried="the parameters of every model counted, and that a task with other words keeps them as near to each other",
+    attacks=("one thing",),
+    out="{least:,} to {most:,}",
+    minutes=0.1,
+)
+def parameters():
+    sizes = [num_parameters(name_reader(name, names())) for name in NAME_READERS]
+    others = [num_parameters(name_reader(name, names(64, 8))) for name in NAME_READERS]
+    assert max(sizes) < 1.03 * min(sizes) and max(others) < 1.03 * min(others)
+    assert all(abs(size - 35_000) < 600 for size in sizes), sizes
+    return {"least": min(sizes), "most": max(sizes)}
