@@ -208,12 +208,13 @@ def left_edge():
 @claim(
     "06.right-edge",
     cell="text-what",
-    says="after 1,000 steps 64 heads of width 1 lost .09 nats to eight, and after 3,000 they are level.",
-    tried="A new seed at another width: d_model 32, 32 heads of width 1 against eight of width 4, after 1,000 "
-    "and 3,000 steps.",
+    says="At half the width, d_model 32, the right slope shrinks and is not gone: 32 heads of width 1 lose {short:.2f} "
+    "nats to eight after 1,000 steps and {long:.2f} after 3,000 (one seed).",
+    tried="Whether what d_model 64 shows (64 heads lose .09 nats after 1,000 steps, and nothing after 3,000: recorded, "
+    "two seeds) holds at another width, with a new seed: d_model 32, 32 heads of width 1 against eight of width 4.",
     attacks=("budget", "seeds", "size"),
     out="At d_model 32 and seed 5, 32 heads of width 1 lose {short:+.3f} nats against eight after 1,000 steps and "
-    "{long:+.3f} after 3,000.",
+    "{long:+.3f} after 3,000: less, and not nothing. The lesson, which said that the slope was gone, now says where.",
     minutes=2.5,
 )
 def right_edge():
@@ -221,15 +222,15 @@ def right_edge():
     for word, steps in ("short", 1000), ("long", 3000):
         eight, many = (text("06.left-edge", (h, h, 32 // h), steps, FRESH, d_model=32) for h in (8, 32))
         gap[word] = many - eight
-    assert gap["long"] < 0.06 and gap["long"] < gap["short"]
+    assert gap["long"] < gap["short"]
     return gap
 
 
 @claim(
     "06.sharing",
     cell="shared-groups-what",
-    says="At equal parameters, eight softmaxes over one set of keys and values do as well as eight over their own; one "
-    "softmax does not.",
+    says="At equal parameters, eight softmaxes over one set of keys and values do about as well as eight over their "
+    "own; one softmax does not.",
     tried="A new seed at another width, d_model 32: eight query heads of width 4, with one head of keys and values; "
     "the same with heads of width 7, which gives the parameters back; and one head in all.",
     attacks=("seeds", "size", "opponent"),
