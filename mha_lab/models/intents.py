@@ -170,12 +170,3 @@ def with_every(every: int, new, old) -> Callable[[int, Generator | None], object
         return (new if every and next(turn) % every == 0 else old)(B, generator)
 
     return draw
-
-
-def latency_paths(lstm: Sentences, attention: Sentences, sentence: Tensor) -> dict[str, Callable[[], Tensor]]:
-    """What `measure.compare` times, by name: one sentence through each. Explicit stores every map, fused none."""
-    return {
-        "BiLSTM": lambda: lstm(sentence),
-        "attention, explicit": lambda: attention(sentence, need_weights=True)[0],
-        "attention, fused": lambda: attention(sentence),
-    }
