@@ -121,6 +121,22 @@ def without_w_o_text():
 
 
 @claim(
+    "03.without-w-o-longer",
+    cell="without-w-o-says",
+    says="four times the steps, one pair: {cost:.2f} nats",
+    tried="The same text model with four times the steps, one pair.",
+    attacks=("budget",),
+    out="With W^O {with_w_o:.3f} nats, without {without:.3f}.",
+    minutes=2,
+)
+def without_w_o_longer():
+    found = {name: _characters(WAYS[name], SEEDS[0], 4000) for name in ("with_w_o", "without")}
+    cost = found["without"] - found["with_w_o"]
+    assert -0.05 < cost < 0.15
+    return found | {"cost": cost}
+
+
+@claim(
     "03.sum",
     cell="sum-words",
     says="Laying side by side and multiplying is a way to compute a sum.",
