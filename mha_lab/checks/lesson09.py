@@ -131,8 +131,9 @@ def rotate_by_place(x, base):
     N, K = x.shape[-2:]
     rate = base ** (-torch.arange(0, K, 2) / K)
     angle = torch.arange(N)[:, None] * rate
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     a, b = x.chunk(2, dim=-1)
-    return torch.cat([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], dim=-1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
 
 
 def _angles(x, base, first=0):
