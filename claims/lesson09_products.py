@@ -270,15 +270,14 @@ def vector():
 
 
 @claim(
-    "09.minilm-frozen",
+    "09.minilm-tokens",
     cell="minilm-verdict",
-    says="On this task its vectors, used as they are, lose to a model of 84,000 parameters that has read nothing but "
-    "the task.",
-    tried="more budget for what reads the vectors, with a fresh seed: four times the steps for the weighted mean, "
-    "twice for the two small layers; against the worst of the small models' three seeds",
+    says="The vectors of the tokens hold what their mean has lost",
+    tried="our first text, that a frozen encoder cannot be read (after 250 steps; 500 broke it); a fresh seed; and "
+    "four times the steps for the weighted mean, which might only have been slow",
     attacks=("budget", "seeds"),
-    out="weighted mean {mean:.2f}, two small layers {layers:.2f}, the small model {small:.2f} at its worst (without "
-    "the ordinals)",
+    out="without the ordinals two small layers on the tokens {layers:.2f} after 500 steps, their weighted mean "
+    "{mean:.2f} after 1,000",
     minutes=0.6,
 )
 def frozen():
@@ -289,11 +288,10 @@ def frozen():
         return right[~test.ordinal].double().mean().item()
 
     found = {
-        "mean": kept("09.minilm-frozen mean", partial(share, "tokens, weighted mean", 1000)),
-        "layers": kept("09.minilm-frozen layers", partial(share, "tokens, two small layers", 500)),
-        "small": tasks.recorded_intents().accuracy("relative", "main", language="en", steps=500).min().item(),
+        "layers": kept("09.minilm-tokens layers", partial(share, "tokens, two small layers", 500)),
+        "mean": kept("09.minilm-tokens mean", partial(share, "tokens, weighted mean", 1000)),
     }
-    assert max(found["mean"], found["layers"]) < found["small"] - 0.1, found
+    assert found["layers"] > found["mean"] + 0.2, found
     return found
 
 

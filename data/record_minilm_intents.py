@@ -142,7 +142,7 @@ WAYS = {  # what is trained on the vectors of which layer, and with which recipe
     "tokens, two small layers": (
         lambda: OfVectors(SmallLayers(), 64),
         "six",
-        {"steps": 250, "batch_size": 32, "lr": 3e-3},
+        {"steps": 500, "batch_size": 32, "lr": 3e-3},
     ),
     "top two layers trained": (
         lambda: OfVectors(TopLayers(), weighted=False),

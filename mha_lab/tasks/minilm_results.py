@@ -10,7 +10,7 @@ from torch import Tensor
 from mha_lab import _data
 
 MINILM_INTENTS = _data.FOLDER / "minilm_intents.npz"
-MINILM_INTENTS_SHA256 = "c30effe615c7e1da246e8378daf373b4488853443ebbd8a8de40f75b1a38e93e"
+MINILM_INTENTS_SHA256 = "7e8424e11ff9e6afd9e498475a448da699d841fe5b023f42e1bf59461a99872e"
 
 
 @dataclass(frozen=True, eq=False)
