@@ -1,8 +1,8 @@
 """Train the models of lesson 09 at three sizes and with several seeds: writes intents.npz and its checkpoints.
 
-    .venv/bin/python data/sweep_intents.py      (about half an hour of one core)
+    .venv/bin/python data/sweep_intents.py      (about an hour and a half of one core)
 
-Each training is kept in build/intents.jsonl as soon as it ends: after an interrupt, the same command goes on from
+Each training is kept in build/intents/ as soon as it ends: after an interrupt, the same command goes on from
 there. What is inside the files: data/README.md. Training amplifies rounding, so another processor or version of torch
 gives slightly other numbers: the lesson asserts what must hold of them, not the numbers.
 """
@@ -10,6 +10,7 @@ gives slightly other numbers: the lesson asserts what must hold of them, not the
 import hashlib
 import json
 import time
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -49,14 +50,15 @@ def cells():
         yield from chinese(("rotary", *heads), [seed])
     yield from chinese(("learned",), [0])
     yield from chinese(("relative",), [1, 2])
-    yield from chinese(parts, [1])
+    yield from chinese((*parts, "from zero"), [1, 2])
     yield from chinese(("BiLSTM", "learned"), [1, 2])
     yield from chinese(("BiLSTM", "relative", "rotary", "learned"), steps=SHORT)
     yield from chinese(("no places", "1 head"), steps=SHORT)
     yield "relative", "both", 16_000, STEPS, 0
-    yield from chinese(("BiLSTM", "relative"), steps=SHORT, size=1500)
-    yield from chinese(("BiLSTM", "relative"), steps=SHORT, size=300)
-    yield from ((name, "en", 8000, SHORT, seed) for seed in SEEDS for name in ("BiLSTM", "relative", "learned"))
+    for size, steps in product((1500, 300), (STEPS, SHORT)):
+        yield from chinese(("BiLSTM", "relative"), steps=steps, size=size)
+    for steps, names in (STEPS, ("BiLSTM", "relative")), (SHORT, ("BiLSTM", "relative", "learned")):
+        yield from ((name, "en", 8000, steps, seed) for seed in SEEDS for name in names)
 
 
 def run(name, language, size, steps, seed):

@@ -103,7 +103,8 @@ def trained_intent_model(name: str) -> Sentences:
         raise ValueError(f"no trained {name!r} is kept in data/; there are: {', '.join(TRAINED)}.")
     kind, sha256 = TRAINED[name]
     weights = load(_data.read(intent_checkpoint(name), sha256))
-    model = intent_model(kind, len(weights["embed.weight"]), len(weights["answer.weight"]))
+    with torch.device("cpu"):  # where the weights are, whatever the default device is
+        model = intent_model(kind, len(weights["embed.weight"]), len(weights["answer.weight"]))
     model.load_state_dict(weights)
     return model.eval()
 

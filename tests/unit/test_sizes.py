@@ -134,5 +134,6 @@ def test_a_generator_of_models_is_read_once_and_checked(monkeypatch):
 def test_trained_models_hold_their_numbers_whatever_the_default_device_is():
     with torch.device("meta"):
         found = models.recorded_translators()
-    for model in found.dates, found.translation:
+        intents = models.trained_intent_model("relative")
+    for model in found.dates, found.translation, intents:
         assert not any(parameter.is_meta for parameter in model.parameters())
