@@ -65,8 +65,7 @@ def record_relays():
         if recipe not in done:
             with measure.single_thread():
                 done[recipe] = train_relay(*recipe)
-            with KEPT.open("a") as file:
-                file.write(json.dumps([*recipe, *done[recipe]]) + "\n")
+            _whole.write(KEPT, "".join(json.dumps([*row, *right]) + "\n" for row, right in done.items()))
         print(*recipe, *(f"{right:.3f}" for right in done[recipe]), flush=True)
     return [Relay(*recipe, *done[recipe]) for recipe in RELAYS]
 
