@@ -12,7 +12,7 @@ from mha_lab.tasks._base import Batch
 from mha_lab.tasks.lookups import looked_up
 
 HEAD_COUNTS = _data.FOLDER / "head_counts.npz"
-HEAD_COUNTS_SHA256 = "2c06f52a2c8e3a994213517010dce08ddf0bbe143441426d531a423b8b54d1de"
+HEAD_COUNTS_SHA256 = "938b933c01a484efa19893e986c69af625328c2a981e73da399c4c17f3727576"
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,19 +20,18 @@ class HeadCounts:
     """What small models reached with C head counts, d_model 64 and the same number of parameters; and, sharing keys and
     values, with fewer. Seeds are counted from 0: column s of every array is seed s, so that columns can be compared.
 
-    heads            the C head counts: 1, 2, 4 … 64
-    lookup           (C, 5) share of right answers after 800 steps, at a learning rate of 3e-3
-    long_heads       the head counts that were trained longer: 16, 32, 64
-    lookup_long      (3, 5) share of right answers after 3,000 steps
-    lookup_faster    (3,) the same for 64 heads at a learning rate of 1e-2
-    characters       (C, 5) loss on held-back text after 1,000 steps, in nats a character
-    long_text_heads  the head counts that were trained longer on text
-    characters_long  (L, S) loss on held-back text after 3,000 steps
-    shared           {(H, G, K): (S,)} loss on held-back text after 1,000 steps, with H query heads, G key/value heads
-                     and d_head K
-    shared_long      the same after 3,000 steps
-    example          the first look-up example on which they were tested, as a batch of one
-    maps             {(num_heads, steps): (H, N, N)} where seed 0's heads look in that example; float16 on file
+    heads           the C head counts: 1, 2, 4 … 64
+    lookup          (C, 5) share of right answers after 800 steps, at a learning rate of 3e-3
+    long_heads      the head counts that were trained longer: 16, 32, 64
+    lookup_long     (3, 5) share of right answers after 3,000 steps
+    lookup_faster   (2,) the same for 64 heads at a learning rate of 1e-2
+    characters      (C, 5) loss on held-back text after 1,000 steps, in nats a character
+    characters_long (C, 2) the same after 3,000 steps
+    shared          {(H, G, K): (2,)} loss on held-back text after 1,000 steps, with H query heads, G key/value heads
+                    and d_head K
+    shared_long     the same after 3,000 steps
+    example         the first look-up example on which they were tested, as a batch of one
+    maps            {(num_heads, steps): (H, N, N)} where seed 0's heads look in that example; float16 on file
     """
 
     heads: list[int]
@@ -41,7 +40,6 @@ class HeadCounts:
     lookup_long: Tensor
     lookup_faster: Tensor
     characters: Tensor
-    long_text_heads: list[int]
     characters_long: Tensor
     shared: dict[tuple[int, int, int], Tensor]
     shared_long: dict[tuple[int, int, int], Tensor]
@@ -66,6 +64,6 @@ def recorded_head_counts() -> HeadCounts:
     )
     measured = "lookup", "lookup_long", "lookup_faster", "characters", "characters_long"
     results = {name: torch.from_numpy(file[name]) for name in measured}
-    lists = {name: file[name].tolist() for name in ("heads", "long_heads", "long_text_heads")}
+    lists = {name: file[name].tolist() for name in ("heads", "long_heads")}
     groups = {"shared": shared, "shared_long": shared_long}
     return HeadCounts(example=looked_up(inputs), maps=maps, **lists, **results, **groups)
