@@ -10,9 +10,9 @@ from torch import Tensor
 from mha_lab import _data
 
 INTENT_RESULTS = _data.FOLDER / "intents.npz"
-INTENT_RESULTS_SHA256 = "70e7fde4b839cc4abf2dc79349c9fc07838abbd7da7e69af119e501adb858ca9"
+INTENT_RESULTS_SHA256 = "c99a07604fd9e633a7c7babbc2d2aad7fe5822060583c2b9f9e84d64df8d7b0d"
 
-UNKNOWN = 255  # in place of answers that were not kept
+UNKNOWN = 255  # in place of answers in other languages, and of those that were not kept
 
 
 @dataclass(frozen=True)

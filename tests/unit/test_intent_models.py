@@ -70,7 +70,10 @@ def test_the_compared_models_were_trained_with_three_seeds_at_both_budgets_and_n
             for run in runs:
                 assert {"main", "composite", "negated", "ordinal", "longer", "seen"} <= set(run.accuracy)
                 assert all(0 <= value <= 1 for value in run.accuracy.values() if value == value) and run.seconds > 0
-    assert found.accuracy("relative").shape == (3,)
+    for name in "rotary", "from zero", "8 heads", "GLU", "gated attention", "RMSNorm":
+        assert found.gain(name, "relative").shape == (3,)
+    for steps in 500, 2000:
+        assert found.gain("relative", "BiLSTM", size=1500, steps=steps).shape == (3,)
 
 
 def test_every_training_says_what_it_reached_on_all_but_ordinals_and_on_ordinals(found):
