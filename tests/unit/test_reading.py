@@ -245,13 +245,13 @@ def test_the_recorded_windows_keep_near_and_lose_what_lies_beyond_them():
         assert by_distance[:, window:].mean() < 0.13
 
 
-def test_one_head_cannot_be_near_and_far_and_two_can():
+def test_one_head_did_not_learn_near_and_far_and_two_did():
     found = tasks.recorded_windows()
     assert found.one_accuracy.shape == (3, 2) and found.one_mass.shape == (3, 2, 1)
     assert found.one_accuracy.amin(dim=1).max() < 0.6 and found.accuracy[-1].min() > 0.95
 
 
-def test_more_heads_read_digits_better_and_one_even_head_does_too(readers):
+def test_after_600_steps_more_heads_read_digits_better_and_one_even_head_does_too(readers):
     right = {name: recorded[:, 0] for name, recorded in readers.by_heads.items()}
     assert set(right) == {"1 head", "4 heads", "8 heads", "1 even head"}
     assert (right["8 heads"] > right["4 heads"]).all() and (right["4 heads"] > right["1 head"]).all()
