@@ -53,6 +53,21 @@ WINOGRAD = (
     ("the letter hid the card because it was too", "large", "small", "letter", "card"),
 )
 
+MORE_WINOGRAD = (
+    ("the stone did not fit in the bucket because it was too", "big", "small", "stone", "bucket"),
+    ("the truck passed the car because it was driving so", "fast", "slow", "truck", "car"),
+    ("the sofa did not go through the window because it was too", "wide", "narrow", "sofa", "window"),
+    ("the shelf broke under the book because it was so", "weak", "heavy", "shelf", "book"),
+    ("the cake did not fit in the tin because it was too", "large", "small", "cake", "tin"),
+    ("the tree fell on the roof so it had to be", "cut", "repaired", "tree", "roof"),
+    ("the fish ate the bird because it was", "hungry", "tasty", "fish", "bird"),
+    ("the dog chased the cat because it was", "angry", "scared", "dog", "cat"),
+    ("the hammer broke the cup because it was made of", "iron", "glass", "hammer", "cup"),
+    ("the wolf did not catch the rabbit because it was too", "slow", "fast", "wolf", "rabbit"),
+    ("the box did not hold the statue because it was too", "small", "big", "box", "statue"),
+    ("the plane was late but the train waited because it was", "delayed", "patient", "plane", "train"),
+)
+
 
 @cache
 def _model():
@@ -177,6 +192,35 @@ def nobody_moves():
             moved += ((favourite[0] == a) & (favourite[1] == b)).sum().item()
     assert moved <= 12  # 2% of the heads
     return {"moved": moved, "changed": changed}
+
+
+@claim(
+    "00.sense",
+    cell="agreement-then",
+    says="What would make sense in the world does not move it.",
+    tried="Not which noun is the favourite, but how much: in 20 pairs of sentences in which one word turns the "
+    "meaning, does the difference of the two nouns' weights move towards the noun that makes sense? In this head, and "
+    "in the head of all 72 that moves most on eight of the pairs, tried on the other twelve.",
+    attacks=("seeds", "opponent", "choice"),
+    out="In head 1.3 the difference moves by {shift:.3f} on average, in {right} of 20 pairs the right way. The head "
+    "chosen on eight pairs is right in {chosen} of the other 12.",
+    minutes=0.1,
+)
+def sense():
+    shifts = []  # (layers, H) each: above 0 where the word that fits the first noun moves the look towards it
+    for start, one, other, *nouns in WINOGRAD + MORE_WINOGRAD:
+        leads = []
+        for word in (one, other):
+            recording = _model().read(f"{start} {word}")
+            first, second, it = (recording.tokens.index(token) for token in (*nouns, "it"))
+            leads.append(recording.weights[:, :, it, first] - recording.weights[:, :, it, second])
+        shifts.append(leads[0] - leads[1])
+    shifts = torch.stack(shifts).flatten(1)  # (pairs, 72)
+    head = 1 * 12 + 3
+    chosen = (shifts[8:, shifts[:8].mean(dim=0).argmax()] > 0).sum().item()
+    right = (shifts[:, head] > 0).sum().item()
+    assert len(shifts) == 20 and shifts[:, head].abs().max() < 0.05 and max(right, chosen + 4) <= 14
+    return {"shift": shifts[:, head].abs().mean().item(), "right": right, "chosen": chosen}
 
 
 @claim(

@@ -1,15 +1,21 @@
 """Lesson 05: what a cache saves, what sharing keys and values saves for certain, and a latent in their place."""
 
-from functools import partial
+from functools import cache, partial
 
 import torch
+from record_minilm import SENTENCES
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from claims import claim
+from claims.lesson00 import MORE_WINOGRAD, NEW_SENTENCES, WINOGRAD
+from claims.lesson02 import _columns
 from mha_lab import KVCache, MultiHeadAttention, attention, measure, pretrained, split_heads
 from mha_lab.rotary import Rotary, rotate
 from mha_lab.variants import LatentAttention
+
+FIT = [sentence for sentence in NEW_SENTENCES if " " in sentence]
+FIT += [f"{start} {word}" for start, one, other, *_ in WINOGRAD + MORE_WINOGRAD for word in (one, other)]
 
 
 def _folded(query, key, value):
@@ -214,6 +220,79 @@ def pooling():
     blind = 50 * (before - 1 / len(tokens)).abs().sum(dim=-1).mean().item()
     assert 40 < min(groupings) and 45 < neighbours < 60 and 0.85 * blind < one < blind
     return {"neighbours": neighbours, "low": min(groupings[:5]), "high": max(groupings[:5]), "best": min(groupings)}
+
+
+@claim(
+    "05.aligned",
+    cell="moved-says",
+    says="Turn the heads of each group into one basis first, by rotations fitted to other sentences, and pooling to "
+    "four moves {turned:.2f} in place of {mean:.2f}; give each group the 32 directions that serve its heads best, and "
+    "it moves {best:.2f}.",
+    tried="The strongest way to share without training. Lesson 03 says that a head's basis is free. So each head's "
+    "queries and keys are turned alike before the keys are averaged; and, better, a group's common key is made of the "
+    "directions in which its keys differ most as its queries see them. Both are fitted to sentences that are not "
+    "recorded, and tried on the twelve that are; then all twelve heads on one key, and the other five layers.",
+    attacks=("opponent", "construction", "size", "choice"),
+    out="Pooled to one: {turned_one:.2f} turned, {best_one:.2f} with the best directions, in place of {mean_one:.2f}. "
+    "To four, in the other layers: {others_mean} by the mean, {others_best} with the best directions. What pooling "
+    "lost was the bases, not the views. It needs free bases, so rotary positions inside a head forbid most of it, and "
+    "of values and of the model's answers this says nothing.",
+    minutes=0.3,
+)
+def aligned():
+    moved = {}
+    for layer in (1, 0, 2, 3, 4, 5):
+        fit = [torch.cat(part, dim=1) for part in zip(*(_heads(layer, sentence) for sentence in FIT))]
+        tests = [_heads(layer, sentence) for sentence in SENTENCES]
+        for G in (4, 1) if layer == 1 else (4,):
+            for name, shared in ("mean", _as_they_are), ("turned", _turned), ("best", _best_directions):
+                parts = [shared(*(x[i : i + 12 // G] for x in fit)) for i in range(0, 12, 12 // G)]
+                each = [_moved_by(torch.cat(parts), *heads, 12 // G) for heads in tests]
+                moved[name, layer, G] = sum(each) / len(each)
+    found = {name: moved[name, 1, 4] for name in ("mean", "turned", "best")}
+    assert found["best"] < found["turned"] < 0.6 * found["mean"]
+    found |= {f"{name}_one": moved[name, 1, 1] for name in ("mean", "turned", "best")}
+    for name in "mean", "best":
+        found[f"others_{name}"] = ", ".join(f"{moved[name, layer, 4]:.2f}" for layer in (0, 2, 3, 4, 5))
+    return found
+
+
+@cache
+def _heads(layer, sentence):
+    """Queries and keys (12, N, 32) of a layer of MiniLM."""
+    return [split_heads(x[None], 12)[0] for x in _columns(layer, sentence)]
+
+
+# How the heads of a group share a key. Each gives (heads, 32, 32): M takes a head's own keys to the basis of the shared
+# one, which is the mean, or the sum, of what the heads bring; and the queries meet it through N.
+def _as_they_are(query, key):
+    return torch.stack([torch.eye(32) / len(key), torch.eye(32)]).expand(len(key), 2, 32, 32)
+
+
+def _turned(query, key):
+    """Rotations that bring the keys of the heads as near to each other as rotations can."""
+    middle = key[0]
+    for _ in range(10):
+        left, _, right = torch.linalg.svd(key.mT @ middle)
+        turn = left @ right
+        middle = (key @ turn).mean(dim=0)
+    return torch.stack([turn / len(key), turn], dim=1)
+
+
+def _best_directions(query, key):
+    """The 32 directions that lose least of the heads' scores: principal components of the keys, as queries see them."""
+    sees = torch.linalg.cholesky(query.mT @ query / query.shape[1] + 1e-4 * torch.eye(32))  # (heads, 32, 32)
+    seen = (key - key.mean(dim=1, keepdim=True)) @ sees  # a part that all keys share moves no softmax
+    directions = torch.linalg.svd(torch.cat(list(seen), dim=1), full_matrices=False)[2][:32].T.unflatten(0, (-1, 32))
+    return torch.stack([sees @ directions, torch.linalg.inv(sees).mT @ directions], dim=1)
+
+
+def _moved_by(how, query, key, group):
+    """How much of the attention lands elsewhere when each `group` heads share a key, made as `how` (12, 2, 32, 32)."""
+    shared = (key @ how[:, 0]).unflatten(0, (-1, group)).sum(dim=1).repeat_interleave(group, dim=0)
+    before = (query @ key.mT / 32**0.5).softmax(dim=-1)
+    after = (query @ how[:, 1] @ shared.mT / 32**0.5).softmax(dim=-1)
+    return ((before - after).abs().sum(dim=-1) / 2).mean().item()
 
 
 @claim(
