@@ -42,6 +42,12 @@ def test_a_stored_lesson_is_tidy(lesson):
     assert not any(run_notebooks.WIDGET in output.get("data", {}) for _, output in outputs(lesson))
 
 
+def test_the_sections_of_a_lesson_are_counted_without_a_gap(lesson):
+    text = "\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
+    sections = [int(number) for number in re.findall(r"^## (\d+)\.", text, re.M)]
+    assert sections == list(range(1, len(sections) + 1))
+
+
 def columns(line):
     """The width of a line in letters; a Chinese one takes the room of two."""
     return sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in line)
