@@ -108,7 +108,10 @@ def test_between_two_results_the_caller_has_gradients_and_all_threads(measuring)
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        (lambda: long_sequences.measure_ways(paths="full"), "there is no path 'f'; there are: full, chunked, SDPA, wi"),
+        (
+            lambda: long_sequences.measure_ways(paths="full"),
+            "paths is the str 'full'; it must be a list of some of full",
+        ),
         (lambda: predicted_bytes("flash", 5), "there is no path 'flash'"),
         (lambda: predicted_seconds(None, "flash", 5), "there is no path 'flash'"),
         (lambda: predicted_seconds(None, "chunked", 0), "n=0: it must be at least 1"),
