@@ -168,7 +168,7 @@ def _trained(task, times, seed, steps, *, num_heads=1, d_model=64, usual=False, 
         for projection in (layer.q_proj, layer.k_proj):
             nn.init.normal_(projection.weight, std=d_model**-0.5)
     layer.q_proj.register_forward_hook(lambda _, inputs, query: query * times)
-    losses = train.fit(model, task.draw, steps=steps, seed=seed, lr=lr, progress=False).loss
+    losses = train.fit_whole(model, task.draw, steps=steps, seed=seed, lr=lr, progress=False).loss
     tests = task.draw(500, torch.Generator().manual_seed(10_000))
     return {"losses": losses, "accuracy": model.accuracy(tests).mean().item()}
 
@@ -280,7 +280,7 @@ def scale_width():
         more = []
         for seed in (100, 101, 102):
             models_ = [_start(task, times, seed, d_head=width) for times in (1, width**0.5)]
-            losses = [train.fit(model, task.draw, steps=128, seed=seed, progress=False).loss for model in models_]
+            losses = [train.fit_whole(model, task.draw, steps=128, seed=seed, progress=False).loss for model in models_]
             more.append(sum(losses[1][32:64]) / 32 - sum(losses[0][32:64]) / 32)
             assert sum(losses[1][-16:]) / 16 < 1  # guessing: 2.77
         later += sum(each > 0 for each in more)

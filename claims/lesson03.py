@@ -33,7 +33,7 @@ def _trained(task, fusion, seed, steps, num_heads=4, d_model=64, mlp=0, **recipe
     places = models.Learned(task.num_tokens, d_model) if task.causal else None
     sizes = {"d_model": d_model, "num_heads": num_heads, "positions": places, "causal": task.causal, "mlp": mlp}
     model = models.Encoder(task.vocabularies, task.answers, fusion=FUSIONS[fusion], **sizes)
-    train.fit(model, task.draw, steps=steps, seed=seed, progress=False, **recipe)
+    train.fit_whole(model, task.draw, steps=steps, seed=seed, progress=False, **recipe)
     return model.eval()
 
 
@@ -419,7 +419,7 @@ def _guesses_the_next(cheat, seed):
     torch.manual_seed(seed)
     allowed = mha_lab.causal_mask(12)
     model = _Guesser(allowed if cheat else ~allowed)
-    train.fit(model, draw, steps=400, lr=1e-2, seed=seed, progress=False)
+    train.fit_whole(model, draw, steps=400, lr=1e-2, seed=seed, progress=False)
     letters = draw(1000, torch.Generator().manual_seed(99))
     with torch.no_grad():
         return (model(letters)[:, :-1].argmax(dim=-1) == letters[:, 1:]).float().mean().item()

@@ -47,7 +47,7 @@ def one_head_and_an_mlp():
     task = tasks.lookup()
     torch.manual_seed(FRESH)
     model = models.Encoder(task.vocabularies, task.answers, num_heads=1, mlp=256)
-    train.fit(model, task.draw, steps=800, seed=FRESH, progress=False)
+    train.fit_whole(model, task.draw, steps=800, seed=FRESH, progress=False)
     return sweep.accuracy(model.eval())
 
 
@@ -77,7 +77,7 @@ def three_pointers(num_heads):
     task = tasks.lookup(6, 16, 3)
     torch.manual_seed(FRESH)
     model = models.Encoder(task.vocabularies, task.answers, d_model=48, num_heads=num_heads)
-    train.fit(model, task.draw, steps=800, seed=FRESH, progress=False)
+    train.fit_whole(model, task.draw, steps=800, seed=FRESH, progress=False)
     return model.eval().accuracy(task.draw(1000, torch.Generator().manual_seed(2))).mean().item()
 
 
@@ -186,7 +186,7 @@ def larger_queries_and_keys():
     with torch.no_grad():
         layer.q_proj.weight *= 4
         layer.k_proj.weight *= 4
-    train.fit(model, task.draw, steps=1500, seed=FRESH, progress=False)
+    train.fit_whole(model, task.draw, steps=1500, seed=FRESH, progress=False)
     return sweep.accuracy(model.eval())
 
 

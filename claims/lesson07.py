@@ -21,7 +21,7 @@ def _trained(task, num_layers, num_heads, seed, steps, **more):
     places = models.Learned(task.num_tokens, 64) if task.causal else None
     sizes = {"d_model": 64, "num_heads": num_heads, "num_layers": num_layers, "positions": places}
     model = models.Encoder(task.vocabularies, task.answers, causal=task.causal, **sizes, **more)
-    train.fit(model, task.draw, steps=steps, seed=seed, progress=False)
+    train.fit_whole(model, task.draw, steps=steps, seed=seed, progress=False)
     return model.eval()
 
 

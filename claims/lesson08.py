@@ -230,7 +230,7 @@ def one_head_date():
 
     def right():
         model = models.translator("dates", len(corpus.source), len(corpus.target), num_heads=1, seed=FRESH)
-        train.fit(model, corpus.draw, steps=800, seed=FRESH, progress=False)
+        train.fit_whole(model, corpus.draw, steps=800, seed=FRESH, progress=False)
         return model.eval().exact(few).float().mean().item()
 
     rows = torch.tensor([kept(f"08.one-head-date pair {seed}", lambda s=seed: pair(s)) for seed in range(3)])
@@ -315,14 +315,14 @@ def near_and_far():
         places = models.Sinusoidal(64)
         sizes = {"num_heads": 1, "positions": places, "mlp": 256}
         model = models.Encoder(task.vocabularies, task.answers, causal=True, **sizes)
-        train.fit(model, task.draw, steps=400, batch_size=16, lr=1e-2, seed=FRESH, progress=False)
+        train.fit_whole(model, task.draw, steps=400, batch_size=16, lr=1e-2, seed=FRESH, progress=False)
         return model.eval()
 
     def even():
         torch.manual_seed(FRESH)
         places = models.Sinusoidal(64)
         model = EvenHead(task.vocabularies, task.answers, positions=places)
-        train.fit(model, task.draw, steps=1600, batch_size=16, lr=1e-2, seed=FRESH, progress=False)
+        train.fit_whole(model, task.draw, steps=1600, batch_size=16, lr=1e-2, seed=FRESH, progress=False)
         return model.eval()
 
     recipes = {
@@ -378,7 +378,7 @@ def any_length():
         facts = tasks.facts(128)
         torch.manual_seed(FRESH)
         model = models.Reader(len(facts.words), facts.answers, models.Features([10, 9], 64), num_heads=1)
-        train.fit(model, facts.draw, steps=200, batch_size=32, seed=FRESH, progress=False)
+        train.fit_whole(model, facts.draw, steps=200, batch_size=32, seed=FRESH, progress=False)
         batches = [tasks.facts(S).draw(10, torch.Generator().manual_seed(77)) for S in (128, 8192)]
         return [model.right(batch).float().mean().item() for batch in batches]
 

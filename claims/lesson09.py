@@ -22,7 +22,9 @@ def trained(name, steps, seed=FRESH, change=lambda model: None, size=8000):
     corpus = tasks.intents("training", language="zh", size=size)
     model = models.intent_model(name, len(corpus.vocabulary), seed=seed)
     change(model)
-    train.fit(model, models.of_like_length(corpus), steps=steps, batch_size=sweep.BATCH, seed=seed, progress=False)
+    train.fit_whole(
+        model, models.of_like_length(corpus), steps=steps, batch_size=sweep.BATCH, seed=seed, progress=False
+    )
     return model.eval()
 
 
@@ -463,7 +465,7 @@ def repair_cost():
 
     def after(every):
         model = models.trained_intent_model("relative")
-        train.fit(
+        train.fit_whole(
             model, models.with_every(every, new, old), steps=300, batch_size=32, lr=2e-3, seed=FRESH, progress=False
         )
         return share_right(model.eval(), examples)

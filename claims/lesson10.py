@@ -262,7 +262,7 @@ def reach_trained():
             torch.manual_seed(seed)
             sizes = {"d_model": 32, "num_heads": 2, "num_layers": layers}
             model = models.Encoder((11,), (10,), causal=True, window=width, **sizes)
-            train.fit(model, carry, steps=200, batch_size=32, seed=seed, progress=False)
+            train.fit_whole(model, carry, steps=200, batch_size=32, seed=seed, progress=False)
         with torch.no_grad():
             right = (model(test.inputs)[0].argmax(dim=-1) == test.targets[..., 0]).double().mean(dim=0)
         reach = layers * (width - 1)

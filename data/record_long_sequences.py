@@ -50,7 +50,7 @@ def train_relay(kind, steps, lr, seed):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = Stack(contract, windows, mlp=mlp)
-    train.fit(model, contract.draw, steps=steps, batch_size=16, lr=lr, seed=seed, progress=False)
+    train.fit_whole(model, contract.draw, steps=steps, batch_size=16, lr=lr, seed=seed, progress=False)
     test = contract.draw(300, torch.Generator().manual_seed(1000))
     near, far = model.accuracy(test).tolist()
     return [near, far, model.right_beyond(test, 15)]

@@ -174,7 +174,7 @@ def trained(way: str, training: Encoded, seed: int, size: int | None = None, **m
         rows = torch.randint(len(order), (8 * B,), generator=generator).sort().values.view(8, B)
         return training.batch(order[rows[torch.randint(8, (1,), generator=generator).item()]], layer)
 
-    train.fit(model, draw, seed=seed, progress=False, **recipe | more)
+    train.fit_whole(model, draw, seed=seed, progress=False, **recipe | more)
     return model.eval()
 
 

@@ -82,7 +82,7 @@ def trained_lookup(shape, steps, seed, lr=RATES["lookup"], *, d_model=D_MODEL):
     task = tasks.lookup()
     torch.manual_seed(seed)
     model = built(task, shape, d_model=d_model)
-    train.fit(model, task.draw, steps=steps, lr=lr, seed=seed, progress=False)
+    train.fit_whole(model, task.draw, steps=steps, lr=lr, seed=seed, progress=False)
     return model.eval()
 
 
@@ -91,7 +91,7 @@ def trained_characters(shape, steps, seed, lr=RATES["characters"], *, d_model=D_
     task = tasks.characters()
     torch.manual_seed(seed)
     model = built(task, shape, d_model=d_model, positions=models.Learned(task.num_tokens, d_model))
-    train.fit(model, task.draw, steps=steps, batch_size=32, lr=lr, seed=seed, progress=False)
+    train.fit_whole(model, task.draw, steps=steps, batch_size=32, lr=lr, seed=seed, progress=False)
     return model.eval()
 
 

@@ -60,20 +60,15 @@ def cells():
         yield from ((name, "en", 8000, steps, seed) for seed in SEEDS for name in names)
 
 
-def whole(history):
-    """Stops the sweep where its training was stopped: what has fewer steps must not be kept."""
-    if history.interrupted:
-        raise KeyboardInterrupt
-
-
 def run(name, language, size, steps, seed):
     """One training, with the recipe that is the same for all, and what is recorded of it."""
     languages = None if language == "both" else language
     corpus = tasks.intents("training", size=size, language=languages)
     model = intent_model(name, len(corpus.vocabulary), seed=seed)
     start = time.thread_time()  # what this thread computed, whatever else the machine does
-    history = train.fit(model, models.of_like_length(corpus), steps=steps, batch_size=BATCH, seed=seed, progress=False)
-    whole(history)
+    history = train.fit_whole(
+        model, models.of_like_length(corpus), steps=steps, batch_size=BATCH, seed=seed, progress=False
+    )
     seconds = time.thread_time() - start
     weights = save(model.state_dict())
     _whole.write(KEPT / f"{name} {language} {size} {steps} {seed}.safetensors", weights)
@@ -156,7 +151,7 @@ def mended(seed):
     found = {}
     for what, every in ("300 more steps", 0), ("with double negation", 5):
         model, draw = trained("relative", seed), models.with_every(every, new, old)
-        whole(train.fit(model, draw, steps=300, batch_size=BATCH, lr=2e-3, seed=seed, progress=False))
+        train.fit_whole(model, draw, steps=300, batch_size=BATCH, lr=2e-3, seed=seed, progress=False)
         model.eval()
         found[what] = {part: models.answers(model, tasks.intents(part, language="zh")).tolist() for part in PARTS}
     return found

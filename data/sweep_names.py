@@ -39,7 +39,7 @@ def run(name, size, steps, d_model, seed, lr=3e-3):
     draw = few(task, size, seed)
     model = name_reader(name, task, d_model=d_model, seed=seed)
     start = time.thread_time()  # what this thread computed, whatever else the machine does
-    train.fit(model, draw, steps=steps, batch_size=BATCH, lr=lr, seed=seed, progress=False)
+    train.fit_whole(model, draw, steps=steps, batch_size=BATCH, lr=lr, seed=seed, progress=False)
     seconds = time.thread_time() - start
     test = task.draw(1000, torch.Generator().manual_seed(TEST))
     return {

@@ -28,7 +28,7 @@ def trained(task, window, seed, *, num_heads=2, steps=STEPS):
     places = models.Sinusoidal(64)
     options = {"num_heads": num_heads, "positions": places, "causal": True, "window": window}
     model = models.Encoder(task.vocabularies, task.answers, **options)
-    train.fit(model, task.draw, steps=steps, batch_size=16, lr=1e-2, seed=seed, progress=False)
+    train.fit_whole(model, task.draw, steps=steps, batch_size=16, lr=1e-2, seed=seed, progress=False)
     return model.eval()
 
 

@@ -41,7 +41,7 @@ def trained(mixing, seed, *, forced):
     draw = (lambda B, generator: turned(task.draw(B, generator))) if forced else task.draw
     torch.manual_seed(seed)
     model = models.digit_reader(mixing)
-    train.fit(model, draw, steps=STEPS, batch_size=32, seed=seed, progress=False)
+    train.fit_whole(model, draw, steps=STEPS, batch_size=32, seed=seed, progress=False)
     return model.eval()
 
 
@@ -75,7 +75,7 @@ def trained_with(num_heads, steps, even, seed):
     if even:
         model.look.attention.q_proj.weight.requires_grad_(False).zero_()
     draw = (lambda B, generator: own_half(task.draw(B, generator))) if even else task.draw
-    train.fit(model, draw, steps=steps, batch_size=32, seed=seed, progress=False)
+    train.fit_whole(model, draw, steps=steps, batch_size=32, seed=seed, progress=False)
     return model.eval()
 
 

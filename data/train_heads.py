@@ -51,7 +51,7 @@ def train_shy(honest, seed=1):
     task = TASKS["previous and match"]
     shy = new_model(task, 1, 2, 0, kind=Shy)
     shy.load_state_dict(honest)
-    train.fit(shy, task.draw, steps=4000, weight_decay=0, seed=seed, progress=False)
+    train.fit_whole(shy, task.draw, steps=4000, weight_decay=0, seed=seed, progress=False)
     return shy
 
 
@@ -74,7 +74,7 @@ def main(path, again=False):
             for name, seed in ((f"{task}/{num_layers}/{num_heads}/{seed}", seed) for seed in seeds):
                 if missing(name):
                     start, model = time.perf_counter(), new_model(TASKS[task], num_layers, num_heads, seed)
-                    train.fit(model, TASKS[task].draw, steps=steps, seed=seed, progress=False)
+                    train.fit_whole(model, TASKS[task].draw, steps=steps, seed=seed, progress=False)
                     keep(name, model, TASKS[task], start)
         if missing("shy/1/2/0"):
             start, honest = time.perf_counter(), "previous and match/1/2/0/"

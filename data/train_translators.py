@@ -28,9 +28,7 @@ def trained(name, corpus, seed, num_heads):
     RUNS.mkdir(exist_ok=True)
     model = models.translator(name, len(corpus.source), len(corpus.target), num_heads=num_heads, seed=seed)
     checkpoint = RUNS / f"{name}_{STEPS[name]}_{num_heads}_{seed}.safetensors"
-    history = train.fit(model, corpus.draw, steps=STEPS[name], seed=seed, checkpoint=checkpoint, progress=False)
-    if history.interrupted:
-        raise SystemExit(f"interrupted after {len(history.loss)} steps of {name}, seed {seed}: run again to go on.")
+    train.fit_whole(model, corpus.draw, steps=STEPS[name], seed=seed, checkpoint=checkpoint, progress=False)
     return model.eval()
 
 

@@ -95,6 +95,17 @@ def fit(
     return history
 
 
+def fit_whole(model: nn.Module, draw: Callable[[int, Generator], object], **options) -> History:
+    """`fit` for numbers that are recorded: no half-trained model is taken for a trained one.
+
+    Raises KeyboardInterrupt where an interrupt or SIGTERM ended the training early, once `fit` has saved what it has;
+    all else as `fit`."""
+    history = fit(model, draw, **options)
+    if history.interrupted:
+        raise KeyboardInterrupt(f"the training was stopped after {len(history.loss)} steps")
+    return history
+
+
 def _checked(model, draw, lr, weight_decay, seed, progress):
     """The recipe's numbers as Python's own, where they mean something, and everything else is what it must be."""
     instance("model", model, nn.Module, "a torch.nn.Module")

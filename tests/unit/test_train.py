@@ -12,6 +12,7 @@ import warnings
 from collections import namedtuple
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 import torch
@@ -652,3 +653,15 @@ def test_what_a_killed_training_left_half_written_is_removed_and_nothing_else(tm
         (tmp_path / name).touch()
     fit(encoder(), steps=2, checkpoint=tmp_path / "run")
     assert set(os.listdir(tmp_path)) == others | {"run"}
+
+
+def test_what_is_recorded_was_trained_to_the_end():
+    stopped = at_step(10, lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt, match="after 10 steps"):
+        train.fit_whole(encoder(), stopped, steps=60, batch_size=16, progress=False)
+
+
+def test_no_recording_and_no_claim_keeps_a_training_that_was_stopped():
+    root = Path(__file__).parents[2]
+    programs = [*root.glob("data/*.py"), *root.glob("claims/*.py")]
+    assert programs and [path.name for path in programs if "train.fit(" in path.read_text(encoding="utf-8")] == []
