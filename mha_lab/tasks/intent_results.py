@@ -10,7 +10,7 @@ from torch import Tensor
 from mha_lab import _data
 
 INTENT_RESULTS = _data.FOLDER / "intents.npz"
-INTENT_RESULTS_SHA256 = "e8b3dd22f93166c046eb19109f7c493a72ba2a753282aaeafa8a431ca2c9f100"
+INTENT_RESULTS_SHA256 = "2c1797d832e2812a8d223362cf218ee2b1ca9451920542275f5b59881ba104dc"
 
 UNKNOWN = 255  # in place of answers in other languages, and of those that were not kept
 
