@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 import anywidget
 import numpy as np
-import rjsmin
 import traitlets
 
 from mha_lab import _data, _door
@@ -34,43 +33,10 @@ CIVIDIS = [
 DIFFERENCE = [[0, "#542788"], [64, "#998ec3"], [128, "#f7f7f7"], [191, "#f1a340"], [255, "#b35806"]]
 """ColorBrewer's PuOr the other way round: below 0 purple, above it orange, as in every diverging map here."""
 
-IMPORT = re.compile(r'^(?:import \{.*\} from|@import) "\./(.*)";$', re.MULTILINE)
-SHORTER = (
-    (re.compile(r";(?=})|,(?=[)\]}])|(?<=})\n"), ""),
-    (re.compile(r"\bconst(?=[ \[{])"), "let"),
-    (re.compile(r"(?<![\w$])\((\w+)\)(?==>)"), r"\1"),
-    (re.compile(r"(?<!\()\blet(?=[ \[{])[^;{}]*(?:;let(?=[ \[{])[^;{}]*)+"), lambda run: re.sub(";let ?", ",", run[0])),
-)
-"""What rjsmin leaves in JavaScript that ends every statement with a semicolon, and what is sent instead: nothing for a
-block's last semicolon, a list's last comma and the line's end after a block; let for const; x => … for (x) => …;
-let a, b for let a; let b."""
-
-OWN_RULE = re.compile(r"^(.*?)(\.mha-[\w-]+)(?=.*[{,]$)", re.MULTILINE)
-"""The first class of a selector, in a style sheet that is not the shared one."""
+STATIC = _data.PACKAGE / "widgets/static"
+"""Where the explorers' bundles lie: what frontend/build.js makes of frontend/src."""
 
 MOST_TOKENS = 512  # a map then has half a pixel a cell
-
-
-def joined(name: str) -> str:
-    """An explorer's JavaScript or CSS as it is sent: in place of an import stands what it imports, so that no host has
-    to find a second file. JavaScript goes without its comments and spaces: every explorer carries its own module.
-    In CSS a class of an explorer's own is named twice, which makes its rules stronger than the shared ones: of these
-    every explorer on a page brings a copy, and the last would win over all rules before it."""
-    known = set()
-
-    def text(name):
-        known.add(name)
-        found = (_data.PACKAGE / "widgets" / name).read_text(encoding="utf-8")
-        if name.endswith(".css") and name != "_shared.css":
-            found = OWN_RULE.sub(r"\1\2\2", found)
-        return IMPORT.sub(lambda match: "" if match[1] in known else text(match[1]).replace("\nexport ", "\n"), found)
-
-    code = text(name)
-    if name.endswith(".js"):
-        code = rjsmin.jsmin(code)
-        for pattern, shorter in SHORTER:
-            code = pattern.sub(shorter, code)
-    return code
 
 
 class Explorer(anywidget.AnyWidget):

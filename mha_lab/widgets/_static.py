@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mha_lab import _data, _whole
 
-HERE = _data.PACKAGE / "widgets"
+HERE = _data.PACKAGE / "widgets/static"
 PROTOCOL = re.compile(r"_(model|view|dom)_\w+|_esm|_css|_anywidget_id|layout|tabbable|tooltip")  # no state of ours
 WITHOUT_KERNEL = {
     "can_read": False,
@@ -63,7 +63,7 @@ def document(title: str, body: str, states: dict[str, dict], *, style: str = "")
         own = {name: value for name, value in state.items() if not PROTOCOL.fullmatch(name)}
         own |= {name: value for name, value in WITHOUT_KERNEL.items() if name in own}
         models[model_id] = {"module": kind, "state": own}
-    css = "\n".join([(HERE / "_static.css").read_text(encoding="utf-8"), style, *styles.values()])
+    css = "\n".join([(HERE / "saved_page.css").read_text(encoding="utf-8"), style, *styles.values()])
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -80,7 +80,7 @@ def document(title: str, body: str, states: dict[str, dict], *, style: str = "")
 </main>
 <script type="application/json" id="mha-explorers">{_json({"modules": modules, "models": models})}</script>
 <script type="module">
-{(HERE / "_static.js").read_text(encoding="utf-8")}</script>
+{(HERE / "saved_page.js").read_text(encoding="utf-8")}</script>
 </body>
 </html>
 """

@@ -8,7 +8,7 @@ import torch
 import traitlets
 
 from mha_lab.attention import attention
-from mha_lab.widgets._base import Explorer, allowed_cells, joined, numbers, plural, words
+from mha_lab.widgets._base import STATIC, Explorer, allowed_cells, numbers, plural, words
 from mha_lab.widgets._stepper_picture import draw_stages, draw_sum
 
 MOST_TOKENS, MOST_HEADS, MOST_WIDE = 32, 32, 128
@@ -27,8 +27,8 @@ class AttentionStepper(Explorer):
     heads add most).
     """
 
-    _esm = joined("attention_stepper.js")
-    _css = joined("attention_stepper.css")
+    _esm = STATIC / "attention_stepper.js"
+    _css = STATIC / "attention_stepper.css"
 
     fixed = (
         *("tokens", "features", "num_heads", "d_head", "d_value"),

@@ -11,7 +11,7 @@ from mha_lab import _door, cost
 from mha_lab._door import whole
 from mha_lab.cost import Machine
 from mha_lab.published import MODELS, Model, layers_in_words, projections, shelf, source_in_words
-from mha_lab.widgets._base import Explorer, OneOf, joined, plural
+from mha_lab.widgets._base import STATIC, Explorer, OneOf, plural
 from mha_lab.widgets._picture import LINE, MUTED, Page
 
 LENGTHS = [16 * 2**i * step // 2 for i in range(14) for step in (2, 3)][:-1]  # 16, 24, 32, 48 … 131,072 tokens
@@ -97,8 +97,8 @@ class CostExplorer(Explorer):
     models = {m.name: _layer_of(m) for m in MODELS if not _not_shown(m)}
     """context is the longest text that the model is made for, n how much of it the layer sees, up to 131,072 tokens."""
 
-    _esm = joined("cost_explorer.js")
-    _css = joined("cost_explorer.css")
+    _esm = STATIC / "cost_explorer.js"
+    _css = STATIC / "cost_explorer.css"
 
     n = traitlets.Int(1024).tag(sync=True)
     d_model = traitlets.Int(512).tag(sync=True)

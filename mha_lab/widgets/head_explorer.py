@@ -13,10 +13,10 @@ from mha_lab.attention import attention, split_heads
 from mha_lab.masks import causal_mask, window_mask
 from mha_lab.widgets._base import (
     DIFFERENCE,
+    STATIC,
     Explorer,
     allowed_cells,
     found,
-    joined,
     numbers,
     plural,
     shown_words,
@@ -45,8 +45,8 @@ class HeadExplorer(Timings, Explorer):
     and at the latest after 1 s.
     """
 
-    _esm = joined("head_explorer.js")
-    _css = joined("head_explorer.css")
+    _esm = STATIC / "head_explorer.js"
+    _css = STATIC / "head_explorer.css"
 
     fixed = "source", "num_layers", "tokens", "d_model", "bias", "_recordings", "_query", "_key", "_mask"
 

@@ -11,7 +11,7 @@ import torch
 import traitlets
 
 from mha_lab import _door
-from mha_lab.widgets._base import Explorer, joined, plural, shown_words
+from mha_lab.widgets._base import STATIC, Explorer, plural, shown_words
 from mha_lab.widgets._picture import INK, MUTED, Page
 
 MOST_HEADS, MOST_PREDICTIONS = 1024, 40
@@ -41,8 +41,8 @@ class HeadSwitches(Explorer):
     predictions, what predict gave for them (empty where it failed); and message, what went wrong.
     """
 
-    _esm = joined("head_switches.js")
-    _css = joined("head_switches.css")
+    _esm = STATIC / "head_switches.js"
+    _css = STATIC / "head_switches.css"
 
     fixed = "num_layers", "num_heads"
 

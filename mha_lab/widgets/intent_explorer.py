@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import traitlets
 
-from mha_lab.widgets._base import Explorer, found, joined, numbers, plural, shown_words
+from mha_lab.widgets._base import STATIC, Explorer, found, numbers, plural, shown_words
 from mha_lab.widgets._picture import LINE, MUTED, Page, drawable, weight_colour
 from mha_lab.widgets.head_explorer import _maps, _model_shape, _pack
 
@@ -28,8 +28,8 @@ class IntentExplorer(Explorer):
     typed and message. Sentences that are there answer without a kernel; a new one needs it, and `model`.
     """
 
-    _esm = joined("intent_explorer.js")
-    _css = joined("intent_explorer.css")
+    _esm = STATIC / "intent_explorer.js"
+    _css = STATIC / "intent_explorer.css"
 
     fixed = "names", "num_layers", "num_heads", "_readings"
 

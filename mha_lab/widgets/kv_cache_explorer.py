@@ -8,7 +8,7 @@ import traitlets
 from mha_lab import _door
 from mha_lab._door import divisors
 from mha_lab.published import MODELS, Model, Store, layers_in_words, shelf, source_in_words, stores
-from mha_lab.widgets._base import Explorer, OneOf, joined, plural
+from mha_lab.widgets._base import STATIC, Explorer, OneOf, plural
 from mha_lab.widgets._picture import MUTED, Page
 
 DECODERS = tuple(model for model in MODELS if model.decoder and stores(model))
@@ -34,8 +34,8 @@ class KVCacheExplorer(Explorer):
     its own context and key/value heads.
     """
 
-    _esm = joined("kv_cache_explorer.js")
-    _css = joined("kv_cache_explorer.css")
+    _esm = STATIC / "kv_cache_explorer.js"
+    _css = STATIC / "kv_cache_explorer.css"
 
     model = traitlets.Unicode().tag(sync=True)
     context = traitlets.Int(1024).tag(sync=True)

@@ -6,7 +6,7 @@ import numpy as np
 import traitlets
 
 from mha_lab import _door
-from mha_lab.widgets._base import Explorer, joined, numbers, plural, shown_words, words
+from mha_lab.widgets._base import STATIC, Explorer, numbers, plural, shown_words, words
 from mha_lab.widgets._picture import LINE, Page
 
 MOST_HEADS, MOST_WIDE = 32, 128
@@ -21,8 +21,8 @@ class OutputMixer(Explorer):
     list of numbers) and hovered (the feature whose sum is written out, -1 for the one to which heads add most).
     """
 
-    _esm = joined("output_mixer.js")
-    _css = joined("output_mixer.css")
+    _esm = STATIC / "output_mixer.js"
+    _css = STATIC / "output_mixer.css"
 
     fixed = "tokens", "features", "num_heads", "_heads", "_w_o"
 

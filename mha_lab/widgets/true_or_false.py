@@ -7,7 +7,7 @@ import anywidget
 import traitlets
 
 from mha_lab.widgets import _static
-from mha_lab.widgets._base import joined
+from mha_lab.widgets._base import STATIC
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class TrueOrFalse(anywidget.AnyWidget):
     Raises traitlets.TraitError for a key that is no statement and for an answer that is neither True nor False.
     """
 
-    _esm = joined("true_or_false.js")
-    _css = joined("true_or_false.css")
+    _esm = STATIC / "true_or_false.js"
+    _css = STATIC / "true_or_false.css"
     _statements = traitlets.List().tag(sync=True)
     answers = traitlets.Dict().tag(sync=True)
     save_html = _static.save_html
