@@ -1,17 +1,23 @@
+// @ts-check
 // Bundles each explorer into one import-free module and one style sheet, which are committed: a learner has no Node.
 //
-//   node build.js            writes ../mha_lab/widgets/static
-//   node build.js --watch    writes them again whenever a source changes
-//   node build.js --to DIR   writes them there, for the check that the committed ones are fresh
+//   node build.js                 writes ../mha_lab/widgets/static
+//   node build.js head_explorer   only these rooms
+//   node build.js --watch         writes them again whenever a source changes
+//   node build.js --to DIR        writes them there, for the check that the committed ones are fresh
 
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import * as esbuild from "esbuild";
 
-const { values } = parseArgs({ options: { watch: { type: "boolean" }, to: { type: "string" } } });
+const { values, positionals } = parseArgs({
+  options: { watch: { type: "boolean" }, to: { type: "string" } },
+  allowPositionals: true,
+});
 const here = fileURLToPath(new URL(".", import.meta.url));
-const rooms = readdirSync(`${here}src`).filter((room) => room !== "shared");
+const all = readdirSync(`${here}src`).filter((room) => existsSync(`${here}src/${room}/index.js`));
+const rooms = positionals.length ? positionals : all;
 
 const context = await esbuild.context({
   absWorkingDir: here,
@@ -29,6 +35,6 @@ const context = await esbuild.context({
 });
 if (values.watch) await context.watch();
 else {
-  await context.rebuild();
+  await context.rebuild().catch(() => (process.exitCode = 1)); // esbuild has said why
   await context.dispose();
 }

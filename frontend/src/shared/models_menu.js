@@ -1,10 +1,15 @@
+// @ts-check
 // The menu of published models, under headings that say how sure their sizes are.
 
-import { element } from "./common.js";
+import { element } from "./dom.js";
 
-/** A select of models { name, group }; `first` are options before them, `others` [name, why] cannot be chosen. */
+/**
+ * @param {{ name: string, group: string }[]} models
+ * @param {[string, string][]} [others] [name, why]: those that cannot be chosen
+ * @param {HTMLOptionElement[]} [first] options before them
+ */
 export function modelsMenu(models, others = [], first = []) {
-  const option = (name) => element("option", { value: name }, name);
+  const option = (/** @type {string} */ name) => element("option", { value: name }, name);
   const groups = [...new Set(models.map(({ group }) => group))];
   const shelves = groups.map((label) =>
     element("optgroup", { label }, ...models.filter(({ group }) => group === label).map(({ name }) => option(name))),
