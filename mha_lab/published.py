@@ -170,6 +170,49 @@ def stores(model: Model) -> tuple[Store, ...]:
     """What the layers of a model keep, in the order of the layers. Empty where the source leaves open how much that is.
 
     Not counted: an indexer's keys, and what the short convolutions of linear and convolution layers remember."""
+    counts = Counter()
+    for kind in layer_kinds(model):
+        if not kind.shared:
+            counts.update(dict.fromkeys(kind.stores, kind.layers))
+    return tuple(replace(store, layers=count) for store, count in counts.items())
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A number of equal layers: what a query of theirs looks at, and what one of them keeps."""
+
+    letter: str
+    layers: int
+    stores: tuple[Store, ...]
+    """Of one layer, or of the earlier one whose keys and values it takes."""
+    width: int = 0
+    """Multiply-adds for one query and one key in all heads: a key's numbers and a value's. 0: there are no keys."""
+    picked: int = 0
+    """Keys that an indexer leaves of the last store; 0: all."""
+    shared: bool = False
+    """Whether it takes the keys and values of an earlier layer, and keeps none."""
+
+    def keys(self, tokens: int) -> int:
+        """Keys that the last of so many tokens looks at."""
+        if not self.width:
+            return 0
+        *near, far = (store.entries(tokens) for store in self.stores)
+        return sum(near) + (min(far, self.picked) if self.picked else far)
+
+    def flops(self, tokens: int) -> int:
+        """QKᵀ and AV of one layer, with as many keys for every token as for the last: `cost.flops` where all are looked
+        at. Keys and values of a latent are made for every head, as where a text is read."""
+        return 2 * tokens * self.keys(tokens) * self.width
+
+    def numbers(self, tokens: int) -> int:
+        """Numbers that one layer keeps of a text."""
+        return 0 if self.shared else sum(store.entries(tokens) * store.numbers for store in self.stores)
+
+
+def layer_kinds(model: Model) -> tuple[Kind, ...]:
+    """The layers of a model by their kind, in the order of the layers; none where its source leaves one open.
+
+    Not counted: what an indexer itself computes, and all that linear and convolution layers compute."""
     kinds, G = model.kinds, model.num_kv_heads
     if kinds is None or model.d_head is None or model.latent is None:
         return ()
@@ -178,18 +221,24 @@ def stores(model: Model) -> tuple[Store, ...]:
     near = G if model.local_kv_heads is None else model.local_kv_heads
     local = Store("local", 1, near, **widths, window=model.window)
     squeezed = model.compressed or (1, 1)
-    layer = {  # what one layer of each kind keeps
-        "G": [Store("latent" if model.latent else "global", 1, G, **far, fixed=model.latent)],
-        "L": [local],
-        "K": [local, Store(f"compressed {squeezed[0]}:1", 1, G, **widths, every=squeezed[0])],
-        "H": [local, Store(f"compressed {squeezed[1]}:1", 1, G, **widths, every=squeezed[1])],
-        "S": [Store("state", 1, fixed=model.state, window=1)] if model.state else [],
-        "V": [],
+    kept = {  # what one layer of each kind keeps
+        "G": (Store("latent" if model.latent else "global", 1, G, **far, fixed=model.latent),),
+        "L": (local,),
+        "K": (local, Store(f"compressed {squeezed[0]}:1", 1, G, **widths, every=squeezed[0])),
+        "H": (local, Store(f"compressed {squeezed[1]}:1", 1, G, **widths, every=squeezed[1])),
+        "S": (Store("state", 1, fixed=model.state, window=1),) if model.state else (),
+        "V": (),
     }
-    layer["N"] = layer["G"]
-    own = kinds[: len(kinds) - model.shared_layers]
-    counts = Counter(store for letter in own for store in layer[letter])
-    return tuple(replace(store, layers=count) for store, count in counts.items())
+    kept["N"] = kept["G"]
+    indexed = "" if model.indexer is None or model.indexer.layers == 0 else "K" if model.compressed else "GN"
+    counts = Counter((letter, at >= len(kinds) - model.shared_layers) for at, letter in enumerate(kinds))
+    found = []
+    for (letter, shared), layers in counts.items():
+        store = kept[letter][-1] if kept[letter] and letter not in "SV" else None
+        width = model.num_heads * (store.key + (store.value or store.key)) if store else 0
+        picked = model.indexer.keys if letter in indexed else 0
+        found.append(Kind(letter, layers, kept[letter], width, picked, shared))
+    return tuple(found)
 
 
 def projections(model: Model) -> dict[str, int]:

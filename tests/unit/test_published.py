@@ -12,6 +12,7 @@ from mha_lab.published import (
     MODELS,
     Indexer,
     Model,
+    layer_kinds,
     layers_in_words,
     numbers_per_token,
     projections,
@@ -113,6 +114,38 @@ def test_a_local_layer_keeps_its_window_and_a_state_does_not_grow():
         "compressed 128:1": 7,
         "compressed 4:1": 250,
     }
+
+
+def test_layers_of_a_kind_look_at_as_many_keys_as_their_kind_says():
+    def keys(name, tokens):
+        return {(kind.letter, kind.shared): kind.keys(tokens) for kind in layer_kinds(BY_NAME[name])}
+
+    assert keys("gpt-oss-120b", 4096) == {("L", False): 128, ("G", False): 4096}
+    assert keys("Gemma 4 E2B", 4096) == {("L", False): 512, ("G", False): 4096, ("L", True): 512, ("G", True): 4096}
+    assert keys("DeepSeek-V3.2-Exp", 1000) == {("G", False): 1000}
+    assert keys("DeepSeek-V3.2-Exp", 8192) == {("G", False): 2048}  # the indexer's choice
+    assert keys("MiniMax-M3", 8192) == {("G", False): 8192}  # its source does not say which layers have one
+    assert keys("Qwen3-Next-80B-A3B", 4096) == {("S", False): 0, ("G", False): 4096}
+    assert keys("DeepSeek-V4-Flash", 4096) == {("H", False): 128 + 32, ("K", False): 128 + 512}
+    assert keys("DeepSeek-V4-Flash", 1024) == {("H", False): 128 + 8, ("K", False): 128 + 256}
+
+
+def test_every_layer_is_of_one_kind_and_keeps_what_the_stores_say():
+    for model in MODELS:
+        kinds = layer_kinds(model)
+        if not kinds:
+            continue
+        assert sum(kind.layers for kind in kinds) == model.layers
+        kept = sum(store.layers * store.numbers * store.entries(5000) for store in stores(model))
+        assert sum(kind.layers * kind.numbers(5000) for kind in kinds) == kept
+
+
+def test_the_products_of_a_layer_that_looks_everywhere_are_those_that_cost_counts():
+    for model in MODELS:
+        for kind in layer_kinds(model):
+            if kind.letter in "GN" and not kind.picked and model.values == model.d_head and not model.global_d_head:
+                flops = cost.flops(1, 300, model.d_model, model.num_heads, model.num_kv_heads, d_head=model.d_head)
+                assert kind.flops(300) == flops["QKᵀ"] + flops["AV"], model.name
 
 
 @pytest.mark.parametrize(
