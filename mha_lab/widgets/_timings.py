@@ -36,8 +36,8 @@ class Timings(traitlets.HasTraits):
     """
 
     timings = traitlets.List(traitlets.Dict()).tag(sync=True)
-    timing_tokens = traitlets.Enum(TOKENS, 128).tag(sync=True)
-    timings_open = traitlets.Bool(False).tag(sync=True)
+    timing_tokens = traitlets.Enum(TOKENS, 512).tag(sync=True)
+    timings_open = traitlets.Bool(True).tag(sync=True)
     measuring = traitlets.Bool(False).tag(sync=True)
     progress = traitlets.Float(0.0).tag(sync=True)
     seconds_left = traitlets.Float(0.0).tag(sync=True)

@@ -7,7 +7,7 @@ import traitlets
 
 from mha_lab.widgets._base import STATIC, Explorer, found, numbers, plural, shown_words
 from mha_lab.widgets._picture import LINE, MUTED, Page, drawable, weight_colour
-from mha_lab.widgets.head_explorer import _maps, _model_shape, _pack
+from mha_lab.widgets._recordings import checked, in_bytes, same_model
 
 SHOWN = 3  # answers
 BAR = "#4477AA"
@@ -74,16 +74,16 @@ class IntentExplorer(Explorer):
             )
         if any(reading.weights is None for reading in readings):
             raise ValueError("this model has no heads to show: its readings' weights are None.")
-        self._model, self._shape = model, _model_shape(readings[0])
-        packed = [self._packed(reading, list(readings[0].names)) for reading in readings]
-        if len({each["sentence"] for each in packed}) < len(packed):
+        self._model, self._shape = model, checked(readings[0]).model
+        sent = [self._packed(reading, list(readings[0].names)) for reading in readings]
+        if len({each["sentence"] for each in sent}) < len(sent):
             raise ValueError("two readings have the same sentence: the menu could not tell them apart.")
         super().__init__(
             names=list(readings[0].names),
-            _readings=packed,
+            _readings=sent,
             num_layers=self._shape[0],
             num_heads=self._shape[1],
-            sentence=packed[0]["sentence"] if sentence is None else sentence,
+            sentence=sent[0]["sentence"] if sentence is None else sentence,
             layer=self._shape[0] - 1 if layer is None else layer,
             word=word,
             stretch=stretch,
@@ -97,8 +97,8 @@ class IntentExplorer(Explorer):
         if sentence not in [each["sentence"] for each in self._all()]:
             if self._model is None:
                 raise ValueError("there is no model to read a new sentence: pass on model=.")
-            packed = self._packed(self._model.read(sentence), self.names)
-            self._typed = [*self._typed, {**packed, "sentence": sentence}]
+            sent = self._packed(self._model.read(sentence), self.names)
+            self._typed = [*self._typed, {**sent, "sentence": sentence}]
         self.sentence = sentence
 
     @property
@@ -136,9 +136,9 @@ class IntentExplorer(Explorer):
 
     def _packed(self, reading, names: list[str]) -> dict:
         """A reading as it is sent; a weight is the square of byte / 255, as in HeadExplorer, and never deflated."""
-        packed = _pack(reading, self._shape)  # its checks, and how tokens are sent
-        weights = _maps(reading)
-        N, A = len(packed["tokens"]), len(names)
+        maps = checked(reading)
+        same_model(maps, self._shape)
+        N, A = len(maps.tokens), len(names)
         shares = numbers("shares", reading.shares, "(N)")
         probabilities = numbers("probabilities", reading.probabilities, "(A)")
         if list(reading.names) != names or shares.shape != (N,) or probabilities.shape != (A,):
@@ -151,9 +151,9 @@ class IntentExplorer(Explorer):
             if share.min() < 0 or abs(share.sum() - 1) > 0.01:
                 raise ValueError(f"the {name} of {reading.sentence!r} sum to {share.sum():.3g}: they must sum to 1.")
         return {
-            "sentence": packed["sentence"],
-            "tokens": packed["tokens"],
-            "weights": (np.sqrt(weights.clip(0, 1)) * 255).round().astype(np.uint8).tobytes(),
+            "sentence": maps.sentence,
+            "tokens": maps.tokens,
+            "weights": in_bytes(maps.weights),
             "shares": shares.tobytes(),
             "probabilities": [round(float(p), 5) for p in probabilities],
             "note": str(reading.message),
