@@ -193,6 +193,49 @@ def gain_and_context():
 
 
 @claim(
+    "05.thin-products",
+    cell="sweep-means",
+    says="A product of 4 rows runs at {four:.0%} of the rate of a large one, and one of 16 rows at {sixteen:.0%}, even "
+    "where the cache stays in the processor.",
+    tried="The lesson had said that memory is the limit as long as the operations for each byte stay below the "
+    "balance. With 4 K/V heads they do, and at 16,384 tokens the cache comes in far below the bandwidth. So: the rate "
+    "of a step on caches that fit the processor's memory (256 to 1,024 tokens, the best of them), against the large "
+    "product with which the balance is taken; the same step with its two products and softmax written out; and "
+    "whether bytes at the bandwidth and operations at those rates add up to the time at 16,384 tokens.",
+    attacks=("opponent", "size", "one thing"),
+    out="Written out, the step at 16,384 tokens takes {plain:.2f} of the fused kernel's time: it is no fault of the "
+    "kernel. It reads {read:.0%} of the bandwidth with 4 K/V heads. Bytes and operations, added, give {mha:.2f}, "
+    "{gqa:.2f} and {mqa:.2f} of the time with 16, 4 and 1 K/V heads: neither alone is the limit, and with few K/V "
+    "heads a part of the time is not explained.",
+    minutes=0.2,
+)
+def thin_products():
+    machine, work, taken = measure.calibrate(), 4 * 16 * 64, {}  # operations for each token of the cache
+    rate = {G: max(work * S / _time(_folded, S, G) for S in (256, 512, 1024)) for G in (16, 4, 1)}
+    for G in (16, 4, 1):
+        reading = 2 * G * 16384 * 64 * 4 / machine.bytes_per_second
+        taken[G] = _time(_folded, 16384, G)
+        taken[f"model {G}"] = (reading + work * 16384 / rate[G]) / taken[G]
+        taken[f"read {G}"] = reading / taken[G]
+    four, sixteen = (rate[G] / machine.flops_per_second for G in (4, 1))
+    assert 2 < machine.flops_per_second / machine.bytes_per_second, "4 K/V heads are below the balance"
+    assert four < sixteen < 0.8 and four < 0.5 and taken["read 4"] < 0.5
+    found = {"four": four, "sixteen": sixteen, "plain": _time(_written_out, 16384, 4) / taken[4]}
+    found |= {name: taken[f"model {G}"] for name, G in (("mha", 16), ("gqa", 4), ("mqa", 1))}
+    return found | {"read": taken["read 4"]}
+
+
+def _written_out(query, key, value):
+    B, H, N, K = query.shape
+    rows = query.reshape(B, key.shape[1], -1, K)
+    return (rows @ key.mT / K**0.5).softmax(dim=-1) @ value
+
+
+def _time(way, S, G):
+    return measure.compare({"step": partial(way, *_step(S, G))}, budget=0.4)["step"].median
+
+
+@claim(
     "05.pooling",
     cell="moved-says",
     says="Pooled to four, half of all attention lands elsewhere; pooled to one, nearly as much as if the maps had "
@@ -220,6 +263,36 @@ def pooling():
     blind = 50 * (before - 1 / len(tokens)).abs().sum(dim=-1).mean().item()
     assert 40 < min(groupings) and 45 < neighbours < 60 and 0.85 * blind < one < blind
     return {"neighbours": neighbours, "low": min(groupings[:5]), "high": max(groupings[:5]), "best": min(groupings)}
+
+
+@claim(
+    "05.mean-or-first",
+    cell="uptrain",
+    says="By favourite words the mean is ahead everywhere, in this layer and in MiniLM's five others.",
+    tried="The lesson has one sentence and one layer. Twelve recorded sentences and eleven new ones, all six layers, "
+    "five sizes of groups: the mean of a group's keys against its first key, by both measures.",
+    attacks=("size", "seeds"),
+    out="By favourites the mean is ahead in {favourites} of 30 cases of a layer and a size. By the attention that "
+    "moved, in {moved} of 30, in {pairs} of the 6 with groups of two: what the lesson sees there is its layer's.",
+    minutes=0.1,
+)
+def mean_or_first():
+    favourites = moved = pairs = 0
+    for layer in range(6):
+        heads = [_heads(layer, sentence) for sentence in [*SENTENCES, *FIT[:11]]]
+        for G in (6, 4, 3, 2, 1):
+            stay, move = torch.zeros(2), torch.zeros(2)
+            for query, key in heads:
+                groups, before = key.unflatten(0, (G, -1)), (query @ key.mT / 32**0.5).softmax(dim=-1)
+                for i, shared in enumerate((groups.mean(dim=1), groups[:, 0])):
+                    after = (query @ shared.repeat_interleave(12 // G, dim=0).mT / 32**0.5).softmax(dim=-1)
+                    stay[i] += (after.argmax(dim=-1) == before.argmax(dim=-1)).float().mean()
+                    move[i] += (after - before).abs().sum(dim=-1).mean() / 2
+            favourites += (stay[0] > stay[1]).item()
+            moved += (move[0] < move[1]).item()
+            pairs += G == 6 and (move[0] < move[1]).item()
+    assert favourites >= 29
+    return {"favourites": favourites, "moved": moved, "pairs": pairs}
 
 
 @claim(
