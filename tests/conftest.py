@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import javascript as modules
 import pytest
 import torch
 from hypothesis import settings
@@ -60,6 +61,30 @@ def launch_arguments() -> dict:
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args):
     return {**browser_type_launch_args, **launch_arguments()}
+
+
+@pytest.fixture(scope="session")
+def javascript(request):
+    """javascript("head_explorer/maths.js", "return m.f(data.x)", x=…): what the body of a function returns that has the
+    exports of a module of frontend/src as `m`, and data. In Node where it is found, in Chromium otherwise."""
+    if modules.find_node():
+        yield lambda module, body, **data: modules.call_in_node(module, body, data)
+        return
+    if modules.REQUIRED:
+        raise pytest.UsageError(f"NODE_CHECKS=required, and {modules.NO_NODE}.")
+    page = request.getfixturevalue("modules_page")
+    yield lambda module, body, **data: modules.call_in_page(page, module, body, data)
+
+
+@pytest.fixture(scope="session")
+def modules_page(request):
+    """A page that can import what lies in frontend/."""
+    if not find_chromium():
+        pytest.skip(NO_CHROMIUM)
+    page = request.getfixturevalue("browser").new_page()
+    modules.serve(page)
+    yield page
+    page.close()
 
 
 def pytest_collection_modifyitems(items):

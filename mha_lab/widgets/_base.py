@@ -133,10 +133,22 @@ def allowed_cells(mask, shape: tuple[int, int]) -> np.ndarray | None:
     return mask
 
 
+# Letters that take no room, and those that turn the direction of what follows; as in frontend/src/shared/words.js.
+_UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]|^[\u200c\u200d]+|[\u200c\u200d]+$"
+)
+
+
+def visible(word: str) -> str:
+    """A word with what cannot be seen in it made visible: white space at its ends, line ends, letters without width."""
+    word = word.replace("\n", "↵").replace("\t", "⇥")
+    word = _UNSEEN.sub(lambda unseen: "".join(f"⟨{ord(letter):04X}⟩" for letter in unseen[0]), word)
+    return re.sub(r"^\s+|\s+$", lambda space: "␣" * len(space[0]), word) or "∅"
+
+
 def shown_words(tokens: Sequence[str]) -> list[str]:
-    """Tokens as the explorers show them: white space visible, and a word that occurs again numbered (the₁ … the₂)."""
-    tokens = [token.replace("\n", "↵").replace("\t", "⇥") for token in tokens]
-    tokens = [re.sub(r"^\s+|\s+$", lambda space: "␣" * len(space[0]), token) or "∅" for token in tokens]
+    """Tokens as the explorers show them: visible, and a word that occurs again numbered (the₁ … the₂)."""
+    tokens = [visible(token) for token in tokens]
     seen: dict[str, int] = {}
     shown = []
     for token in tokens:

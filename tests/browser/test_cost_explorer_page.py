@@ -225,7 +225,7 @@ def test_every_word_is_legible_in_both_themes(lab, theme):
     assert min(contrast.values()) >= 4.5, contrast
 
 
-def test_the_browser_counts_and_predicts_what_the_package_does(browser):
+def test_the_browser_counts_and_predicts_what_the_package_does(javascript):
     made = {}
     exec(MACHINE, made)
     machine = made["machine"]
@@ -251,20 +251,18 @@ def test_the_browser_counts_and_predicts_what_the_package_does(browser):
     ]
     amounts = [(x, unit) for x in (3, 999.6, 123456, 7.5e9, 2e21) for unit in ("FLOP", "B", "")]
     amounts += [(x, "s") for x in (3e-6, 0.0123, 5, 4321)]
-    page = browser.new_page()
-    found, words, lengths, shared, unshared, free, back = page.evaluate(
-        """async ([code, sizes, machine, amounts]) => {
-            const m = await import(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })));
-            const far = { d_model: 96, num_heads: 64, num_kv_heads: 5 };
-            const eight = { d_model: 512, num_heads: 8, num_kv_heads: 8 };
-            return [sizes.map((s) => m.costs(s, machine)), amounts.map(([x, unit]) => m.amount(x, unit)), m.LENGTHS,
-                m.settled(far, far), m.settled({ ...eight, num_heads: 16 }, eight),
-                m.settled({ ...eight, num_heads: 5, d_head: 100 }, eight),
-                m.settled({ ...eight, num_heads: 5, num_kv_heads: 5, d_head: null }, eight)];
-        }""",
-        [str(CostExplorer._esm), sizes, asdict(machine), amounts],
+    found, words, lengths, shared, unshared, free, back = javascript(
+        "cost_explorer/index.js",
+        """const far = { d_model: 96, num_heads: 64, num_kv_heads: 5 };
+        const eight = { d_model: 512, num_heads: 8, num_kv_heads: 8 };
+        return [data.sizes.map((s) => m.costs(s, data.machine)), data.amounts.map(([x, unit]) => m.amount(x, unit)),
+            m.LENGTHS, m.settled(far, far), m.settled({ ...eight, num_heads: 16 }, eight),
+            m.settled({ ...eight, num_heads: 5, d_head: 100 }, eight),
+            m.settled({ ...eight, num_heads: 5, num_kv_heads: 5, d_head: null }, eight)];""",
+        sizes=sizes,
+        machine=asdict(machine),
+        amounts=amounts,
     )
-    page.close()
     for size, costs in zip(sizes, found, strict=True):
         expected = CostExplorer(**size, machine=machine).costs
         seconds = costs.pop("seconds")

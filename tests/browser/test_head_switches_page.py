@@ -172,16 +172,11 @@ def test_it_says_when_nobody_answers(host):
     expect(status).to_have_text(re.compile("^Only Python can predict this, and this page has none."))
 
 
-def test_the_axis_is_that_of_probabilities_where_it_can_be(browser):
-    page = browser.new_page()
-    found = page.evaluate(
-        """async (code) => {
-            const m = await import(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })));
-            const [before, now] = [[['', 'the', 2], ['', 'a', 1]], [['', 'a', 1.5], ['', 'an', 3]]];
-            return [m.axis([0.2, 0.9]), m.axis([-1, -3]), m.axis([2]), m.mostMoved(m.compared(now, before)).name,
-                m.mostMoved(m.compared(before, before)), m.short(-0.001), m.change(m.moved({ now: 0.496, before: 1 }))];
-        }""",
-        str(HeadSwitches._esm),
+def test_the_axis_is_that_of_probabilities_where_it_can_be(javascript):
+    found = javascript(
+        "head_switches/index.js",
+        """const [before, now] = [[['', 'the', 2], ['', 'a', 1]], [['', 'a', 1.5], ['', 'an', 3]]];
+        return [m.axis([0.2, 0.9]), m.axis([-1, -3]), m.axis([2]), m.mostMoved(m.compared(now, before)).name,
+            m.mostMoved(m.compared(before, before)), m.short(-0.001), m.change(m.moved({ now: 0.496, before: 1 }))];""",
     )
-    page.close()
     assert found == [[0, 1], [-3, 0], [0, 2], "an", None, "0.00", "−0.50"]

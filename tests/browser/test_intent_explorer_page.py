@@ -186,21 +186,18 @@ def test_every_word_is_legible_in_both_themes(lab, theme):
     assert min(contrast.values()) >= 4.5, contrast
 
 
-def test_the_browser_computes_what_python_computes(browser):
+def test_the_browser_computes_what_python_computes(javascript):
     rng = np.random.default_rng(0)
     weights = rng.dirichlet(np.ones(5), size=(3, 5))
     shares = rng.dirichlet(np.ones(5))
-    page = browser.new_page()
-    found = page.evaluate(
-        """async ([code, weights, shares]) => {
-            const m = await import(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })));
-            const given = { weights: Float32Array.from(weights), shares, n: 5, H: 3 };
-            const inks = [...Array(256).keys()].map((grey) => m.inkOn([grey, grey, grey]));
-            return [m.looks({ ...given, word: -1 }), m.looks({ ...given, word: 2 }), m.largest(shares, 2), inks];
-        }""",
-        [str(IntentExplorer._esm), weights.flatten().tolist(), shares.tolist()],
+    found = javascript(
+        "intent_explorer/index.js",
+        """const given = { weights: Float32Array.from(data.weights), shares: data.shares, n: 5, H: 3 };
+        const inks = [...Array(256).keys()].map((grey) => m.inkOn([grey, grey, grey]));
+        return [m.looks({ ...given, word: -1 }), m.looks({ ...given, word: 2 }), m.largest(data.shares, 2), inks];""",
+        weights=weights.flatten().tolist(),
+        shares=shares.tolist(),
     )
-    page.close()
     np.testing.assert_allclose(found[0], np.einsum("n,hnm->hm", shares, weights), atol=1e-6)
     np.testing.assert_allclose(found[1], weights[:, 2], atol=1e-6)
     assert found[2] == np.argsort(-shares)[:2].tolist()

@@ -9,7 +9,6 @@ from playwright.sync_api import expect
 
 from mha_lab.cost import kv_cache_bytes
 from mha_lab.widgets import KVCacheExplorer
-from mha_lab.widgets._base import joined
 from mha_lab.widgets.kv_cache_explorer import BATCHES, CONTEXTS, DECODERS, WIDTHS
 
 SHOW = "from mha_lab.widgets import KVCacheExplorer\nexplorer = KVCacheExplorer('Llama-3-8B')\nexplorer"
@@ -30,7 +29,7 @@ def expect_bytes(root, count):
     expect(root).to_have_attribute("data-bytes", str(count))
 
 
-def test_the_browser_counts_what_python_counts_for_every_model(browser):
+def test_the_browser_counts_what_python_counts_for_every_model(javascript):
     """The module's own arithmetic, at every model and many steps of the sliders; needs no JupyterLab."""
     cases, expected, tokens, added = [], [], [], []
     for model in DECODERS:
@@ -48,17 +47,13 @@ def test_the_browser_counts_what_python_counts_for_every_model(browser):
                 if model.latent:
                     cases.append([preset, {"heads": None, "context": context, "batch": batch, "width": width}])
                     expected.append(explorer.cache_bytes)
-    code = joined("kv_cache_explorer.js")
-    page = browser.new_page()
-    found, each = page.evaluate(
-        """async ([code, cases, tokens]) => {
-            const m = await import(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })));
-            const of = (count) => ([sizes, now]) => count(sizes, now);
-            return [cases.map(of(m.cacheBytes)), tokens.map(of(m.tokenBytes))];
-        }""",
-        [code, cases, tokens],
+    found, each = javascript(
+        "kv_cache_explorer/index.js",
+        """const of = (count) => ([sizes, now]) => count(sizes, now);
+        return [data.cases.map(of(m.cacheBytes)), data.tokens.map(of(m.tokenBytes))];""",
+        cases=cases,
+        tokens=tokens,
     )
-    page.close()
     assert found == expected and each == added
 
 

@@ -143,22 +143,20 @@ def test_a_word_written_from_the_right_leaves_the_minus_sign_in_its_place(lab):
     assert minus < nine
 
 
-def test_the_browser_computes_what_pytorch_computes(browser):
+def test_the_browser_computes_what_pytorch_computes(javascript):
     generator = torch.Generator().manual_seed(0)
     heads, w_o = torch.randn(4, 5, 3, generator=generator), torch.randn(12, 7, generator=generator)
     active = [0, 3]
     mixer = OutputMixer(heads, w_o, list("abcde"), position=2, active=active)
-    page = browser.new_page()
-    found = page.evaluate(
-        """async ([code, heads, w_o, active]) => {
-            const m = await import(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })));
-            const [h, o] = [Float32Array.from(heads), Float32Array.from(w_o)];
-            return m.mix({ heads: h, wO: o, n: 5, H: 4, D: 7, row: 2, active });
-        }""",
-        [str(OutputMixer._esm), heads.flatten().tolist(), w_o.flatten().tolist(), active],
+    found = javascript(
+        "output_mixer/index.js",
+        """const [heads, wO] = [data.heads, data.wO].map((numbers) => Float32Array.from(numbers));
+        return m.mix({ heads, wO, n: 5, H: 4, D: 7, row: 2, active: data.active });""",
+        heads=heads.flatten().tolist(),
+        wO=w_o.flatten().tolist(),
+        active=active,
     )
     full = heads[:, 2].flatten() @ w_o
-    page.close()
     np.testing.assert_allclose(found["full"], full, atol=1e-5)
     np.testing.assert_allclose(found["sum"], heads[0, 2] @ w_o[:3] + heads[3, 2] @ w_o[9:], atol=1e-5)
     np.testing.assert_allclose(found["shares"], mixer.mix["shares"], atol=1e-6)

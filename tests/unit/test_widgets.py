@@ -2,9 +2,7 @@
 
 import base64
 import io
-import re
 import zlib
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,8 +14,8 @@ from traitlets import TraitError
 
 from mha_lab import MultiHeadAttention, attention, causal_mask, split_heads, widgets, window_mask
 from mha_lab.pretrained import PROJECTION_LAYER, recorded, recorded_projection
-from mha_lab.widgets import AttentionStepper, HeadExplorer, _base, _picture
-from mha_lab.widgets._base import DIFFERENCE, joined
+from mha_lab.widgets import AttentionStepper, HeadExplorer, _picture
+from mha_lab.widgets._base import DIFFERENCE
 from mha_lab.widgets._picture import colour_table
 
 WORDS = ["trophy", "suitcase", "it"]
@@ -676,30 +674,6 @@ def test_the_two_sides_of_a_difference_are_told_apart_by_every_eye(eye):
     seen = linear.clip(0, 1) @ np.transpose(SEEN_BY[eye])
     below, above = seen[:96], seen[:159:-1]  # from the ends inwards, the same size on either side
     assert np.abs(below - above).max(axis=1).min() > 0.05
-
-
-@pytest.mark.parametrize("name", widgets.__all__)
-def test_each_module_is_small_import_free_and_calls_nobody(name):
-    code, style = str(getattr(widgets, name)._esm), str(getattr(widgets, name)._css)
-    assert len(code.encode()) < 40_000
-    assert "import" not in code and "@import" not in style
-    assert "http" not in code.replace("http://www.w3.org/2000/svg", "") + style  # the name of SVG, not an address
-
-
-@pytest.mark.parametrize("source", sorted(Path(_base.__file__).parent.glob("*.js")), ids=lambda path: path.stem)
-def test_words_in_quotes_arrive_as_they_were_written(source):
-    code = source.read_text(encoding="utf-8")
-    assert not re.search(r"\$\{[^}]*`", code), "rjsmin takes backquotes within ${} for the end: it would close up words"
-    code = re.sub(r"^(import .*|\s*(//|/?\*).*)$|(?<=[;,{]) // .*$", "", code, flags=re.MULTILINE)
-    words = re.findall(r'`[^`]*`|"[^"\n]*"', code)
-    assert [text for text in words if text not in joined(source.name)] == []
-
-
-def test_a_module_holds_what_it_imports_once_and_no_comments():
-    code = joined("attention_stepper.js")
-    assert code.count("function element(") == 1 and "export function element(" not in code
-    assert "export function stages(" in code
-    assert not re.search(r"^\s*(//|/\*)|^[ \t]", code, re.MULTILINE)
 
 
 # --------------------------------------------------------------------------------------------------- AttentionStepper

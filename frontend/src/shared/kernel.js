@@ -24,93 +24,100 @@ const GRACE = 300; // ms in which an answer that Python sent last of all may sti
  * @param {import("@anywidget/types").AnyModel<any>} model
  */
 export function kernelOf(model) {
+  return new Kernel(model);
+}
+
+export class Kernel {
+  /** Whether, as far as the page knows, the Python side of this model still exists. */
+  alive = true;
   /** @type {Set<(words: string) => void>} */
-  const listeners = new Set();
+  #listeners = new Set();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer;
+  #timer;
   /** @type {Asking["onSilence"]} */
-  let onSilence;
-  let [alive, asked] = [true, 0]; // asked counts questions: a late sign of an earlier one means nothing
+  #tell;
+  #question = 0; // a late sign of an earlier one means nothing
 
-  const done = () => {
-    clearTimeout(timer);
-    onSilence = undefined;
-    asked++;
+  /** @param {import("@anywidget/types").AnyModel<any>} model */
+  constructor(model) {
+    this.model = model;
+    model.on("comm_live_update", this.#lose); // the widget manager says it when the kernel restarts or is another one
+  }
+
+  /** Whether an answer is awaited. */
+  get waiting() {
+    return this.#tell !== undefined;
+  }
+
+  /**
+   * Tells the kernel the present traits, then sends the message. Another question before the answer takes its place.
+   * @param {unknown} message
+   * @param {Asking} [asking]
+   * @returns {boolean} whether it was sent; if not, onSilence was called already
+   */
+  ask(message, { within = PATIENCE, onSilence = () => {} } = {}) {
+    this.#done();
+    this.#tell = onSilence;
+    if (!("send" in this.model) || !this.alive) {
+      this.#silent(this.alive ? "none" : "lost");
+      return false;
+    }
+    try {
+      this.model.save_changes();
+      this.model.send(message, { iopub: { status: this.#workedThrough(this.#question) } });
+    } catch {
+      this.#lose();
+      return false;
+    }
+    this.#timer = setTimeout(() => this.#silent("late"), within);
+    return true;
+  }
+
+  /** To be called when an answer came: nobody waits any more, and the kernel lives. */
+  answered() {
+    this.#done();
+    this.alive = true;
+  }
+
+  /**
+   * Calls f with the words when the kernel turns out to be gone; gives what ends it.
+   * @param {(words: string) => void} f
+   */
+  onLost(f) {
+    this.#listeners.add(f);
+    return () => this.#listeners.delete(f);
+  }
+
+  dispose() {
+    this.#done();
+    this.#listeners.clear();
+    this.model.off(/** @type {any} */ ("comm_live_update"), this.#lose);
+  }
+
+  /** The kernel says when it has worked through a message. If it has not answered by then, it never will. */
+  #workedThrough(/** @type {number} */ question) {
+    return (/** @type {any} */ { content }) => {
+      if (content?.execution_state !== "idle") return;
+      setTimeout(() => question === this.#question && this.waiting && this.#silent("stopped"), GRACE);
+    };
+  }
+
+  #lose = () => {
+    if (!this.alive) return;
+    this.alive = false;
+    this.#silent("lost");
+    for (const tell of this.#listeners) tell(SILENCE.lost);
   };
-  /** @param {Silence} why */
-  const silent = (why) => {
-    const tell = onSilence;
-    if (why !== "late") done();
+
+  #silent(/** @type {Silence} */ why) {
+    const tell = this.#tell;
+    if (why !== "late") this.#done();
     tell?.(SILENCE[why], why);
-  };
-  const lose = () => {
-    if (!alive) return;
-    alive = false;
-    silent("lost");
-    for (const tell of listeners) tell(SILENCE.lost);
-  };
-  model.on("comm_live_update", lose); // the notebook's widget manager says it when the kernel restarts or is changed
+  }
 
-  return {
-    /** Whether, as far as the page knows, the Python side of this model still exists. */
-    get alive() {
-      return alive;
-    },
-    /** Whether an answer is awaited. */
-    get waiting() {
-      return onSilence !== undefined;
-    },
-    /**
-     * Tells the kernel the present traits, then sends the message. Another question before the answer takes its place.
-     * @param {unknown} message
-     * @param {Asking} [asking]
-     * @returns {boolean} whether it was sent; if not, onSilence was called already
-     */
-    ask(message, { within = PATIENCE, onSilence: told = () => {} } = {}) {
-      done();
-      onSilence = told;
-      const question = asked;
-      // The kernel says when it has worked through a message. If it has not answered by then, it never will.
-      const status = (/** @type {any} */ { content }) => {
-        if (content?.execution_state !== "idle") return;
-        setTimeout(() => question === asked && onSilence && silent("stopped"), GRACE);
-      };
-      if (!("send" in model)) {
-        silent("none");
-        return false;
-      }
-      if (!alive) {
-        silent("lost");
-        return false;
-      }
-      try {
-        model.save_changes();
-        model.send(message, { iopub: { status } });
-      } catch {
-        silent("lost");
-        lose();
-        return false;
-      }
-      timer = setTimeout(() => silent("late"), within);
-      return true;
-    },
-    /** To be called when an answer came: nobody waits any more, and the kernel lives. */
-    answered() {
-      done();
-      alive = true;
-    },
-    /**
-     * Calls f with the words when the kernel turns out to be gone.
-     * @param {(words: string) => void} f
-     */
-    onLost(f) {
-      listeners.add(f);
-      return () => listeners.delete(f);
-    },
-    dispose() {
-      done();
-      listeners.clear();
-      model.off(/** @type {any} */ ("comm_live_update"), lose);
-    },
-  };
+  #done() {
+    clearTimeout(this.#timer);
+    this.#tell = undefined;
+    this.#question++;
+  }
 }

@@ -1,4 +1,4 @@
-"""The explorers' own mathematics, run in the browser and compared with PyTorch's. Needs no JupyterLab."""
+"""The explorers' own mathematics, compared with PyTorch's."""
 
 import re
 
@@ -13,39 +13,14 @@ from mha_lab.widgets import AttentionStepper, HeadExplorer
 from mha_lab.widgets import _base as base
 
 
-@pytest.fixture(scope="module")
-def page(browser):
-    page = browser.new_page()
-    yield page
-    page.close()
-
-
-@pytest.fixture(scope="module")
-def run(page):
-    """run(module, body, **data): what the body of a function returns that has the module's exports as `m`, and data."""
-
-    def run(module, body, **data):
-        code = base.joined(f"{module}.js")
-        return page.evaluate(
-            f"""async ([code, data]) => {{
-                const url = URL.createObjectURL(new Blob([code], {{ type: 'text/javascript' }}));
-                const m = await import(url);
-                {body}
-            }}""",
-            [code, data],
-        )
-
-    return run
-
-
 @pytest.mark.parametrize("num_heads, causal", [(1, False), (12, False), (12, True), (48, True), (384, False)])
-def test_maps_equal_pytorchs_to_1e_6(run, num_heads, causal):
+def test_maps_equal_pytorchs_to_1e_6(javascript, num_heads, causal):
     query, key, tokens = recorded_projection()
     n, width = query.shape
     q, k = (split_heads(x.double()[None], num_heads) for x in (query, key))
     expected = attention(q, k, k, mask=causal_mask(n) if causal else None)[1][0]
-    maps = run(
-        "_head_maths",
+    maps = javascript(
+        "head_explorer/maths.js",
         """const floats = (name) => Float32Array.from(data[name]);
         const allowed = m.allowedCells(data.n, null, data.causal);
         const maps = new Float32Array(data.heads * data.n * data.n);
@@ -62,10 +37,10 @@ def test_maps_equal_pytorchs_to_1e_6(run, num_heads, causal):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4, 6])
-def test_maps_of_few_tokens_equal_pytorchs(run, n):
+def test_maps_of_few_tokens_equal_pytorchs(javascript, n):
     query, key = np.random.default_rng(n).normal(size=(2, n, 6)).astype(np.float32)
-    maps = run(
-        "_head_maths",
+    maps = javascript(
+        "head_explorer/maths.js",
         """const maps = new Float32Array(2 * data.n * data.n);
         [...m.headRows(maps, Float32Array.from(data.query), Float32Array.from(data.key), data.n, 6, 2)];
         return Array.from(maps);""",
@@ -77,9 +52,9 @@ def test_maps_of_few_tokens_equal_pytorchs(run, n):
     np.testing.assert_allclose(np.reshape(maps, expected.shape), expected, atol=1e-6)
 
 
-def test_a_row_that_may_see_nothing_is_zero_and_large_scores_do_not_overflow(run):
-    rows = run(
-        "_head_maths",
+def test_a_row_that_may_see_nothing_is_zero_and_large_scores_do_not_overflow(javascript):
+    rows = javascript(
+        "head_explorer/maths.js",
         """return [m.softmax([1, 2], [0, 0]), m.softmax([1e4, 1e4 + 1]), m.softmax([5, 6, 7], [1, 0, 1])];""",
     )
     assert rows[0] == [0, 0]
@@ -87,19 +62,21 @@ def test_a_row_that_may_see_nothing_is_zero_and_large_scores_do_not_overflow(run
     np.testing.assert_allclose(rows[2], [1 / (1 + np.e**2), 0, np.e**2 / (1 + np.e**2)])
 
 
-def test_a_byte_comes_back_as_a_weight(run):
-    weights = run("_head_maths", "return Array.from(m.weightsOf(Uint8Array.from(data.sent)))", sent=list(range(256)))
+def test_a_byte_comes_back_as_a_weight(javascript):
+    weights = javascript(
+        "head_explorer/maths.js", "return Array.from(m.weightsOf(Uint8Array.from(data.sent)))", sent=list(range(256))
+    )
     np.testing.assert_allclose(weights, (np.arange(256) / 255) ** 2, atol=1e-7)
 
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("window", [0, 1, 3])
-def test_a_mask_a_window_and_the_past_join(run, causal, window):
+def test_a_mask_a_window_and_the_past_join(javascript, causal, window):
     query, key, tokens = np.ones((6, 4)), np.ones((6, 4)), list("abcdef")
     mask = np.random.default_rng(0).random((6, 6)) < 0.7
     explorer = HeadExplorer.from_projection(query, key, tokens, mask=mask, causal=causal, window=window)
-    allowed = run(
-        "_head_maths",
+    allowed = javascript(
+        "head_explorer/maths.js",
         "return Array.from(m.allowedCells(6, Uint8Array.from(data.mask), data.causal, data.window))",
         mask=mask.astype(int).flatten().tolist(),
         causal=causal,
@@ -108,15 +85,15 @@ def test_a_mask_a_window_and_the_past_join(run, causal, window):
     assert (np.reshape(allowed, (6, 6)) == explorer._allowed()).all()
 
 
-def test_hiding_keys_is_masking_them(run):
+def test_hiding_keys_is_masking_them(javascript):
     query, key, tokens = recorded_projection()
     n, seen = len(tokens), [1, 2, 5, 9]
     q, k = (split_heads(x.double()[None], 12) for x in (query, key))
     _, whole = attention(q, k, k)
     mask = torch.isin(torch.arange(n), torch.tensor(seen))
     _, masked = attention(q, k, k, mask=mask.expand(n, n))
-    answer = run(
-        "_head_maths",
+    answer = javascript(
+        "head_explorer/maths.js",
         """const parts = data.maps.map((map) => m.renormalised(Float32Array.from(map), data.n, data.seen));
         return [parts.map(({ map }) => Array.from(map)), parts.map(({ held }) => held)];""",
         maps=whole[0].flatten(1).tolist(),
@@ -130,10 +107,10 @@ def test_hiding_keys_is_masking_them(run):
 
 @pytest.mark.parametrize("pool", [1, 2, 3])
 @pytest.mark.parametrize("rows", [7, 4])
-def test_a_pixel_shows_the_largest_of_its_cells(run, rows, pool):
+def test_a_pixel_shows_the_largest_of_its_cells(javascript, rows, pool):
     numbers = np.random.default_rng(0).integers(-99, 100, (rows, 7))
-    pixels = run(
-        "_head_maths",
+    pixels = javascript(
+        "head_explorer/maths.js",
         "const palette = Array.from({ length: 199 }, (_, i) => 1000 + i - 99);"
         "return Array.from(m.shades(Float32Array.from(data.numbers), 7, data.pool, palette, 99, 1));",
         numbers=numbers.flatten().tolist(),
@@ -146,26 +123,34 @@ def test_a_pixel_shows_the_largest_of_its_cells(run, rows, pool):
         assert pixels[row * wide + column] - 1000 == max(block.flatten(), key=abs)
 
 
-def test_colours_are_matplotlibs_cividis(run):
-    table = run("_head_maths", "return Array.from(m.colourTable(data.anchors))", anchors=base.CIVIDIS)
+def test_colours_are_matplotlibs_cividis(javascript):
+    table = javascript("shared/colour.js", "return Array.from(m.colourTable(data.anchors))", anchors=base.CIVIDIS)
     table = np.reshape(table, (256, 4))
     assert np.abs(table[:, :3] - colormaps["cividis"](np.arange(256))[:, :3] * 255).max() <= 2
     assert (table[:, 3] == 255).all()
 
 
-def test_repeated_words_are_numbered_and_white_space_shows(run):
+def test_repeated_words_are_numbered_and_white_space_shows(javascript):
     tokens = ["the", "cat", "the", " a ", "", "\n", "</b>", "猫"]
-    shown = run("_shared", "return m.shownWords(data.tokens)", tokens=tokens)
+    shown = javascript("shared/words.js", "return m.shownWords(data.tokens)", tokens=tokens)
     assert shown == ["the₁", "cat", "the₂", "␣a␣", "∅", "↵", "</b>", "猫"]
 
 
-def test_the_kernel_is_told_when_a_gesture_pauses_or_lasts_and_before_it_is_asked(run):
-    told = run(
-        "_shared",
+def test_python_and_the_page_make_the_same_letters_visible(javascript):
+    letters = [chr(i) for i in (*range(0x0250), *range(0x0590, 0x0700), *range(0x2000, 0x2070), 0x3000, 0xFE0F, 0xFEFF)]
+    tokens = [before + letter + after for letter in letters for before in ("", "x") for after in ("", "y")]
+    tokens += [" \u200b", "\u200b ", "\u200d\u200b", "👩\u200d👧", "\u202eabc", "a\nb\tc", "\u200d \u200d"]
+    shown = javascript("shared/words.js", "return data.tokens.map(m.visible)", tokens=tokens)
+    assert shown == [base.visible(token) for token in tokens]
+
+
+def test_the_kernel_is_told_when_a_gesture_pauses_or_lasts_and_before_it_is_asked(javascript):
+    told = javascript(
+        "shared/traits.js",
         """let [now, due, head] = [0, null, 0];
         const clock = { setTimeout, clearTimeout, now: performance.now };
-        window.setTimeout = (act, ms) => ((due = { act, at: now + ms }), 1);
-        window.clearTimeout = () => void (due = null);
+        globalThis.setTimeout = (act, ms) => ((due = { act, at: now + ms }), 1);
+        globalThis.clearTimeout = () => void (due = null);
         performance.now = () => now;
         const pass = (ms) => {
             now += ms;
@@ -183,19 +168,19 @@ def test_the_kernel_is_told_when_a_gesture_pauses_or_lasts_and_before_it_is_aske
         change.send('measure');
         pass(400);
         performance.now = clock.now;
-        Object.assign(window, { setTimeout: clock.setTimeout, clearTimeout: clock.clearTimeout });
+        Object.assign(globalThis, { setTimeout: clock.setTimeout, clearTimeout: clock.clearTimeout });
         return told;""",
     )
     assert told == [[1050, 20], [1900, 29], [1900, 99], [1900, "measure"]]
 
 
-def test_divisors_are_all_that_divide(run):
-    assert run("_shared", "return m.divisors(384)") == [d for d in range(1, 385) if 384 % d == 0]
+def test_divisors_are_all_that_divide(javascript):
+    assert javascript("shared/numbers.js", "return m.divisors(384)") == [d for d in range(1, 385) if 384 % d == 0]
 
 
-def test_pins_and_parameters(run):
-    facts = run(
-        "_head_maths",
+def test_pins_and_parameters(javascript):
+    facts = javascript(
+        "head_explorer/maths.js",
         """return {
             pins: [[], [1], [1, 2]].map((pinned) => m.togglePin(pinned, 3)).concat([m.togglePin([1, 3], 1)]),
             parameters: [m.parameterCount(384, true), m.parameterCount(384, false)],
@@ -213,10 +198,10 @@ def test_pins_and_parameters(run):
     [(1, 3, []), (12, 15, []), (12, 15, [3, 8]), (64, 32, []), (384, 16, [200]), (12, 512, []), (12, 512, [0, 1])],
 )
 @pytest.mark.parametrize("columns", [1, 0.4, 10], ids=["square", "high", "wide"])  # for each row
-def test_maps_stand_apart_inside_the_page(run, width, heads, n, columns, pinned):
+def test_maps_stand_apart_inside_the_page(javascript, width, heads, n, columns, pinned):
     s = max(1, min(512, round(columns * n)))
-    arranged = run(
-        "_head_layout",
+    arranged = javascript(
+        "head_explorer/layout.js",
         """const arranged = m.arrange(data);
         const { n, s } = data;
         const lastRow = (p) => m.placeAt(arranged.places, n, s, p.x + p.cell / 2, p.y + (n - 0.5) * p.cell);
@@ -241,14 +226,14 @@ def test_maps_stand_apart_inside_the_page(run, width, heads, n, columns, pinned)
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("temperature", [0.1, 1, 10])
-def test_the_steppers_stages_equal_pytorchs(run, causal, temperature):
+def test_the_steppers_stages_equal_pytorchs(javascript, causal, temperature):
     query, key, value = np.random.default_rng(0).normal(size=(3, 5, 8)).astype(np.float32)
     mask = np.random.default_rng(1).random((5, 5)) < 0.7
     stepper = AttentionStepper(
         query, key, value, list("abcde"), position=3, causal=causal, temperature=temperature, mask=mask
     )
-    stages = run(
-        "attention_stepper",
+    stages = javascript(
+        "attention_stepper/index.js",
         """const [query, key, value] = data.rows.map((numbers) => Float32Array.from(numbers));
         return m.stages({ query, key, value, n: 5, width: 8, valueWidth: 8, row: 3, ...data.state });""",
         rows=[x.flatten().tolist() for x in (query, key, value)],
@@ -261,7 +246,7 @@ def test_the_steppers_stages_equal_pytorchs(run, causal, temperature):
 
 
 @pytest.mark.parametrize("num_heads, causal", [(1, False), (3, False), (12, True)])
-def test_the_steppers_heads_add_up_to_the_layers_output(run, num_heads, causal):
+def test_the_steppers_heads_add_up_to_the_layers_output(javascript, num_heads, causal):
     generator = torch.Generator().manual_seed(num_heads)
     layer = MultiHeadAttention(24, num_heads, bias=False).double()
     for parameter in layer.parameters():
@@ -269,8 +254,8 @@ def test_the_steppers_heads_add_up_to_the_layers_output(run, num_heads, causal):
     x = torch.randn(1, 5, 24, generator=generator).double()
     query, key, value = (split_heads(p(x), num_heads)[0] for p in (layer.q_proj, layer.k_proj, layer.v_proj))
     stepper = AttentionStepper(query, key, value, list("abcde"), w_o=layer.out_proj.weight.T, position=3, causal=causal)
-    found = run(
-        "attention_stepper",
+    found = javascript(
+        "attention_stepper/index.js",
         """const [query, key, value, wO] = data.rows.map((numbers) => Float32Array.from(numbers));
         const inputs = { query, key, value, n: 5, width: 24 / data.H, valueWidth: 24 / data.H, row: 3 };
         const all = { ...inputs, causal: data.causal };
@@ -285,9 +270,9 @@ def test_the_steppers_heads_add_up_to_the_layers_output(run, num_heads, causal):
     np.testing.assert_allclose(found["total"], layer(x, causal=causal)[0, 3].detach(), atol=1e-6)
 
 
-def test_the_sum_over_heads_is_written_out(run):
-    said = run(
-        "attention_stepper",
+def test_the_sum_over_heads_is_written_out(javascript):
+    said = javascript(
+        "attention_stepper/index.js",
         """const shares = [[-9, 0], [5, 1]], total = [-4, 1];
         const facts = { name: "room", word: "it", head: 1, output: [5, 1], column: [1, 0], feature: 0, shares, total };
         const many = { shares: Array(12).fill([0.5, 0]), total: [6, 0], output: Array(16).fill(0) };
@@ -302,8 +287,8 @@ def test_the_sum_over_heads_is_written_out(run):
     ]
 
 
-def test_the_temperature_tells_at_which_d_head_unscaled_scores_spread_as_far(run):
-    said = run("attention_stepper", "return [1/32, 1/8, 0.5, 2 ** -0.5, 1, 8].map(m.temperatureWords)")
+def test_the_temperature_tells_at_which_d_head_unscaled_scores_spread_as_far(javascript):
+    said = javascript("attention_stepper/index.js", "return [1/32, 1/8, 0.5, 2 ** -0.5, 1, 8].map(m.temperatureWords)")
     assert said == [
         "T = 0.0313 · spread of an unscaled d_head 1024",
         "T = 0.125 · spread of an unscaled d_head 64",
@@ -317,25 +302,25 @@ def test_the_temperature_tells_at_which_d_head_unscaled_scores_spread_as_far(run
     assert (query * key).sum(-1).std() == pytest.approx(1 / 0.125, rel=0.02)  # unscaled at d_head 64
 
 
-def test_a_sentence_carries_long_words_cut_and_words_from_the_right_apart(run):
-    said = run("_words", "return data.words.map(m.quoted)", words=["it", "😀" * 30, "שלום"])
+def test_a_sentence_carries_long_words_cut_and_words_from_the_right_apart(javascript):
+    said = javascript("shared/words.js", "return data.words.map(m.quoted)", words=["it", "😀" * 30, "שלום"])
     assert said == ["it", "😀" * 23 + "…", "\u2068שלום\u2069"]
 
 
-def test_numbers_are_short_and_scales_end_at_round_ones(run):
-    short = run(
-        "attention_stepper",
+def test_numbers_are_short_and_scales_end_at_round_ones(javascript):
+    short = javascript(
+        "attention_stepper/index.js",
         "return data.x.map(m.short)",
         x=[0, 4, -1.5, 8.99998, 0.6652, 16.98, -123.4, 54321, 1e-9, -0.003],
     )
     assert short == ["0", "4", "−1.50", "9", "0.67", "17.0", "−123", "5.4e+4", "0", "0.00"]
-    ends = run("attention_stepper", "return data.x.map(m.roundUp)", x=[4, 16.98, 0.21, 1, 90])
+    ends = javascript("attention_stepper/index.js", "return data.x.map(m.roundUp)", x=[4, 16.98, 0.21, 1, 90])
     assert ends == pytest.approx([4, 20, 0.3, 1, 100])
 
 
-def test_the_arithmetic_is_written_out(run):
-    said = run(
-        "attention_stepper",
+def test_the_arithmetic_is_written_out(javascript):
+    said = javascript(
+        "attention_stepper/index.js",
         """const query = Float32Array.from([0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, -1]);
         const key = Float32Array.from([2, 0, 2, 0, 2, 2, 0, 0, 1, 0, 0, 1]);
         const value = Float32Array.from([10, 0, 0, 10, 0, 0]);
@@ -355,9 +340,9 @@ def test_the_arithmetic_is_written_out(run):
 
 
 @pytest.mark.parametrize("temperature", [1, 0.03125, 1.414])
-def test_who_checks_the_figures_of_a_written_sum_finds_its_result(run, temperature):
-    said = run(
-        "attention_stepper",
+def test_who_checks_the_figures_of_a_written_sum_finds_its_result(javascript, temperature):
+    said = javascript(
+        "attention_stepper/index.js",
         """const [query, key, value] = data.rows.map((numbers) => Float32Array.from(numbers));
         const sizes = { n: 4, width: 2, valueWidth: 2, temperature: data.temperature }, words = ['a', 'b', 'c', 'd'];
         const of = (rows, j) => [...rows.subarray(2 * j, 2 * j + 2)];
@@ -380,9 +365,9 @@ def test_who_checks_the_figures_of_a_written_sum_finds_its_result(run, temperatu
         assert f"{eval(sum_) + 0:.{decimals}f}".replace("-0.00", "0.00") == result.replace("−", "-"), sentence
 
 
-def test_a_written_sum_is_exact_or_says_that_it_is_not(run):
-    sums = run(
-        "attention_stepper",
+def test_a_written_sum_is_exact_or_says_that_it_is_not(javascript):
+    sums = javascript(
+        "attention_stepper/index.js",
         """const quotient = ([a, b]) => [a / b];
         const figures = (a, b) => (more) => [a, b].map((x) => x.toFixed(2 + more));
         return [[6, 4], [0.0204, 0.0446], [1, 3]].map(([a, b]) => m.written(figures(a, b), quotient, [a / b]));""",
@@ -394,11 +379,11 @@ def test_a_written_sum_is_exact_or_says_that_it_is_not(run):
     ]
 
 
-def test_timings_are_told_in_three_digits_with_quartiles_and_prediction(run):
+def test_timings_are_told_in_three_digits_with_quartiles_and_prediction(javascript):
     row = {"heads": 12, "path": "explicit", "median": 0.01423, "q1": 0.01391, "q3": 0.0148, "predicted": 0.0131}
     rows = [row, {**row, "path": "fused", "median": None}]
-    whole, brief, missing, times = run(
-        "_timings",
+    whole, brief, missing, times = javascript(
+        "head_explorer/timings.js",
         """const result = { tokens: 512, rows: data.rows };
         return [m.sentence(result, 12), m.sentence(result, 12, true), m.sentence(result, 1),
             [3.2e-7, 0.00099949, 0.1, 1.2345].map(m.inMs)];""",
@@ -411,9 +396,9 @@ def test_timings_are_told_in_three_digits_with_quartiles_and_prediction(run):
     assert times == ["0.000320", "0.999", "100", "1,235"]
 
 
-def test_the_timings_axes_are_logarithmic_with_round_numbers_and_a_decade_at_least(run):
-    scaled, fine, coarse, flat, wide = run(
-        "_timings",
+def test_the_timings_axes_are_logarithmic_with_round_numbers_and_a_decade_at_least(javascript):
+    scaled, fine, coarse, flat, wide = javascript(
+        "head_explorer/timings.js",
         """const x = m.logScale(1, 384, 10, 110);
         const rows = (...ms) => ms.map((t) => ({ predicted: t / 1e3, median: null, q1: null, q3: null }));
         return [[1, 384, 384 ** 0.5].map(x), m.ticks(0.15, 3), m.ticks(0.15, 3000),

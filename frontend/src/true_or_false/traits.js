@@ -1,0 +1,15 @@
+// @ts-check
+// The state that the page shares with Python (mha_lab/widgets/true_or_false.py says what each trait means).
+
+/**
+ * @typedef {{ key: string, text: string, lesson: string }} Statement
+ * @typedef {Record<string, boolean>} Answers by the statement's key; which are right is not in the page
+ */
+
+/**
+ * @typedef Traits
+ * @property {Statement[]} _statements
+ * @property {Answers} answers
+ */
+
+/** @typedef {import("../shared/traits.js").Model<Traits>} Model */

@@ -1,0 +1,144 @@
+"""The explorers' front-end house: sources that name themselves, tests of their own, bundles that need nobody."""
+
+import gzip
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import javascript as modules
+import pytest
+
+from mha_lab import widgets
+
+FRONTEND = modules.FRONTEND
+STATIC = Path(widgets.__file__).parent / "static"
+SOURCES = sorted(path for folder in ("src", "test") for path in (FRONTEND / folder).rglob("*.js"))
+ROOMS = sorted(path.parent for path in (FRONTEND / "src").glob("*/index.js"))
+TESTS = sorted((FRONTEND / "test").rglob("*.test.js"))
+LINES, SCREEN = 250, 60  # of a file, of a function
+
+
+def named(path):
+    return str(path.relative_to(FRONTEND))
+
+
+# the bundles ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", widgets.__all__)
+def test_each_bundle_is_small_import_free_and_calls_nobody(name):
+    code, style = str(getattr(widgets, name)._esm), str(getattr(widgets, name)._css)
+    assert len(code.encode()) < 40_000 and len(gzip.compress(code.encode())) < 16_000
+    assert not re.search(r"\bimport\b", re.sub(r'"[^"]*"|`[^`]*`', "", code)) and "@import" not in style
+    assert "http" not in code.replace("http://www.w3.org/2000/svg", "") + style  # the name of SVG, not an address
+
+
+@pytest.mark.parametrize("name", widgets.__all__)
+def test_a_bundle_is_a_path_so_that_live_reload_finds_it(name):
+    kind = getattr(widgets, name)
+    room = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+    for trait, ending in (("_esm", "js"), ("_css", "css")):
+        assert kind.__dict__[trait]._path == STATIC / f"{room}.{ending}"
+
+
+def test_every_room_has_its_bundle_and_every_bundle_its_room():
+    made = {path.stem for path in STATIC.iterdir()}
+    assert made == {room.name for room in ROOMS}
+    assert {path.name for path in STATIC.iterdir()} == {f"{name}.{end}" for name in made for end in ("js", "css")}
+
+
+# the sources ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_a_source_is_checked_and_short(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("// @ts-check\n")
+    assert "@ts-ignore" not in text and "@ts-nocheck" not in text and "@ts-expect-error" not in text
+    assert len(text.splitlines()) < LINES
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_no_function_is_longer_than_a_screen(path):
+    """A function, as the formatter lays it out, ends with the first brace that stands as far in as it began."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    long = []
+    for start, line in enumerate(lines):
+        if not re.search(r"\bfunction\b.*\{$|=> \{$|=>\s*\(?$", line) or line.lstrip().startswith(("*", "//")):
+            continue
+        indent = re.match(r" *", line)[0]
+        end = next((i for i in range(start + 1, len(lines)) if re.match(rf"{indent}[\]}})]", lines[i])), start)
+        if end - start >= SCREEN:
+            long.append(f"line {start + 1}: {end - start + 1} lines: {line.strip()}")
+    assert long == []
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
+def test_a_room_imports_from_itself_and_from_what_is_shared(room):
+    for path in room.glob("*.js"):
+        froms = re.findall(r'from "([^"]+)"', path.read_text(encoding="utf-8"))
+        assert [name for name in froms if not re.fullmatch(r"(\./|\.\./shared/)\w+\.js", name)] == [], path.name
+
+
+@pytest.mark.parametrize("room", [r for r in ROOMS if r.name != "saved_page"], ids=lambda room: room.name)
+def test_a_rooms_classes_begin_with_its_own_prefix(room):
+    style = (STATIC / f"{room.name}.css").read_text(encoding="utf-8")
+    shared = (FRONTEND / "src/shared/style.css").read_text(encoding="utf-8")
+    classes = set(re.findall(r"\.(mha[\w-]*)", style)) - set(re.findall(r"\.(mha[\w-]*)", shared))
+    shortest = min(classes, key=len, default="mha-")
+    assert shortest.startswith("mha-")
+    assert [name for name in classes if not name.startswith(shortest)] == []
+
+
+@pytest.mark.parametrize("name", widgets.__all__)
+def test_the_typedef_of_the_traits_names_exactly_those_that_the_page_shares(name):
+    kind = getattr(widgets, name)
+    room = FRONTEND / "src" / kind.__dict__["_esm"]._path.stem
+    own = {trait for trait, value in kind.class_traits(sync=True).items()} - set(PROTOCOL)
+    text = (room / "traits.js").read_text(encoding="utf-8")
+    typedef = re.search(r"@typedef (?:\{Object\} )?Traits\n((?: \*.*\n)*?) \*/", text)
+    assert typedef, f"{room.name}/traits.js has no `@typedef Traits` with a @property for each trait"
+    assert set(re.findall(r"@property \{.*\} (\w+)", typedef[1])) == own
+
+
+PROTOCOL = (
+    *("_model_module", "_model_module_version", "_model_name", "_view_module", "_view_module_version", "_view_name"),
+    *("_dom_classes", "_view_count", "_anywidget_id", "_esm", "_css", "layout", "tabbable", "tooltip", "comm"),
+)
+
+
+# their own tests -----------------------------------------------------------------------------------------------------
+
+
+def test_nodes_own_runner_finds_nothing_wrong():
+    node = modules.find_node()
+    if not node:
+        if modules.REQUIRED:
+            pytest.fail(f"NODE_CHECKS=required, and {modules.NO_NODE}.")
+        pytest.skip(f"{modules.NO_NODE}; the same tests run in Chromium.")
+    run = subprocess.run(
+        [node, "--test", *map(named, TESTS)], cwd=FRONTEND, capture_output=True, text=True, encoding="utf-8"
+    )
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr
+
+
+def test_the_same_tests_hold_in_a_browser(modules_page):
+    """Where no Node is, they are all that there is; a few lines stand in for node:test and node:assert."""
+    stands_in = {"node:test": "/test/browser/test.js", "node:assert/strict": "/test/browser/assert.js"}
+    imports = "".join(f'await import("/{named(path)}");\n' for path in TESTS)
+    page = f"""<!doctype html><title>tests</title>
+        <script type="importmap">{json.dumps({"imports": stands_in})}</script>
+        <script type="module">
+        import {{ finished }} from "node:test";
+        try {{
+            {imports}
+            window.failures = await finished();
+        }} catch (problem) {{
+            window.failures = [String(problem.stack)];
+        }}</script>"""
+    modules.serve(modules_page, {"tests": page})
+    modules_page.goto(f"{modules.ADDRESS}tests")
+    modules_page.wait_for_function("window.failures")
+    assert modules_page.evaluate("window.failures") == []
+    modules_page.goto(modules.ADDRESS)
