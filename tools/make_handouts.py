@@ -48,6 +48,8 @@ def with_hosts(notebook, states):
     """In place: every view of an explorer becomes the static host's place for it, and every figure has its words."""
     for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
         data = output.get("data", {})
+        if data.pop("application/javascript", None) and not data:
+            data["text/plain"] = "A script stands here, which a handout does not run."
         model_id = data.get(WIDGET, {}).get("model_id")
         if model_id in states:
             output.data = {"text/html": _static.host(model_id, data, output.metadata)}
@@ -62,6 +64,12 @@ def with_links(notebook):
     for cell in (cell for cell in notebook.cells if cell.cell_type == "markdown"):
         cell.source = re.sub(r"\]\((\d\d_\w+)\.ipynb", r"](\1.html", cell.source)
         cell.source = re.sub(r"\[([^\]]+)\]\(\.\./[^)]+\)", r"\1", cell.source)
+
+
+def inert(body):
+    """The body with every tag that runs, fetches, sends or leads away shown as text. The page's own rules let none of
+    them act but the meta tag's refresh; a cell's output has no business with any of them."""
+    return re.sub(r"<(?=/?(script|meta|base|link|iframe|frame|object|embed|form)\b)", "&lt;", body, flags=re.IGNORECASE)
 
 
 def title_of(notebook):
@@ -88,7 +96,7 @@ def handout(notebook, name="A lesson"):
     style = (
         f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n{STYLE.read_text(encoding='utf-8')}"
     )
-    return _static.document(title, NOTE + body, states, style=style)
+    return _static.document(title, NOTE + inert(body), states, style=style)
 
 
 def size_without_figures(page):

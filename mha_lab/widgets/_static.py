@@ -1,6 +1,7 @@
 """The static host: explorers in an HTML page of their own, alive without a kernel, a server or a network."""
 
 import base64
+import hashlib
 import json
 import re
 from html import escape
@@ -17,8 +18,12 @@ WITHOUT_KERNEL = {
 }
 """Traits that say what a kernel offers: what they say where there is none."""
 
-# Everything a page needs is in it, and the browser itself refuses to fetch anything else.
-SELF_CONTAINED = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline' blob:"
+# Everything a page needs is in it, and the browser itself refuses to fetch anything else, to send a form anywhere, and
+# to run any script but the one with this hash, which brings the explorers to life, from blobs that only it can make.
+SELF_CONTAINED = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{hash}' blob:; "
+    "form-action 'none'; base-uri 'none'"
+)
 
 
 def save_html(self, path: str | Path, *, title: str | None = None) -> Path:
@@ -63,12 +68,14 @@ def document(title: str, body: str, states: dict[str, dict], *, style: str = "")
         own = {name: value for name, value in state.items() if not PROTOCOL.fullmatch(name)}
         own |= {name: value for name, value in WITHOUT_KERNEL.items() if name in own}
         models[model_id] = {"module": kind, "state": own}
+    script = "\n" + (HERE / "saved_page.js").read_text(encoding="utf-8")
+    policy = SELF_CONTAINED.format(hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode())
     css = "\n".join([(HERE / "saved_page.css").read_text(encoding="utf-8"), style, *styles.values()])
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{SELF_CONTAINED}">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title>
 <style>
@@ -79,8 +86,7 @@ def document(title: str, body: str, states: dict[str, dict], *, style: str = "")
 {body}
 </main>
 <script type="application/json" id="mha-explorers">{_json({"modules": modules, "models": models})}</script>
-<script type="module">
-{(HERE / "saved_page.js").read_text(encoding="utf-8")}</script>
+<script type="module">{script}</script>
 </body>
 </html>
 """

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import make_handouts
+import nbformat
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -228,6 +229,59 @@ def test_the_page_is_as_dark_as_the_reader_has_it_and_axe_finds_no_violation(ope
         expect(body).to_have_attribute("data-jp-theme-light", is_light)
         expect(body).to_have_css("background-color", background)
         assert [violation["help"] for violation in Axe().run(page).response["violations"]] == []
+
+
+SCRIPTS = (
+    "<script>document.title = 'taken'</script>",
+    "<SCRIPT type='module'>document.title = 'taken'</SCRIPT>",
+    "<script/x>document.title = 'taken'</script>",
+    "<img src='data:,' onerror=\"document.title = 'taken'\">",
+    "<svg onload=\"document.title = 'taken'\"></svg>",
+    "<details open ontoggle=\"document.title = 'taken'\"></details>",
+    "<iframe srcdoc=\"<script>parent.document.title = 'taken'</script>\"></iframe>",
+    "<a id='away' href=\"javascript:document.title = 'taken'\">away</a>",
+    "<meta http-equiv='refresh' content='0; url=https://example.com'>",
+    "<base href='https://example.com/'>",
+    "<form action='https://example.com'><button id='send'>send</button></form>",
+)
+
+
+def test_no_script_of_a_lessons_output_runs_in_its_handout_and_nothing_leads_away(browser, tmp_path):
+    output = nbformat.v4.new_output
+    texts = [output("display_data", data={"text/html": text}) for text in SCRIPTS]
+    texts.append(output("display_data", data={"application/javascript": "document.title = 'taken'"}))
+    cells = [nbformat.v4.new_code_cell("1", outputs=texts), nbformat.v4.new_markdown_cell("# Alive\n" + SCRIPTS[0])]
+    path = tmp_path / "page.html"
+    path.write_text(make_handouts.handout(nbformat.v4.new_notebook(cells=cells)), encoding="utf-8")
+    page = browser.new_page()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.as_uri())
+    expect(page.locator("body")).to_have_attribute("data-jp-theme-light", re.compile("true|false"))  # ours has run
+    for name in ("away", "send"):
+        page.evaluate("(name) => document.getElementById(name).click()", name)
+    page.wait_for_timeout(100)  # ms
+    assert page.title() == "Alive" and page.url == path.as_uri()
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    page.close()
+
+
+def test_a_saved_page_runs_no_script_but_its_own_and_sends_no_form(browser, tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(document("Ours", "".join(text for text in SCRIPTS if "refresh" not in text), {}), encoding="utf-8")
+    page = browser.new_page()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.as_uri())
+    expect(page.locator("body")).to_have_attribute("data-jp-theme-light", re.compile("true|false"))
+    page.evaluate("document.getElementById('away').click()")
+    page.wait_for_timeout(100)  # ms
+    assert page.title() == "Ours" and page.evaluate("document.baseURI") == path.as_uri()
+    page.evaluate("document.getElementById('send').click()")
+    page.wait_for_timeout(100)  # ms
+    assert page.url == path.as_uri()
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    page.close()
 
 
 def test_a_lesson_opens_from_disk_with_its_explorers_alive(opened, tmp_path, monkeypatch):

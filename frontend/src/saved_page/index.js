@@ -1,49 +1,50 @@
+// @ts-check
 // The static host: brings the explorers of a saved page to life. Each module sees a model as anywidget gives one, but for
 // send(): there is no kernel to send to, and the modules say so.
 
-const revived = (_, value) =>
-  typeof value?.base64 === "string"
-    ? new DataView(Uint8Array.from(atob(value.base64), (letter) => letter.charCodeAt(0)).buffer)
-    : value;
-const { modules, models } = JSON.parse(document.getElementById("mha-explorers").textContent, revived);
+import { modelOf, revived } from "./model.js";
 
-function modelOf(state) {
-  const listeners = {};
-  const same = (a, b) => a === b || JSON.stringify(a) === JSON.stringify(b);
-  return {
-    get: (name) => state[name],
-    set(name, value) {
-      if (same(state[name], value)) return;
-      state[name] = value;
-      for (const act of listeners[`change:${name}`] ?? []) act();
-    },
-    on: (event, act) => (listeners[event] = [...(listeners[event] ?? []), act]),
-    off: (event, act) => (listeners[event] = (listeners[event] ?? []).filter((other) => other !== act)),
-    save_changes() {},
-  };
+/**
+ * @typedef {{ modules: Record<string, string>, models: Record<string, { module: string, state: Record<string, unknown> }> }} Saved
+ * @typedef {{ initialize?: (props: any) => unknown, render: (props: any) => unknown }} Explorer
+ */
+
+const data = document.getElementById("mha-explorers");
+const { modules, models } = /** @type {Saved} */ (JSON.parse(data?.textContent ?? "", revived));
+
+/** @type {Record<string, Promise<{ default: Explorer }>>} */
+const loaded = {};
+/** @param {string} name */
+function load(name) {
+  loaded[name] ??= import(URL.createObjectURL(new Blob([modules[name]], { type: "text/javascript" })));
+  return loaded[name];
 }
 
-const loaded = {};
-const load = (name) =>
-  (loaded[name] ??= import(URL.createObjectURL(new Blob([modules[name]], { type: "text/javascript" }))));
-
+/** @type {Record<string, Promise<{ explorer: Explorer, model: object }>>} */
 const awake = {};
-/** The module and the model behind an id: two views of one explorer share them. */
-const wake = (id) =>
-  (awake[id] ??= load(models[id].module).then(async ({ default: explorer }) => {
+/**
+ * The module and the model behind an id: two views of one explorer share them.
+ * @param {string} id
+ */
+function wake(id) {
+  awake[id] ??= load(models[id].module).then(async ({ default: explorer }) => {
     const model = modelOf(models[id].state);
     await explorer.initialize?.({ model });
     return { explorer, model };
-  }));
+  });
+  return awake[id];
+}
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const wear = () => (document.body.dataset.jpThemeLight = String(!dark.matches));
+const wear = () => {
+  document.body.dataset.jpThemeLight = String(!dark.matches);
+};
 dark.addEventListener("change", wear);
 wear();
 
-for (const host of document.querySelectorAll(".mha-host")) {
+for (const host of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(".mha-host"))) {
   const el = host.appendChild(document.createElement("div"));
-  wake(host.dataset.model)
+  wake(host.dataset.model ?? "")
     .then(({ explorer, model }) => explorer.render({ model, el }))
     .then(() => host.classList.add("mha-alive")) // from now on the picture is for printing only
     .catch((problem) => {
