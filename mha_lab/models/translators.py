@@ -11,7 +11,7 @@ from mha_lab.models.encoder_decoder import EncoderDecoder
 from mha_lab.models.parts import Learned
 
 TRANSLATORS = _data.FOLDER / "translators.safetensors"
-TRANSLATORS_SHA256 = "486f974e0fc2a179e9fa1b441fa8dddf67e8ac10b28c74d23db0df2cd501b8aa"
+TRANSLATORS_SHA256 = "5848f9d6e2dabc58440a0deb1cfc32e561aa1b5783bceb4340e85e887b90fba0"
 SHAPES = {"dates": {"num_layers": 1}, "translation": {"num_layers": 2}}
 
 
@@ -27,8 +27,8 @@ class Translators:
     translation_nouns     (3, L, H) its weight on nouns while an article (le, la …) is about to be written
     translation_articles  (3, L, H) share of these articles that are still right without the head
     translation_do        (3, L, H) its weight on do or does while ne is about to be written
-    translation_without   (2, L, H) seeds 0, 1: share of 200 test sentences without a fault while the head is off
-    one_…                 the same with one head in each layer, seed 0: equal parameters, first weights and batches
+    translation_without   (3, L, H) share of 200 test sentences without a fault while the head is off
+    one_…                 the same with one head in each layer: equal parameters, first weights and batches, pairwise
     """
 
     dates: EncoderDecoder
