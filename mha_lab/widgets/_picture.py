@@ -139,6 +139,13 @@ class Page:
             points = list(zip(np.interp(at, along, xs), np.interp(at, along, ys)))
             self.draw.line(points, colour, 2 * FINE, joint="curve")
 
+    def stroke(self, ends, colour, thick):
+        """A straight line, as thick as it is given; one thinner than a pixel is paler instead."""
+        width = max(1, round(thick * FINE))
+        paler = min(1.0, thick * FINE)
+        red, green, blue = (round(255 + paler * (c - 255)) for c in bytes.fromhex(colour[1:]))
+        self.draw.line([_pixel(*end) for end in ends], (red, green, blue), width)
+
     def mark(self, x, y, colour, *, diamond=False):
         """A measured point: a circle or a diamond."""
         radius, corners, turn = (6, 4, 45) if diamond else (5, 40, 0)
@@ -147,6 +154,19 @@ class Page:
     def hatched(self, x, y, width, height):
         """Masked: light grey with stripes."""
         self.image.paste(_stripes(max(1, round(width * FINE)), max(1, round(height * FINE))), _corner(x, y))
+
+    def polygon(self, corners, colour=None):
+        """Filled with a colour, or, without one, hatched as what is masked."""
+        corners = [_corner(x, y) for x, y in corners]
+        if colour:
+            self.draw.polygon(corners, colour)
+            return
+        stencil = Image.new("L", self.image.size, 0)
+        ImageDraw.Draw(stencil).polygon(corners, 255)
+        box = stencil.getbbox()
+        if box:
+            stripes = _stripes(box[2] - box[0], box[3] - box[1])
+            self.image.paste(stripes, box[:2], stencil.crop(box))
 
     def map(self, x, y, cell, weights, allowed=None, *, numbers=False, stretch=False, difference=False):
         """Attention weights (N, S) as cells of this size, 0 to 1 (or to the largest with stretch); or the difference of

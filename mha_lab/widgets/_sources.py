@@ -134,7 +134,7 @@ class Trained(Readings):
         for heads in sorted(_door.whole("a head count", heads) for heads in models):
             if d_model % heads:
                 raise ValueError(f"d_model={d_model} cannot be split over num_heads={heads}: there is no such model.")
-            for recording in _listed(models[heads]):
+            for recording in _listed(models[heads], heads):
                 reading = checked(recording, mask)
                 self.models.setdefault(heads, {})[reading.sentence] = reading
                 sent.append({**packed(reading), "num_heads": heads})
@@ -260,8 +260,13 @@ def _unknown(sentence, readings):
     return found([reading._asdict() for reading in readings.values()], sentence)
 
 
-def _listed(recordings) -> list:
-    return [recordings] if hasattr(recordings, "weights") else list(_door.several("a model", recordings, "recordings"))
+def _listed(recordings, heads) -> list:
+    """The recordings of one model, which may be a single one."""
+    if hasattr(recordings, "weights"):
+        return [recordings]
+    if not (several := list(_door.several("a model", recordings, "recordings"))):
+        raise ValueError(f"the model of {plural(heads, 'head')} has no recording.")
+    return several
 
 
 def _quality(recording, heads) -> list[dict]:
@@ -269,7 +274,7 @@ def _quality(recording, heads) -> list[dict]:
     quality = getattr(recording, "quality", None)
     if quality is None:
         return []
-    seeds = [float(f"{number:.5g}") for number in np.atleast_1d(numbers("quality", np.atleast_1d(quality), "(seeds,)"))]
+    seeds = [float(f"{number:.5g}") for number in numbers("quality", np.atleast_1d(quality), "(seeds)")]
     measure = str(getattr(recording, "measure", "quality"))
     row = {"sentence": str(recording.sentence), "num_heads": heads, "quality": float(f"{np.mean(seeds):.5g}")}
     return [{**row, "seeds": seeds, "measure": measure}]
