@@ -10,6 +10,7 @@ NUMBER_CELL = 26  # the smallest cell that can carry its number
 DIAGONAL_CELL = 5  # the smallest cell whose outline leaves something to see
 TALL = 560  # the height that maps take where the screen has it
 ENLARGED = 420  # the height that pinned heads take, even if one has to scroll for it
+SMALLEST = 24  # a map is no smaller so that all of them fit: the finger must find it
 
 
 class Place(NamedTuple):
@@ -102,7 +103,7 @@ def _fit(heads, room) -> Layout:
         fits = found.most >= 1 and found.height <= room.limit
         if best and (not fits or step < 0.85 * best.step):
             break
-        if not fits and max(found.wide, found.high) > 40 and step > 1 / 8:
+        if not fits and max(found.wide, found.high) > SMALLEST and step > 1 / 8:
             continue
         if not best or found.rows < best.rows:
             best = found
