@@ -6,6 +6,7 @@ from mha_lab.widgets.head_explorer import HeadExplorer
 from mha_lab.widgets.head_switches import HeadSwitches
 from mha_lab.widgets.intent_explorer import IntentExplorer
 from mha_lab.widgets.kv_cache_explorer import KVCacheExplorer
+from mha_lab.widgets.layer_map import LayerMap
 from mha_lab.widgets.output_mixer import OutputMixer
 from mha_lab.widgets.true_or_false import TrueOrFalse
 
@@ -16,6 +17,7 @@ __all__ = [
     "HeadSwitches",
     "IntentExplorer",
     "KVCacheExplorer",
+    "LayerMap",
     "OutputMixer",
     "TrueOrFalse",
 ]
