@@ -206,9 +206,8 @@ def slope_again():
     "07.chosen-on-one",
     cell="091",
     says="Choosing is training, and which heads stay is a set of parameters.",
-    tried="The greedy choice of eleven heads on one example and on 64, ten paired draws that the lesson did not use, "
-    "all "
-    "three recorded models, judged on the same 500 new examples.",
+    tried="The greedy choice of eleven heads on one example and on 64, six paired draws that the lesson did not use, "
+    "two for each of the three recorded models, judged on the same 500 new examples.",
     attacks=("seeds", "opponent"),
     out="Loss on new examples, chosen on one less chosen on 64: mean {mean:.3f} ± {error:.3f} (standard error of "
     "{pairs} "
