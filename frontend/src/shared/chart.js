@@ -4,6 +4,7 @@
 // Its look stands in chart.css. Colours are three hues; dashes and marks tell the same without them.
 
 import { chartLayout, ROW, unscale } from "./chart_layout.js";
+import { drawn } from "./dom.js";
 
 /** @typedef {import("./chart_layout.js").Chart} Chart */
 
@@ -12,20 +13,8 @@ const MARKS = ["m-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0", "m-5 0l5 -5l5 5l-5 5z", "m-
 /** The same in a text. */
 export const MARK_LETTERS = ["●", "◆", "▲"];
 
-/** An SVG element. */
-function shape(
-  /** @type {string} */ tag,
-  /** @type {Record<string, string | number>} */ attributes,
-  /** @type {(Node | string)[]} */ ...children
-) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));
-  node.append(...children);
-  return node;
-}
-
 const path = (/** @type {string} */ d, /** @type {string} */ name, more = {}) =>
-  shape("path", { d, class: `mha-chart-${name}`, ...more });
+  drawn("path", { d, class: `mha-chart-${name}`, ...more });
 
 /** Words at a place; in rows, one below the other. */
 function text(
@@ -35,12 +24,13 @@ function text(
   /** @type {string} */ name,
   more = {},
 ) {
-  return shape("text", { x: x.toFixed(1), y: y.toFixed(1), class: `mha-chart-${name}`, ...more }, words);
+  return drawn("text", { x: x.toFixed(1), y: y.toFixed(1), class: `mha-chart-${name}`, ...more }, words);
 }
 
 /**
  * The chart. `node` is the picture, named by `label` for those who cannot see it; `move(kind, at)` moves an upright line
- * without drawing the rest again; `valueAt(event)` is where on the axis across a pointer is.
+ * without drawing the rest again; `read(at)` shows a line where one points, and none for null. `valueAt(spot)` is where on
+ * the axis across a pointer is, `far(spot)` how many pixels it is from the nearest curve or point.
  * @param {Chart & { label: string }} chart
  */
 export function chart(chart) {
@@ -51,7 +41,7 @@ export function chart(chart) {
     width: chart.width,
     height: chart.height,
   };
-  const node = shape("svg", {
+  const node = drawn("svg", {
     ...view,
     class: "mha-chart",
     role: "img",
@@ -60,10 +50,13 @@ export function chart(chart) {
   node.append(...axes(chart, places));
   /** @type {Map<string, Element>} */
   const upright = new Map();
+  const through = (/** @type {number} */ x) => `M${x.toFixed(1)} ${frame.y}v${frame.height}`;
+  const pointed = path("", "read");
+  node.append(pointed);
   for (const line of places.lines) {
-    const drawn = path(`M${line.x.toFixed(1)} ${frame.y}v${frame.height}`, line.kind);
-    upright.set(line.kind, drawn);
-    node.append(drawn);
+    const stroke = path(through(line.x), line.kind);
+    upright.set(line.kind, stroke);
+    node.append(stroke);
     const [x, anchor] = line.before ? [line.x - 5, "end"] : [line.x + 5, "start"];
     if (line.words)
       node.append(
@@ -77,14 +70,23 @@ export function chart(chart) {
     node.append(text(box.x, box.y + 12, words, "name", { "data-hue": hue }));
   }
   for (const note of places.notes) node.append(...remark(note));
-  const move = (/** @type {string} */ kind, /** @type {number} */ at) =>
-    upright.get(kind)?.setAttribute("d", `M${places.across(at).toFixed(1)} ${frame.y}v${frame.height}`);
-  const back = unscale(chart.across, frame.x, frame.x + frame.width);
-  const valueAt = (/** @type {{ clientX: number }} */ event) => {
+  const place = (/** @type {{ clientX: number, clientY: number }} */ { clientX, clientY }) => {
     const box = node.getBoundingClientRect();
-    return back(((event.clientX - box.left) * chart.width) / (box.width || 1));
+    const fine = chart.width / (box.width || 1);
+    return [(clientX - box.left) * fine, (clientY - box.top) * fine];
   };
-  return { node, move, valueAt };
+  const back = unscale(chart.across, frame.x, frame.x + frame.width);
+  return {
+    node,
+    move: (/** @type {string} */ kind, /** @type {number} */ at) =>
+      upright.get(kind)?.setAttribute("d", through(places.across(at))),
+    read: (/** @type {number | null} */ at) => pointed.setAttribute("d", at === null ? "" : through(places.across(at))),
+    valueAt: (/** @type {{ clientX: number, clientY: number }} */ spot) => back(place(spot)[0]),
+    far(/** @type {{ clientX: number, clientY: number }} */ spot) {
+      const [x, y] = place(spot);
+      return Math.min(...places.traces.flat().map(([px, py]) => Math.hypot(px - x, py - y)));
+    },
+  };
 }
 
 /** Grid, numbers and titles. */
@@ -94,6 +96,7 @@ function axes(
 ) {
   const [right, bottom] = [frame.x + frame.width, frame.y + frame.height];
   const grid = chart.up.ticks.map((tick) => `M${frame.x} ${up(tick).toFixed(1)}H${right}`).join("");
+  /** @type {SVGElement[]} */
   const parts = [path(grid, "grid"), path(`M${frame.x} ${bottom}H${right}`, "axis")];
   for (const tick of ticksUp)
     parts.push(
@@ -125,7 +128,7 @@ function drawnSeries(
   const { curve = [], points = [], hue } = series;
   const at = (/** @type {number} */ x, /** @type {number} */ y) => `${across(x).toFixed(1)} ${up(y).toFixed(1)}`;
   const through = (/** @type {[number, number][]} */ places) => `M${places.map(([x, y]) => at(x, y)).join("L")}`;
-  const group = shape("g", { "data-hue": hue, "data-name": series.name });
+  const group = drawn("g", { "data-hue": hue, "data-name": series.name });
   if (curve.length) group.append(path(through(curve), "curve", series.dash ? { "stroke-dasharray": series.dash } : {}));
   if (series.joined && points.length) group.append(path(through(points.map(({ x, y }) => [x, y])), "joined"));
   const bars = points.filter(({ low, high }) => low !== undefined && high !== undefined);

@@ -114,7 +114,7 @@ export function spaced(ticks, place, size) {
   for (let step = 1; step < ticks.length; step++) {
     const left = ticks.filter((_, i) => i % step === 0);
     const apart = (/** @type {number} */ a, /** @type {number} */ b) =>
-      Math.abs(place(b) - place(a)) >= (size(a) + size(b)) / 2 + BESIDE;
+      Math.abs(place(b) - place(a)) >= (size(a) + size(b)) / 2 + 10;
     if (left.every((tick, i) => i === 0 || apart(left[i - 1], tick))) return left;
   }
   return ticks.slice(0, 1);
@@ -181,6 +181,7 @@ export function chartLayout(chart) {
     ticksAcross,
     ticksUp,
     lines: upright,
+    traces,
     names: names.filter((name) => name !== null),
     notes: remarks,
   };

@@ -4,9 +4,10 @@
 import { element } from "./dom.js";
 
 /**
+ * A select of models; `first` are options before them, `others` [name, why] cannot be chosen.
  * @param {{ name: string, group: string }[]} models
- * @param {[string, string][]} [others] [name, why]: those that cannot be chosen
- * @param {HTMLOptionElement[]} [first] options before them
+ * @param {[string, string][]} [others]
+ * @param {HTMLOptionElement[]} [first]
  */
 export function modelsMenu(models, others = [], first = []) {
   const option = (/** @type {string} */ name) => element("option", { value: name }, name);

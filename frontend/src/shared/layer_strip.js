@@ -1,0 +1,66 @@
+// @ts-check
+// The layers of a model in a row: what each looks at, by height and by letter.
+
+import { element } from "./dom.js";
+
+/** What the letters mean; height tells how far a layer looks. @type {Record<string, string>} */
+const WORDS = {
+  G: "global",
+  N: "global without positions",
+  L: "local",
+  K: "compressed",
+  H: "heavily compressed",
+  S: "linear: a state",
+  V: "convolution",
+};
+
+/**
+ * A row of bars, a layer each, and below it what the letters mean. show(model) draws another model's; null: none.
+ */
+export function layerStrip() {
+  const row = element("div", { className: "mha-layers-row", role: "img" });
+  const legend = element("small", { className: "mha-layers-legend" });
+  const node = element("div", { className: "mha-layers" }, row, legend);
+  let shown = "";
+  /** @param {{ name: string, pattern: string, shared: number, layers: string } | null} model */
+  const show = (model) => {
+    node.hidden = !model;
+    if (!model || shown === model.name) return;
+    shown = model.name;
+    const { pattern, shared } = model;
+    row.ariaLabel = `The ${pattern.length} layers of ${model.name}, the first on the left: ${inRuns(pattern)}`;
+    row.replaceChildren(
+      ...[...pattern].map((letter, i) => {
+        const bar = element("i", { title: `layer ${i + 1}: ${WORDS[letter]}` });
+        bar.dataset.kind = letter;
+        bar.classList.toggle("mha-layers-shared", i >= pattern.length - shared);
+        return bar;
+      }),
+    );
+    const kinds = [...new Set(pattern)].map((letter) => {
+      const key = element("i", { "aria-hidden": "true" });
+      key.dataset.kind = letter;
+      return element("span", {}, key, ` ${WORDS[letter]}`);
+    });
+    if (shared) {
+      const key = element("i", { className: "mha-layers-shared", "aria-hidden": "true" });
+      key.dataset.kind = "G";
+      kinds.push(element("span", {}, key, " with an earlier layer's keys"));
+    }
+    legend.replaceChildren(...kinds);
+  };
+  show(null);
+  return { node, show };
+}
+
+/**
+ * "3 linear: a state, 1 global, …": a screen reader's way along the row; a pattern that repeats is said once.
+ * @param {string} pattern
+ */
+function inRuns(pattern) {
+  const period = [1, 2, 3, 4, 5, 6].find((size) => [...pattern].every((letter, i) => letter === pattern[i % size]));
+  const once = period && period < pattern.length ? pattern.slice(0, period) : pattern;
+  const runs = once.match(/(.)\1*/g) ?? [];
+  const words = runs.map((run) => `${run.length} ${WORDS[run[0]]}`).join(", ");
+  return period && period < pattern.length ? `again and again ${words}` : words;
+}
