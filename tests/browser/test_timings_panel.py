@@ -53,7 +53,7 @@ class Panel:
     def move_heads(self, key="ArrowRight"):
         """Move the head count by a key and wait for other maps and the panel's other line."""
         before = self.maps()
-        line = self.node.locator(".mha-timings-here")
+        line = self.node.locator(".mha-chart-here")
         at = line.get_attribute("d") if line.count() else None
         self.heads.press(key)
         canvas = self.root.locator(".mha-heads-stage canvas").first.element_handle()
