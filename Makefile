@@ -37,10 +37,11 @@ test: install-dev  ## run the unit tests, every lesson, and the browser tests wh
 faults: install-dev  ## kill, interrupt, fill the disk, damage files: nothing is lost and nothing silent (10 minutes)
 	$(PYTEST) tests/faults
 
-check: install-dev  ## check style, import floors, pins, and the README against the files
+check: install-dev  ## check style, import floors, pins, README, and (where Node is) the explorers' sources and bundles
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) pytest tests/unit/test_house.py
+	.venv/bin/python tools/check_frontend.py
 
 bench: install-dev  ## measure attention and the explorers beside others, into benchmarks/RESULTS.md; DEVICE=cuda
 	.venv/bin/python tools/run_benchmarks.py $(if $(DEVICE),--device $(DEVICE)) $(ARGS)
@@ -62,7 +63,7 @@ reference: install-dev models  ## add transformers, with which make test then co
 
 # Nothing that a person wrote: no lesson, and not build/, where a sweep of hours keeps how far it has come.
 clean:  ## remove .venv, handouts/ and caches: what the other commands make anew
-	rm -rf .venv handouts .pytest_cache .ruff_cache .hypothesis test-results
+	rm -rf .venv handouts .pytest_cache .ruff_cache .hypothesis test-results frontend/node_modules
 	find mha_lab notebooks tests tools benchmarks data -name __pycache__ -prune -exec rm -rf {} +
 	find notebooks -name '.*.partial' -exec rm {} +  # left where a run was killed while it wrote
 

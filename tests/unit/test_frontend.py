@@ -2,10 +2,12 @@
 
 import gzip
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
 
+import check_frontend
 import javascript as modules
 import pytest
 
@@ -106,6 +108,48 @@ PROTOCOL = (
     *("_model_module", "_model_module_version", "_model_name", "_view_module", "_view_module_version", "_view_name"),
     *("_dom_classes", "_view_count", "_anywidget_id", "_esm", "_css", "layout", "tabbable", "tooltip", "comm"),
 )
+
+
+# make check ----------------------------------------------------------------------------------------------------------
+
+
+def test_without_node_the_check_says_that_it_is_left_out_and_fails_only_where_it_is_required(monkeypatch, capsys):
+    monkeypatch.setattr(check_frontend.shutil, "which", lambda name: None)
+    monkeypatch.delenv("NODE_CHECKS", raising=False)
+    assert check_frontend.main() == 0
+    monkeypatch.setenv("NODE_CHECKS", "required")
+    assert check_frontend.main() == 1
+    sentence = "The explorers' sources (frontend/) are not checked: there is no Node and npm here"
+    assert [line.startswith(sentence) for line in capsys.readouterr().out.splitlines()] == [True, True]
+
+
+def test_an_old_node_is_no_node(tmp_path, monkeypatch):
+    for name, says in ("node", "v16.20.2"), ("npm", "8"):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {says}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert "v16.20.2" in check_frontend.what_is_missing()
+
+
+def test_a_bundle_that_differs_or_that_only_one_side_has_is_named(tmp_path, monkeypatch):
+    made, kept = tmp_path / "made", tmp_path / "kept"
+    for folder, files in (
+        (made, {"a.js": "1", "b.js": "1", "c.js": "1"}),
+        (kept, {"a.js": "1", "b.js": "2", "d.js": ""}),
+    ):
+        folder.mkdir()
+        for name, text in files.items():
+            (folder / name).write_text(text)
+    monkeypatch.setattr(check_frontend, "STATIC", kept)
+    assert check_frontend.stale(made) == ["b.js", "c.js", "d.js"]
+
+
+def test_the_lock_names_every_package_by_its_sum_and_none_by_a_host():
+    lock = json.loads((FRONTEND / "package-lock.json").read_text(encoding="utf-8"))
+    packages = {name: package for name, package in lock["packages"].items() if name}
+    assert packages and all(package["integrity"].startswith("sha512-") for package in packages.values())
+    assert not any("resolved" in package for package in packages.values())
+    assert all(re.fullmatch(r"[\d.]+", version) for version in lock["packages"][""]["devDependencies"].values())
 
 
 # their own tests -----------------------------------------------------------------------------------------------------
