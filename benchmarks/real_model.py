@@ -16,20 +16,23 @@ products      a token through the weight matrices and nothing else: what nobody 
 import argparse
 import os
 import pydoc_data.topics
+import sys
 from functools import partial
-from importlib.metadata import distribution
+from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # claims/ belongs to the repository, not the package
+
+from claims import reference
 from mha_lab import measure
-from mha_lab.pretrained import ModelMissing, SmolLM2, llama
+from mha_lab.pretrained import ModelMissing, SmolLM2
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # nothing is fetched
 try:
-    from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
-    from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+    from transformers import DynamicCache
 except ImportError:
     DynamicCache = None
 
@@ -93,30 +96,6 @@ def matrix_products(model, tokens):
         for matrix in matrices:
             result = F.linear(x[matrix.shape[1]], matrix)
     return result
-
-
-def transformers_model(ours):
-    """transformers' own model, with the weights that it reads from the same file."""
-    attention = ours.blocks[0].attention
-    config = LlamaConfig(
-        vocab_size=ours.words.num_embeddings,
-        hidden_size=attention.d_model,
-        intermediate_size=ours.blocks[0].gate.out_features,
-        num_hidden_layers=len(ours.blocks),
-        num_attention_heads=attention.num_heads,
-        num_key_value_heads=attention.num_kv_heads,
-        rope_parameters={"rope_type": "default", "rope_theta": attention.rotary.base},
-        rms_norm_eps=ours.norm.eps,
-        max_position_embeddings=ours.max_tokens,
-        tie_word_embeddings=True,
-    )
-    theirs = LlamaForCausalLM(config)
-    path = distribution(llama.PACKAGE).locate_file(llama.FOLDER) / llama.GGUF
-    weights = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=theirs)["tensors"]
-    missing, unexpected = theirs.load_state_dict(weights, strict=False, assign=True)
-    assert (missing, unexpected) == (["lm_head.weight"], [])
-    theirs.tie_weights()
-    return theirs.eval().requires_grad_(False)
 
 
 def ways(ours, theirs, capacity, device):
@@ -214,7 +193,7 @@ def main():
     )
     if not DynamicCache:
         print("\ntransformers is not installed (pip install -r requirements-reference.txt): its columns are left out.")
-    theirs = transformers_model(ours).to(options.device) if DynamicCache else None
+    theirs = reference.smollm2().to(options.device) if DynamicCache else None
     text = " ".join(pydoc_data.topics.topics[name] for name in sorted(pydoc_data.topics.topics))
     ids = ours.ids(text[: 6 * max(options.contexts)])[0]  # a token has less than six letters on average
     with measure.single_thread():

@@ -7,9 +7,9 @@ import record_smollm2
 import torch
 from torch import nn
 
-from claims import claim
+from claims import claim, reference
 from mha_lab import heads, pretrained
-from mha_lab.pretrained import MiniLM, SmolLM2, bert, circuits, llama
+from mha_lab.pretrained import MiniLM, SmolLM2, bert, circuits
 from mha_lab.rotary import Rotary
 
 SEED = 7  # none that the lesson's record drew with
@@ -181,28 +181,7 @@ def parameters():
     minutes=1,
 )
 def reference_words():
-    import transformers
-    from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
-
-    folder = importlib.metadata.distribution(llama.PACKAGE).locate_file(llama.FOLDER)
-    config = transformers.LlamaConfig(
-        vocab_size=49152,
-        hidden_size=576,
-        intermediate_size=1536,
-        num_hidden_layers=30,
-        num_attention_heads=9,
-        num_key_value_heads=3,
-        rope_parameters={"rope_type": "default", "rope_theta": 100_000.0},
-        rms_norm_eps=1e-5,
-        max_position_embeddings=8192,
-        tie_word_embeddings=True,
-        attn_implementation="eager",
-    )
-    theirs = transformers.LlamaForCausalLM(config)
-    weights = load_gguf_checkpoint(str(folder / llama.GGUF), return_tensors=True, model_to_load=theirs)["tensors"]
-    theirs.load_state_dict(weights, strict=False, assign=True)
-    theirs.tie_weights()
-    theirs.eval()
+    theirs = reference.smollm2()
     apart, prose = 0.0, _ids(record_smollm2.LONG, 600)
     for ids in (prose, circuits.repeated_tokens(1, 50, seed=SEED)):
         with torch.no_grad():

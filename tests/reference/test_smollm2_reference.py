@@ -6,6 +6,7 @@ import pydoc_data.topics
 import pytest
 import torch
 
+from claims.reference import smollm2
 from mha_lab.pretrained import SmolLM2, llama
 
 
@@ -20,28 +21,8 @@ def folder(model):
 
 
 @pytest.fixture(scope="module")
-def reference(transformers, folder):
-    from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
-
-    config = transformers.LlamaConfig(
-        vocab_size=49152,
-        hidden_size=576,
-        intermediate_size=1536,
-        num_hidden_layers=30,
-        num_attention_heads=9,
-        num_key_value_heads=3,
-        rope_parameters={"rope_type": "default", "rope_theta": 100_000.0},
-        rms_norm_eps=1e-5,
-        max_position_embeddings=8192,
-        tie_word_embeddings=True,
-        attn_implementation="eager",
-    )
-    theirs = transformers.LlamaForCausalLM(config)
-    weights = load_gguf_checkpoint(str(folder / llama.GGUF), return_tensors=True, model_to_load=theirs)["tensors"]
-    missing, unexpected = theirs.load_state_dict(weights, strict=False, assign=True)
-    assert (missing, unexpected) == (["lm_head.weight"], [])
-    theirs.tie_weights()
-    return theirs.eval()
+def reference(transformers, model):
+    return smollm2()
 
 
 @pytest.fixture(scope="module")
