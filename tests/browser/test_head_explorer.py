@@ -437,7 +437,7 @@ explorer
 
 def test_without_a_word_a_long_sentence_fills_up_over_frames_too(lab):
     explorer = Explorer(lab, LONG.replace("num_heads=4", "num_heads=4, hidden=['w3']"))
-    held = lab.python("float(explorer._all_weights()[:, [i for i in range(400) if i != 3], 3].mean())")
+    held = lab.python("float(explorer._source.weights(explorer)[0][:, [i for i in range(400) if i != 3], 3].mean())")
     said = f"w3 hidden: it held {held:.0%} of the weight, on average over 4 heads"
     expect(explorer.root.locator(".mha-heads-hiding")).to_contain_text(said)
     assert int(explorer.root.get_attribute("data-drawn")) > 3
@@ -454,7 +454,7 @@ def test_idle_time_draws_what_the_next_step_of_the_slider_shows(lab):
     explorer.root.get_by_role("slider").press("ArrowRight")
     explorer.expect_python("num_heads", 6)
     explorer.changed(maps)
-    expect(explorer.root.get_by_role("option")).to_have_count(6)
+    expect(explorer.stage.get_by_role("option")).to_have_count(6)
     assert int(explorer.root.get_attribute("data-drawn")) == frames + 1, "all in the first frame"
     lab.python("explorer.set_trait('hovered', [5, 20, 30])")
     weight = explorer.value("weights[5, 20, 30].item()")
@@ -483,7 +483,7 @@ def test_the_table_holds_exact_weights_where_a_kernel_gives_them(lab):
     explorer = Explorer(lab, RECORDED)
     explorer.root.get_by_text("As a table").click()
     expect(explorer.root.locator("caption")).to_have_text("head 0: row → column")
-    first_row = explorer.value("_exact[explorer.sentence][0, 0, 0].tolist()")
+    first_row = explorer.value("weights[0, 0].tolist()")
     exact = [f"{weight:.2f}" for weight in first_row]
     expect(explorer.root.get_by_role("row").nth(1).locator("td")).to_have_text(exact)
 

@@ -126,12 +126,12 @@ def test_an_error_is_told_in_words_and_measuring_works_again(lab):
 
 def test_recorded_timings_name_their_machine_and_read_well_in_both_themes(lab):
     panel = Panel(lab, RECORDED)
-    expect(panel.sentence).to_contain_text("12 heads, 128 tokens: explicit")
+    expect(panel.sentence).to_contain_text("12 heads, 512 tokens: explicit")
     expect(panel.node.locator(".mha-timings-note")).to_have_text(
         re.compile(r"^Recorded on .*torch .* \(cpu, 1 thread\)")
     )
     panel.move_heads()
-    expect(panel.sentence).to_contain_text("16 heads, 128 tokens")
+    expect(panel.sentence).to_contain_text("16 heads, 512 tokens")
     for theme in "JupyterLab Light", "JupyterLab Dark":
         lab.theme(theme)
         assert Axe().run(lab.page, context=".mha-timings").response["violations"] == []

@@ -3,6 +3,7 @@
 
 import { gradient } from "../shared/colour.js";
 import { element, field } from "../shared/dom.js";
+import { stepped } from "../shared/keys.js";
 import { divisors, grouped, within } from "../shared/numbers.js";
 import { slider } from "../shared/slider.js";
 import { parameterCount } from "./maths.js";
@@ -106,6 +107,40 @@ export function colourKey(get, change) {
   };
 }
 
+const VIEWS = /** @type {const} */ ({ maps: "Maps", lines: "Lines", overview: "All layers" });
+
+/**
+ * Maps, lines of one head, or all layers at once.
+ * @param {Get} get
+ * @param {Change} change
+ */
+export function viewChooser(get, change) {
+  const names = /** @type {(keyof typeof VIEWS)[]} */ (Object.keys(VIEWS));
+  const offered = names.filter((name) => name !== "overview" || get("num_layers") > 1);
+  const buttons = offered.map((name) => {
+    const onclick = () => change({ view: name, hovered: [] });
+    return element("button", { type: "button", role: "radio", onclick }, VIEWS[name]);
+  });
+  const node = part("views", "span", { role: "radiogroup", ariaLabel: "what is drawn" }, ...buttons);
+  node.addEventListener("keydown", (event) => {
+    const next = stepped(event, offered.indexOf(get("view")), offered.length);
+    if (next === null) return;
+    event.preventDefault();
+    buttons[next].click();
+    buttons[next].focus();
+  });
+  return {
+    node,
+    show() {
+      buttons.forEach((button, i) => {
+        const chosen = offered[i] === get("view");
+        button.ariaChecked = String(chosen);
+        button.tabIndex = chosen ? 0 : -1;
+      });
+    },
+  };
+}
+
 /**
  * The four numbers that move, or do not move, with the head count.
  * @param {Get} get
@@ -117,8 +152,8 @@ export function facts(get) {
   return {
     node: part("facts", "div", {}, ...boxes),
     /** @param {Shown} shown */
-    show({ heads, all: { n, s } }) {
-      const [width, bias] = [get("d_model"), get("bias")];
+    show({ all: { n, s } }) {
+      const [heads, width, bias] = [get("num_heads"), get("d_model"), get("bias")];
       const shared = (get("num_kv_heads") || heads) / heads;
       const biases = bias ? " + 4·d" : "";
       const cells = n === s ? `${n}²` : `${n} × ${s}`;

@@ -21,16 +21,18 @@ export function headList(stage) {
      * @param {Sheet} sheet
      * @param {Get} get
      */
-    list({ heads, layout }, get) {
+    list({ layout, layers }, get) {
+      const [heads, layer] = [get("num_heads"), get("layer")];
       while (options.length > heads) options.pop()?.remove();
       while (options.length < heads) {
-        const head = options.length;
-        options.push(element("div", { id: id(head), role: "option", ariaLabel: `head ${head}` }));
-        stage.append(options[head]);
+        options.push(element("div", { id: id(options.length), role: "option" }));
+        stage.append(options[options.length - 1]);
       }
       options.forEach((option, head) => {
-        const { x, y, wide, high } = layout.places[head];
-        option.ariaSelected = String(get("pinned").includes(head));
+        const { x, y, wide, high } = layout.places[layers > 1 ? layer * heads + head : head];
+        const chosen = get("view") === "lines" ? get("head") === head : get("pinned").includes(head);
+        option.ariaLabel = layers > 1 ? `layer ${layer}, head ${head}` : `head ${head}`;
+        option.ariaSelected = String(chosen);
         option.style.cssText = `left:${x}px;top:${y}px;width:${wide}px;height:${high}px`;
       });
     },

@@ -6,9 +6,9 @@
 
 import { kernelOf } from "../shared/kernel.js";
 import { changer, watch } from "../shared/traits.js";
-import { keysOnMaps, pointAtMaps } from "./gestures.js";
+import { pointAt, pressed } from "./gestures.js";
 import { page } from "./page.js";
-import { viewOf } from "./view.js";
+import { View } from "./view.js";
 
 /**
  * @typedef {import("./traits.js").Traits} Traits
@@ -53,7 +53,7 @@ function render({ model, el }) {
   const change = changer(model);
   const kernel = kernelOf(model);
   const around = page(model, get, change, kernel);
-  const view = viewOf(model, get, around);
+  const view = new View(model, get, around);
   const { stage } = view;
   el.append(around.root);
 
@@ -68,13 +68,13 @@ function render({ model, el }) {
   }
 
   model.on("msg:custom", heard);
-  keysOnMaps(stage.node, stage.present, get, change);
+  stage.node.onkeydown = (event) => pressed(event, stage, get, change);
   const ends = [
     watch(model, DRAWN, stage.schedule),
-    watch(model, ["hovered"], view.moved),
-    pointAtMaps(stage.node, stage.present, get, change),
+    watch(model, ["hovered"], () => view.moved()),
+    pointAt(stage, get, change, () => view.moved()),
     () => model.off("msg:custom", heard),
-    view.dispose,
+    () => view.dispose(),
     kernel.dispose,
   ];
   stage.schedule();

@@ -34,7 +34,20 @@ const INSET = 24; // of the chart in its panel, left and right together
  * @property {boolean} left
  * @property {boolean} top
  *
- * @typedef {{ places: Place[], columns: number, height: number, empty?: Place | null }} Layout
+ * @typedef {object} Layout
+ * @property {Place[]} places
+ * @property {number} columns
+ * @property {number} height
+ * @property {Place | null} [empty] where a second enlarged head would stand
+ * @property {Lines} [lines] from word to word
+ * @property {number} [beside] only of the overview: the width left of the thumbnails, for the layers' names
+ *
+ * @typedef {object} Lines words stand in rows, those that look left and those that are looked at right
+ * @property {number} x where the lines begin
+ * @property {number} end where they end
+ * @property {[number, number]} top of the first row, left and right
+ * @property {number} step from row to row
+ * @property {number} font
  *
  * @typedef {object} Room
  * @property {number} heads

@@ -2,6 +2,7 @@
 // Outlines that follow the pointer: the same cell in every head, its words, the current head, the pinned ones.
 
 import { pen, sized } from "./canvas.js";
+import { drawWordsLines } from "./lines.js";
 import { atWord } from "./writing.js";
 
 /**
@@ -11,16 +12,24 @@ import { atWord } from "./writing.js";
  */
 
 /**
+ * @typedef {object} Marked
+ * @property {number[] | null} cell [head, row, column]
+ * @property {number[]} pinned
+ * @property {number | null} current a head that the keys have chosen
+ * @property {number | null} layer of the overview: the one that the slider is at
+ * @property {"query" | "key"} side on which a word beside the lines is read
+ */
+
+/**
  * @param {HTMLCanvasElement} canvas
  * @param {Sheet} sheet
  * @param {Look} look
- * @param {{ cell: number[] | null, pinned: number[], current: number | null }} marked cell is [head, row, column]; current a
- *   head that the keys have chosen
+ * @param {Marked} marked
  */
-export function drawMarks(canvas, sheet, look, { cell, pinned, current }) {
-  canvas.hidden = !cell && current === null && !pinned.length; // one picture less for the browser to put on the page
+export function drawMarks(canvas, sheet, look, { cell, pinned, current, layer, side }) {
+  canvas.hidden = !cell && current === null && layer === null && !pinned.length; // one picture less on the page
   if (canvas.hidden) return;
-  const { places, height } = sheet.layout;
+  const { places, height, lines, columns } = sheet.layout;
   const ctx = sized(canvas, look, height);
   ctx.lineWidth = 2;
   for (const place of places) {
@@ -28,7 +37,17 @@ export function drawMarks(canvas, sheet, look, { cell, pinned, current }) {
     if (pinned.includes(place.head)) frame(ctx, place, look.ink.ink);
     if (place.head === current) frame(ctx, place, look.ink.brand);
   }
-  if (cell) for (const place of places) markCell(ctx, place, cell[1], cell[2], sheet, look);
+  if (layer !== null) {
+    const [first, last] = [places[layer * columns], places[(layer + 1) * columns - 1]];
+    ctx.lineWidth = 1;
+    frame(ctx, { ...first, wide: last.x + last.wide - first.x }, look.ink.muted);
+  }
+  if (!cell) return;
+  if (lines) {
+    const head = places[places.length - 1].head;
+    drawWordsLines(ctx, sheet, lines, head, { side, row: cell[1], column: cell[2] }, look);
+  }
+  for (const place of places) markCell(ctx, place, cell[1], cell[2], sheet, look);
 }
 
 /**

@@ -3,7 +3,7 @@
 
 import { rootOf, say } from "../shared/dom.js";
 import { chips } from "./chips.js";
-import { colourKey, columnControls, dialRow, facts, maskControls } from "./controls.js";
+import { colourKey, columnControls, dialRow, facts, maskControls, viewChooser } from "./controls.js";
 import { line, part } from "./parts.js";
 import { readout } from "./readout.js";
 import { ownSentence, sentenceMenu } from "./sentence.js";
@@ -28,7 +28,7 @@ const ROOMY = 640; // px
  */
 export function page(model, get, change, kernel) {
   const made = get("source") === "recorded" ? ofRecordings(get, change, kernel) : ofHeadCounts(model, get, change);
-  const { rows, below, shown, own, timings, key } = made;
+  const { rows, below, shown, own, timings, tail } = made;
   const reading = readout();
   const beside = part("reading", "div", {}, reading.node);
   const legend = legendLine();
@@ -41,12 +41,12 @@ export function page(model, get, change, kernel) {
     timings,
     own,
     /**
-     * The key to the colours stands beside the read-out where both have room, so that the maps begin higher.
+     * Beside the read-out stand the views and the key to the colours where all have room, so that the maps begin higher.
      * @param {number} width
      */
     settle(width) {
       const home = width >= ROOMY ? beside : rows[0].querySelector(".mha-heads-line");
-      if (key.node.parentElement !== home) home?.append(key.node);
+      if (tail.node.parentElement !== home) home?.append(tail.node);
     },
     /** @param {Sheet} sheet */
     show(sheet) {
@@ -62,9 +62,9 @@ export function page(model, get, change, kernel) {
  */
 function ofRecordings(get, change, kernel) {
   const [menu, own] = [sentenceMenu(get, change), ownSentence(get, change, kernel)];
-  const [layers, key, words] = [dialRow(get, change), colourKey(get, change), chips(get, change)];
-  const rows = [line(menu.node, own.node), own.message, top(layers.nodes, [key.node]), ...words.nodes];
-  return { rows, below: [], shown: [menu, own, layers, key, words], own, timings: null, key };
+  const [layers, words, tail] = [dialRow(get, change), chips(get, change), tailOf(get, change)];
+  const rows = [line(menu.node, own.node), own.message, top(layers.nodes, [tail.node]), ...words.nodes];
+  return { rows, below: [], shown: [menu, own, layers, tail, words], own, timings: null, tail };
 }
 
 /**
@@ -74,13 +74,29 @@ function ofRecordings(get, change, kernel) {
  */
 function ofHeadCounts(model, get, change) {
   const trained = get("source") === "trained";
-  const [heads, key, numbers] = [dialRow(get, change), colourKey(get, change), facts(get)];
+  const [heads, tail, numbers] = [dialRow(get, change), tailOf(get, change), facts(get)];
   const more = trained ? [sentenceMenu(get, change)] : [maskControls(get, change), columnControls(get, change)];
   const words = chips(get, change);
   const timings = timingsPanel(model, change, dials(get)[0].steps);
   const nodes = more.flatMap((control) => ("nodes" in control ? control.nodes : [control.node]));
-  const rows = [top(heads.nodes, [...nodes, key.node]), numbers.node];
-  return { rows, below: words.nodes, shown: [heads, ...more, key, numbers, timings, words], own: null, timings, key };
+  const rows = [top(heads.nodes, [...nodes, tail.node]), numbers.node];
+  return { rows, below: words.nodes, shown: [heads, ...more, tail, numbers, timings, words], own: null, timings, tail };
+}
+
+/**
+ * @param {Get} get
+ * @param {Change} change
+ */
+function tailOf(get, change) {
+  const [views, key] = [viewChooser(get, change), colourKey(get, change)];
+  return {
+    node: part("tail", "span", {}, views.node, key.node),
+    /** @param {Sheet} sheet */
+    show(sheet) {
+      views.show();
+      key.show(sheet);
+    },
+  };
 }
 
 /**

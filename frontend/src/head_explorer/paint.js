@@ -5,7 +5,9 @@
 import { element } from "../shared/dom.js";
 import { contextOf, pen, sized } from "./canvas.js";
 import { DIAGONAL_CELL, NUMBER_CELL } from "./layout.js";
+import { drawLines } from "./lines.js";
 import { largestOf, shades } from "./maths.js";
+import { NUMBERED } from "./other_layouts.js";
 import { mapOf, readyRows } from "./state.js";
 import { outlineDiagonal, strikeNegative, writeLabel, writeNumbers, writeWords } from "./writing.js";
 
@@ -14,8 +16,8 @@ import { outlineDiagonal, strikeNegative, writeLabel, writeNumbers, writeWords }
  * @typedef {import("./state.js").Shown} Shown
  * @typedef {import("./layout.js").Place & { reach?: number, done?: boolean }} Place reach: the weight with the last colour;
  *   done: no row is to come
- * @typedef {Shown & { canvas: HTMLCanvasElement, layout: { places: Place[], columns: number, height: number,
- *   empty?: Place | null }, atlases: Map<boolean, Atlas> }} Sheet what is drawn, and how far it is
+ * @typedef {Shown & { canvas: HTMLCanvasElement, layout: Omit<import("./layout.js").Layout, "places"> & { places: Place[] },
+ *   atlases: Map<boolean, Atlas> }} Sheet what is drawn, and how far it is
  *
  * @typedef {object} Atlas what all maps of one size share
  * @property {HTMLCanvasElement} canvas
@@ -50,7 +52,47 @@ export function drawMaps(sheet, look, end) {
       drawOver(ctx, place, sheet, look);
     });
   }
+  if (sheet.groups) drawGroups(ctx, sheet, look);
+  if (layout.beside) writeLayers(ctx, sheet, look);
+  const shown = layout.places[layout.places.length - 1];
+  if (layout.lines && readyRows(sheet) >= (shown.head + 1) * sheet.n)
+    drawLines(ctx, sheet, layout.lines, shown.head, look);
   if (layout.empty) drawEmptySlot(ctx, layout.empty, look);
+}
+
+/**
+ * A line in the colour of keys under the maps of each group of heads that share a head of keys.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Sheet} sheet
+ * @param {Look} look
+ */
+function drawGroups(ctx, { layout, heads, groups }, look) {
+  const groupOf = (/** @type {Place} */ place) => Math.floor((place.head * groups) / heads);
+  ctx.fillStyle = look.ink.key;
+  layout.places.forEach((place, i) => {
+    const next = layout.places[i + 1];
+    const together = next && next.y === place.y && !place.large && groupOf(next) === groupOf(place);
+    const wide = together ? next.x - place.x : place.wide;
+    ctx.fillRect(place.x, place.y + place.high + place.label, wide, 3);
+  });
+}
+
+/**
+ * The names of layers, and the numbers of heads where they have room.
+ * @param {CanvasRenderingContext2D} ctx
+ * @param {Sheet} sheet
+ * @param {Look} look
+ */
+function writeLayers(ctx, { layout, layers }, look) {
+  const { places, columns, beside = 0 } = layout;
+  pen(ctx, look, "11px", look.ink.muted, "right", "middle");
+  for (let layer = 0; layer < layers; layer++) {
+    const { y, high } = places[layer * columns];
+    ctx.fillText(`layer ${layer}`, beside - 6, y + high / 2);
+  }
+  if (places[0].wide < NUMBERED) return;
+  pen(ctx, look, "10px", look.ink.muted);
+  for (const { head, x, y, wide } of places.slice(0, columns)) ctx.fillText(`${head}`, x + wide / 2, y - 5);
 }
 
 /**
@@ -168,7 +210,7 @@ function drawOver(ctx, place, sheet, look) {
   if (cell >= NUMBER_CELL) writeNumbers(ctx, place, sheet, look);
   else if (less !== undefined && cell >= DIAGONAL_CELL) strikeNegative(ctx, place, sheet);
   writeWords(ctx, place, sheet, look);
-  writeLabel(ctx, place, look);
+  writeLabel(ctx, place, sheet, look);
 }
 
 /**

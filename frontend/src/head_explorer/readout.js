@@ -16,14 +16,20 @@ export function readout() {
   const touch = matchMedia("(hover: none)");
   return {
     node,
+    /** @param {string} words */
+    tell(words) {
+      node.classList.add("mha-heads-idle");
+      say(node, words);
+    },
     /**
      * @param {import("./state.js").Shown} shown
      * @param {number[] | null} cell
-     * @param {{ pinned: number[], head: number, focused: boolean, exact: import("./state.js").Exact | null }} state
+     * @param {{ pinned: number[], head: number, focused: boolean, exact: import("./state.js").Exact | null,
+     *   view: string }} state
      */
-    show(shown, cell, { pinned, head, focused, exact }) {
+    show(shown, cell, { pinned, head, focused, exact, view }) {
       node.classList.toggle("mha-heads-idle", !cell && !focused);
-      if (!cell) return say(node, idleWords({ focused, head, pinned, touch: touch.matches }));
+      if (!cell) return say(node, idleWords({ focused, head, pinned, touch: touch.matches, view }));
       const words = cellWords(shown, cell, pinned, exact);
       const small = (/** @type {string} */ text) => element("small", {}, text);
       node.replaceChildren(

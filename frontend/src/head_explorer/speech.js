@@ -4,7 +4,7 @@
 import { percent, signed } from "../shared/numbers.js";
 import { table } from "../shared/table.js";
 import { quoted } from "../shared/words.js";
-import { rowOf } from "./state.js";
+import { mapOf, rowOf } from "./state.js";
 
 /**
  * @typedef {import("./state.js").Exact} Exact
@@ -39,16 +39,34 @@ export function cellWords(shown, [head, query, key], pinned, exact) {
 
 /**
  * What the read-out says while no cell is read.
- * @param {{ focused: boolean, head: number, pinned: number[], touch: boolean }} state
+ * @param {{ focused: boolean, head: number, pinned: number[], touch: boolean, view: string }} state
  */
-export function idleWords({ focused, head, pinned, touch }) {
-  if (focused) return `head ${head}: Enter enlarges it, Shift + arrows read cells`;
-  const [point, click] = touch ? ["Tap", "Tap"] : ["Point at", "Click"];
-  const again = touch ? "tap it twice" : "click a head";
+export function idleWords({ focused, head, pinned, touch, view }) {
+  const lines = view === "lines";
+  if (focused)
+    return `head ${head}: ${lines ? "arrows choose another" : "Enter enlarges it"}, Shift + arrows read cells`;
+  const [point, click] = touch ? ["Tap", "Tap twice on"] : ["Point at", "Click"];
+  if (lines) return `${point} a word to see its lines alone. ${click} another head to see its lines.`;
   const action = pinned.length
-    ? `${click} a second head to compare; ${again} again (or Esc) to put it back.`
-    : `${click} a head ${touch ? "twice " : ""}to enlarge it.`;
+    ? `${click} a second head to compare; the same head again (or Esc) puts it back.`
+    : `${click} a head to enlarge it.`;
   return `${point} a cell to read its weight. ${action}`;
+}
+
+/**
+ * What the read-out says of a thumbnail in the overview: where the head looks most.
+ * @param {Shown} shown
+ * @param {number[] | null} at [layer, head]
+ */
+export function thumbnailWords(shown, at) {
+  if (!at) return "All layers and heads: point at one to read where it looks, click to enter it.";
+  const [layer, head] = at;
+  const map = mapOf(shown, (layer * shown.heads) / shown.layers + head);
+  const sums = shown.keys.map((_, j) => shown.words.reduce((sum, _, i) => sum + map[i * shown.s + j], 0));
+  const total = sums.reduce((a, b) => a + b, 0) || 1;
+  const most = sums.indexOf(Math.max(...sums));
+  const share = percent(sums[most] / total);
+  return `layer ${layer}, head ${head}: ${share} of its weight lies on ${quoted(shown.keys[most])}, the most of all words`;
 }
 
 /**

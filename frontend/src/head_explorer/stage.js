@@ -18,8 +18,14 @@ import { advance, dials, hoveredCell } from "./state.js";
  * @typedef {import("./state.js").Get} Get
  * @typedef {import("./canvas.js").Look} Look
  * @typedef {import("./paint.js").Sheet} Sheet
- * @typedef {ReturnType<typeof import("./arrivals.js").inflation>} Inflation
- * @typedef {ReturnType<typeof import("./arrivals.js").exactWeights>} ExactWeights
+ *
+ * @typedef {object} Setting
+ * @property {HTMLElement} root
+ * @property {Get} get
+ * @property {ReturnType<typeof import("./arrivals.js").inflation>} inflation
+ * @property {ReturnType<typeof import("./arrivals.js").exactWeights>} exact
+ * @property {() => number} room the height that the maps may take
+ * @property {(sheet: Sheet) => void} drawn is told of each drawing
  */
 
 const SLICE = 4; // ms of a frame for computing maps, and as much for painting them; large ones fill up over several frames
@@ -27,37 +33,49 @@ const HIGHEST = 560; // px of most stages: to enlarge a canvas costs as much as 
 const NAME = "Heads: arrow keys choose one, Enter enlarges it, Shift and arrows read cells, Escape clears.";
 const idle = window.requestIdleCallback ?? setTimeout; // Safari has none
 
-/**
- * @param {{ root: HTMLElement, get: Get, inflation: Inflation, exact: ExactWeights, room: () => number,
- *   drawn: (sheet: Sheet) => void }} options room is the height that the maps may take; drawn is told of each drawing
- */
-export function stageOf({ root, get, inflation, exact, room, drawn }) {
-  const maps = element("canvas", { ariaHidden: "true" });
-  const marks = element("canvas", { ariaHidden: "true" });
-  const list = { tabIndex: 0, role: "listbox", ariaMultiSelectable: "true", ariaLabel: NAME };
-  const node = part("stage", "div", list, maps, marks);
-  const sheetOf = sheets(inflation, exact);
-  const heads = headList(node);
-  const [colours, diverging] = [colourTable(get("_colours")), colourTable(get("_differences"))];
-  /** @type {Sheet | null} */
-  let present = null;
-  /** @type {Look | null} */
-  let look = null;
-  let [focused, limit] = [false, 0];
+export class Stage {
+  /** @param {Setting} setting */
+  constructor(setting) {
+    this.setting = setting;
+    const { get, inflation, exact } = setting;
+    this.maps = element("canvas", { ariaHidden: "true" });
+    this.marks = element("canvas", { ariaHidden: "true" });
+    const list = { tabIndex: 0, role: "listbox", ariaMultiSelectable: "true", ariaLabel: NAME };
+    this.node = part("stage", "div", list, this.maps, this.marks);
+    this.sheetOf = sheets(inflation, exact);
+    this.heads = headList(this.node);
+    this.palettes = { colours: colourTable(get("_colours")), diverging: colourTable(get("_differences")) };
+    /** @type {Sheet | null} what is drawn */
+    this.present = null;
+    /** @type {Look | null} */
+    this.look = null;
+    this.limit = 0;
+    this.focused = false;
+    /** @type {{ head: number | null, side: "query" | "key" }} what only a pointer says: a thumbnail of the overview, and on
+     *   which side of the lines it is */
+    this.pointed = { head: null, side: "query" };
+    this.schedule = scheduler(() => this.draw());
+    this.node.onfocus = this.node.onblur = () => {
+      this.focused = this.node.matches(":focus-visible");
+      this.schedule();
+    };
+    this.end = observe(this.node, this.schedule);
+  }
 
-  const looks = () => ({
-    width: node.clientWidth,
-    ratio: devicePixelRatio,
-    ink: inks(root, ["ink", "muted", "page", "line", "brand", "query", "key"]),
-  });
+  /** What the theme and the screen say. */
+  looks() {
+    const { root, get } = this.setting;
+    const ink = inks(root, ["ink", "muted", "page", "line", "brand", "query", "key"]);
+    return { width: this.node.clientWidth, ratio: devicePixelRatio, ink, stretch: get("stretch") };
+  }
 
   /**
    * The drawing of a state, after a slice more of work on it.
    * @param {Get} get
    * @param {Look} look
    */
-  function worked(get, look) {
-    const sheet = sheetOf(get, look, limit);
+  worked(get, look) {
+    const sheet = this.sheetOf(get, look, this.limit);
     const end = performance.now() + SLICE;
     if (growing(sheet)) {
       advance(sheet, end);
@@ -66,62 +84,84 @@ export function stageOf({ root, get, inflation, exact, room, drawn }) {
     return sheet;
   }
 
-  function draw() {
+  draw() {
+    const { node, heads } = this;
+    const { root, get, inflation, room, drawn } = this.setting;
     if (!node.clientWidth || inflation.waits(get)) return; // scrolled away: the observers call again
-    limit = room();
-    look = { ...looks(), stretch: get("stretch"), colours, diverging };
-    present = worked(get, look);
-    const { layout, canvas } = present;
-    showCanvas(maps, canvas, look, layout.height);
+    this.limit = room();
+    const look = { ...this.looks(), ...this.palettes };
+    const sheet = this.worked(get, look);
+    Object.assign(this, { look, present: sheet });
+    const { layout, canvas } = sheet;
+    const ctx = sized(this.maps, look, Math.max(layout.height, HIGHEST));
+    ctx.setTransform(1, 0, 0, 1, 0, 0);
+    ctx.drawImage(canvas, 0, 0);
     node.style.height = `${layout.height}px`;
-    Object.assign(node, { places: layout.places }); // where a script on the page, or a test, finds the maps
+    Object.assign(node, { places: layout.places, lines: layout.lines }); // where a script, or a test, finds the maps
     node.setAttribute("aria-activedescendant", heads.id(get("head")));
-    if (!heads.count()) heads.list(present, get);
-    drawn(present);
-    mark();
+    if (!heads.count()) heads.list(sheet, get);
+    drawn(sheet);
+    this.mark();
     countDrawing(root);
-    if (growing(present)) schedule();
-    else idle(prepare);
+    if (growing(sheet)) this.schedule();
+    else idle(() => this.prepare());
   }
 
   /** What can wait until the change is on the screen: the list of heads, and to draw what a slider's next step leads to. */
-  function prepare() {
-    if (!node.clientWidth || schedule.pending || !present || !look) return; // nobody sees it, or a drawing is to come
-    const now = looks();
-    if (JSON.stringify({ ...look, ...now }) !== JSON.stringify(look)) return schedule(); // a theme came in pieces
-    heads.list(present, get);
-    if (marks.hidden) sized(marks, look, present.layout.height); // the first pointer does not wait for a canvas to be made
+  prepare() {
+    const { present, look } = this;
+    const { root, get, inflation } = this.setting;
+    if (!this.node.clientWidth || this.schedule.pending || !present || !look) return; // unseen, or a drawing is to come
+    const now = this.looks();
+    if (JSON.stringify({ ...now, ...this.palettes }) !== JSON.stringify(look)) return this.schedule(); // a theme in pieces
+    this.heads.list(present, get);
+    if (this.marks.hidden) sized(this.marks, look, present.layout.height); // the first pointer does not wait for that
     for (const ahead of neighbours(get, present)) {
-      if (!inflation.waits(ahead) && growing(worked(ahead, look))) return idle(prepare);
+      if (!inflation.waits(ahead) && growing(this.worked(ahead, look))) return idle(() => this.prepare());
     }
-    root.dataset.prepared = root.dataset.drawn;
+    root.dataset.prepared = root.dataset.drawn; // who waits for that finds it there
   }
 
-  const mark = () => {
-    if (!present || !look) return;
-    const cell = hoveredCell(present, get("hovered"));
-    drawMarks(marks, present, look, { cell, pinned: get("pinned"), current: focused ? get("head") : null });
-  };
+  /** The thumbnail of the overview that is read: [layer, head], or null. */
+  thumbnail() {
+    const { get } = this.setting;
+    const columns = get("num_heads");
+    if (this.pointed.head !== null) return [Math.floor(this.pointed.head / columns), this.pointed.head % columns];
+    return this.focused ? [get("layer"), get("head")] : null;
+  }
 
-  const schedule = scheduler(draw);
-  node.onfocus = node.onblur = () => {
-    focused = node.matches(":focus-visible");
-    schedule();
-  };
-  const end = observe(node, schedule);
-  return {
-    node,
-    schedule,
-    mark,
-    present: () => present,
-    focused: () => focused,
-    /** Whether the next drawing will show what the traits say; then nothing less needs to be shown now. */
-    waits: () => !present || !node.clientWidth || schedule.pending !== 0,
-    dispose() {
-      schedule.cancel();
-      end();
-    },
-  };
+  mark() {
+    const { present, look } = this;
+    const { get } = this.setting;
+    if (!present || !look) return;
+    const overview = present.layers > 1;
+    const first = overview ? get("layer") * get("num_heads") : 0;
+    const cell = overview ? null : hoveredCell(present, get("hovered"));
+    const pinned = {
+      maps: get("pinned"),
+      lines: [get("head")],
+      overview: this.pointed.head === null ? [] : [this.pointed.head],
+    };
+    const current = this.focused ? first + get("head") : null;
+    const layer = overview ? get("layer") : null;
+    drawMarks(this.marks, present, look, {
+      cell,
+      pinned: pinned[get("view")],
+      current,
+      layer,
+      side: this.pointed.side,
+    });
+  }
+
+  /** Whether a drawing will come that shows what the traits say; then nothing less needs to be shown now. */
+  waits() {
+    return !this.present || !this.node.clientWidth || this.schedule.pending !== 0;
+  }
+
+  dispose() {
+    this.schedule.cancel();
+    this.end();
+  }
 }
 
 /**
@@ -139,21 +179,9 @@ function neighbours(get, { heads, all: { n, s } }) {
   const kept = [steps[at - 1], steps[at + 1]].filter((next) => next !== undefined && 3 * n * s * most(next) <= ROOM);
   return kept.map((next) => {
     const pinned = get("pinned").filter((head) => head < most(next));
+    const head = Math.min(get("head"), most(next) - 1);
     const shared = most(next) % (get("num_kv_heads") || 1) ? { num_kv_heads: 0 } : {};
-    const changed = /** @type {Partial<Traits>} */ ({ [trait]: next, pinned, ...shared });
+    const changed = /** @type {Partial<Traits>} */ ({ [trait]: next, pinned, head, ...shared });
     return (name) => /** @type {any} */ (changed)[name] ?? get(name);
   });
-}
-
-/**
- * Puts a finished drawing on the page.
- * @param {HTMLCanvasElement} canvas
- * @param {HTMLCanvasElement} drawing
- * @param {Look} look
- * @param {number} height
- */
-function showCanvas(canvas, drawing, look, height) {
-  const ctx = sized(canvas, look, Math.max(height, HIGHEST));
-  ctx.setTransform(1, 0, 0, 1, 0, 0);
-  ctx.drawImage(drawing, 0, 0);
 }

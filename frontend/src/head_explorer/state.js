@@ -27,6 +27,8 @@ import { allowedCells, headRows, permutation, renormalised, reordered, sharedKey
  * @property {Uint8Array | null} allowed (n, s), null where every cell may be seen
  * @property {Uint8Array | Float32Array} numbers (heads, n, s): weights, or the bytes of a recording
  * @property {boolean} told whether the numbers are exact
+ * @property {number} groups heads of keys that are shared by groups of heads; 0: each has its own
+ * @property {number} layers 1; in the overview the heads are those of so many layers, one layer after the other
  *
  * @typedef {Maps & { rest: Iterator<void> | null, rows: number }} All all words; `rest` computes a further row, `rows` are there
  * @typedef {Maps & { all: All, asking: number[], seen: number[], held: number[] | null }} Shown those words of `all` that are
@@ -50,8 +52,8 @@ export function dials(get) {
   const layers = /** @type {const} */ ({ trait: "layer", label: "Layer" });
   const byLayer = get("num_layers") > 1 ? [{ ...layers, steps: [...Array(get("num_layers")).keys()] }] : [];
   if (get("source") === "recorded") return byLayer;
-  const trained = get("source") === "trained";
-  const steps = trained ? get("_trained").map(({ num_heads }) => num_heads) : divisors(get("d_model"));
+  const trained = get("_recordings").map(({ num_heads }) => num_heads ?? 1);
+  const steps = get("source") === "trained" ? [...new Set(trained)].sort((a, b) => a - b) : divisors(get("d_model"));
   return [{ trait: "num_heads", label: "Heads", steps }, ...byLayer];
 }
 
@@ -90,14 +92,17 @@ export function allMaps(get, inflated, exact) {
   const source = chosen(get);
   const words = shownWords(source.tokens);
   const keys = source.context ? shownWords(source.context) : words;
-  const [heads, n, s] = [get("num_heads"), words.length, keys.length];
+  const layers = get("view") === "overview" ? get("num_layers") : 1;
+  const [heads, n, s] = [layers * get("num_heads"), words.length, keys.length];
   const allowed = allowedCells(s, decoded(source.mask, Uint8Array), get("causal"), get("window"));
   const small = n * s <= SMALL;
-  const maps = { heads, words, keys, n, s, own: words === keys, small, allowed, rest: null, rows: Infinity };
+  const groups = get("num_kv_heads") % heads; // as many as heads: each has its own
+  const own = words === keys;
+  const maps = { heads, words, keys, n, s, own, small, allowed, groups, layers, rest: null, rows: Infinity };
   if (!source.weights) return { ...maps, told: true, ...projected(get, n, allowed) };
-  if (exact && small) return { ...maps, told: true, numbers: exact.weights };
+  if (exact && small && layers === 1) return { ...maps, told: true, numbers: exact.weights };
   const bytes = inflated ?? decoded(source.weights, Uint8Array) ?? new Uint8Array();
-  const from = get("layer") * heads * n * s;
+  const from = layers > 1 ? 0 : get("layer") * heads * n * s;
   return { ...maps, told: false, numbers: bytes.subarray(from, from + heads * n * s) };
 }
 

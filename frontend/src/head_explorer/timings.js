@@ -5,6 +5,7 @@
 import { element, field, say, uniqueName } from "../shared/dom.js";
 import { watch } from "../shared/traits.js";
 import { measuring } from "./measuring.js";
+import { qualityChart, qualityWords } from "./quality.js";
 import { timingChart } from "./timing_chart.js";
 import { kink, sentence, WHY_KINK } from "./timing_words.js";
 
@@ -13,6 +14,7 @@ import { kink, sentence, WHY_KINK } from "./timing_words.js";
  * @typedef {import("../shared/traits.js").Model<Traits>} Model
  */
 
+const LOWEST = 120; // px of a chart
 const TOKENS = /** @type {const} */ ([16, 128, 512]);
 
 /**
@@ -29,15 +31,17 @@ export function timingsPanel(model, change, counts) {
   /** @type {unknown[]} */
   let drawnOf = [];
   let size = { width: 440, height: 210 };
+  const quality = model.get("source") === "trained" ? qualityView(model, parts.learned) : null;
 
   const present = () => model.get("timings").find(({ tokens }) => tokens === model.get("timing_tokens"));
 
   function draw() {
     const result = present();
-    const wanted = [result, size.width, size.height];
+    const { width, height } = quality ? shared(size) : size;
+    const wanted = [result, width, height];
     if (wanted.some((value, i) => value !== drawnOf[i])) {
       drawnOf = wanted;
-      drawing = result ? timingChart(result, counts, size) : null;
+      drawing = result ? timingChart(result, counts, { width, height }) : null;
       picture.replaceChildren(...(drawing ? [drawing.node] : []));
     }
     drawing?.show(model.get("num_heads"));
@@ -48,9 +52,11 @@ export function timingsPanel(model, change, counts) {
     const result = present();
     brief.textContent = result ? sentence(result, heads, true) : "";
     if (!node.open) return;
+    quality?.(size);
     draw();
     showMeasuring(parts, work, model);
     const none = `Not measured yet for d_model ${model.get("d_model")} at ${n} tokens: press Measure.`;
+    parts.reached.textContent = quality ? qualityWords(trainedHere(model), heads) : "";
     words.textContent = result ? `${sentence(result, heads)}.` : none;
     why.textContent = result && kink(result) ? WHY_KINK : "";
     note.textContent = result?.note ?? "";
@@ -86,6 +92,36 @@ export function timingsPanel(model, change, counts) {
   };
 }
 
+/**
+ * The chart's place, when quality takes half of it.
+ * @param {{ width: number, height: number }} size
+ */
+const shared = ({ width, height }) => ({ width, height: Math.max(LOWEST, height / 2) });
+
+/** @param {Model} model */
+const trainedHere = (model) => model.get("_trained").filter(({ sentence }) => sentence === model.get("sentence"));
+
+/**
+ * A function that draws what each head count reached, and moves the line in it.
+ * @param {Model} model
+ * @param {HTMLElement} home
+ */
+function qualityView(model, home) {
+  /** @type {ReturnType<typeof qualityChart> | null} */
+  let drawing = null;
+  let drawnOf = "";
+  return (/** @type {{ width: number, height: number }} */ size) => {
+    const wanted = JSON.stringify([model.get("sentence"), size]);
+    if (wanted !== drawnOf) {
+      drawnOf = wanted;
+      const rows = trainedHere(model);
+      drawing = rows.length ? qualityChart(rows, shared(size)) : null;
+      home.replaceChildren(...(drawing ? [drawing.node] : []));
+    }
+    drawing?.show(model.get("num_heads"));
+  };
+}
+
 function elements() {
   const name = uniqueName();
   const choices = TOKENS.map((value) => element("input", { type: "radio", name, value }));
@@ -98,15 +134,21 @@ function elements() {
   const words = element("p", { className: "mha-timings-sentence" });
   const why = element("p", { className: "mha-timings-why" });
   const note = element("p", { className: "mha-timings-note" });
-  const picture = element("div");
+  const [learned, picture] = [element("div"), element("div")];
+  const reached = element("p", { className: "mha-timings-reached" });
   const brief = element("span");
   const node = element(
     "details",
     { className: "mha-timings" },
     element("summary", {}, element("b", {}, "Timings"), brief),
-    element("div", {}, picture, element("div", {}, words, why, form, message, note)),
+    element(
+      "div",
+      {},
+      element("div", { className: "mha-timings-charts" }, learned, picture),
+      element("div", {}, reached, words, why, form, message, note),
+    ),
   );
-  return { node, choices, start, stop, bar, left, form, message, words, why, note, picture, brief };
+  return { node, choices, start, stop, bar, left, form, message, words, why, note, learned, picture, reached, brief };
 }
 
 /**

@@ -4,9 +4,10 @@
 import { say } from "../shared/dom.js";
 import { disclosure } from "../shared/table.js";
 import { exactWeights, inflation } from "./arrivals.js";
-import { NUMBER_CELL, glance as shares, TALL } from "./layout.js";
-import { tables } from "./speech.js";
-import { stageOf } from "./stage.js";
+import { NUMBER_CELL } from "./layout.js";
+import { roomOf } from "./room.js";
+import { tables, thumbnailWords } from "./speech.js";
+import { Stage } from "./stage.js";
 import { hoveredCell } from "./state.js";
 
 /**
@@ -15,77 +16,76 @@ import { hoveredCell } from "./state.js";
  * @typedef {import("./paint.js").Sheet} Sheet
  */
 
-const STEP = 16; // px
-const MARGIN = 20; // of a cell in a notebook, above and below
-const LEAST = 300; // the height of maps that stand alone
-const SUMMARY = 40; // the line that is left of closed timings
-
-/**
- * @param {Model} model
- * @param {Get} get
- * @param {ReturnType<typeof import("./page.js").page>} page
- */
-export function viewOf(model, get, { root, glance, reading, timings, own, show, settle }) {
-  const exact = exactWeights(model);
-  const inflating = inflation(
-    () => stage.schedule(),
-    (problem) => say(own?.message ?? reading.node, String(problem)),
-  );
-  const stage = stageOf({ root, get, inflation: inflating, exact, room, drawn });
-  const table = disclosure({ className: "mha-heads-table", label: "weights", make: makeTables });
-  glance.append(stage.node, ...(timings ? [timings.node] : []));
-  root.append(table.node);
-  table.node.addEventListener("toggle", stage.schedule);
-
-  const screen = screenOf(root);
-  /** The height that the maps may take; the chart gets its place. */
-  function room() {
-    if (timings) settle(root.clientWidth);
-    const above = glance.getBoundingClientRect().top - root.getBoundingClientRect().top;
-    const left = STEP * Math.floor((screen() - above - MARGIN) / STEP); // every other height would be another drawing
-    if (!timings || !get("timings_open")) {
-      glance.dataset.mode = "below";
-      return Math.max(LEAST, Math.min(left - (timings ? SUMMARY : 0), TALL));
-    }
-    const { mode, limit, column, chart } = shares(root.clientWidth, left);
-    glance.dataset.mode = mode;
-    glance.style.setProperty("--mha-column", `${column}px`);
-    timings.place(chart);
-    return limit;
+export class View {
+  /**
+   * @param {Model} model
+   * @param {Get} get
+   * @param {ReturnType<typeof import("./page.js").page>} page
+   */
+  constructor(model, get, page) {
+    this.get = get;
+    this.page = page;
+    this.projection = get("source") === "projection";
+    this.exact = exactWeights(model);
+    const inflating = inflation(
+      () => this.stage.schedule(),
+      (problem) => say(page.own?.message ?? page.reading.node, String(problem)),
+    );
+    const drawn = (/** @type {Sheet} */ sheet) => this.drawn(sheet);
+    this.stage = new Stage({
+      root: page.root,
+      get,
+      inflation: inflating,
+      exact: this.exact,
+      room: roomOf(page, get),
+      drawn,
+    });
+    this.table = disclosure({ className: "mha-heads-table", label: "weights", make: () => this.tables() });
+    this.table.node.addEventListener("toggle", this.stage.schedule);
+    page.glance.append(this.stage.node, ...(page.timings ? [page.timings.node] : []));
+    page.root.append(this.table.node);
   }
 
-  const projection = get("source") === "projection";
-  const here = () => (projection ? null : exact.here(get));
+  /** Exact weights of the layer on show that the kernel has sent. */
+  here() {
+    return this.projection ? null : this.exact.here(this.get);
+  }
 
-  function makeTables() {
-    const sheet = stage.present();
-    const heads = get("pinned").length ? get("pinned") : [get("head")];
-    return sheet ? tables(sheet, heads, hoveredCell(sheet, get("hovered")), here()) : [];
+  tables() {
+    const { get, stage } = this;
+    const sheet = stage.present;
+    if (!sheet || sheet.layers > 1) return [];
+    const pinned = get("view") === "maps" ? get("pinned") : [];
+    return tables(sheet, pinned.length ? pinned : [get("head")], hoveredCell(sheet, get("hovered")), this.here());
   }
 
   /** @param {Sheet} sheet */
-  function read(sheet) {
+  read(sheet) {
+    const { get, stage } = this;
+    const { reading } = this.page;
+    if (sheet.layers > 1) return reading.tell(thumbnailWords(sheet, stage.thumbnail()));
     const cell = hoveredCell(sheet, get("hovered"));
-    if (cell && !projection) exact.ask(get, sheet, cell[1]);
-    const state = { pinned: get("pinned"), head: get("head"), focused: stage.focused(), exact: here() };
+    if (cell && !this.projection) this.exact.ask(get, sheet, cell[1]);
+    const pinned = get("view") === "maps" ? get("pinned") : [];
+    const state = { pinned, head: get("head"), focused: stage.focused, exact: this.here(), view: get("view") };
     reading.show(sheet, cell, state);
   }
 
   /** @param {Sheet} sheet */
-  function drawn(sheet) {
-    if (!projection && refines(sheet, false)) exact.ask(get, sheet, 0);
-    show(sheet);
-    read(sheet);
-    table.update();
+  drawn(sheet) {
+    if (!this.projection && sheet.layers === 1 && this.refines(sheet, false)) this.exact.ask(this.get, sheet, 0);
+    this.page.show(sheet);
+    this.read(sheet);
+    this.table.update();
   }
 
   /** Where only the pointer has moved. */
-  function moved() {
-    const sheet = stage.present();
-    if (stage.waits() || !sheet) return; // a whole redraw is coming
-    stage.mark();
-    read(sheet);
-    if (!sheet.all.small) table.update();
+  moved() {
+    const sheet = this.stage.present;
+    if (this.stage.waits() || !sheet) return; // a whole redraw is coming
+    this.stage.mark();
+    this.read(sheet);
+    if (!sheet.all.small) this.table.update();
   }
 
   /**
@@ -93,47 +93,27 @@ export function viewOf(model, get, { root, glance, reading, timings, own, show, 
    * @param {Sheet} sheet
    * @param {boolean} text
    */
-  function refines({ all, held, layout }, text) {
-    const wanted = held || table.node.open || get("pinned").length > 0;
+  refines({ all, held, layout }, text) {
+    const enlarged = this.get("pinned").length > 0 || this.get("view") === "lines";
+    const wanted = held || this.table.node.open || enlarged;
     return all.small && (wanted || (text && layout.places[0].cell >= NUMBER_CELL));
   }
 
-  return {
-    stage,
-    moved,
-    /**
-     * The kernel has sent exact weights.
-     * @param {unknown[]} id
-     * @param {DataView} weights
-     */
-    refine(id, weights) {
-      exact.answered(id, weights);
-      const sheet = stage.present();
-      if (here() && sheet && !refines(sheet, true)) moved();
-      else stage.schedule();
-    },
-    dispose() {
-      stage.dispose();
-      exact.dispose();
-      timings?.dispose();
-    },
-  };
-}
+  /**
+   * The kernel has sent exact weights.
+   * @param {unknown[]} id
+   * @param {DataView} weights
+   */
+  refine(id, weights) {
+    this.exact.answered(id, weights);
+    const sheet = this.stage.present;
+    if (this.here() && sheet && !this.refines(sheet, true)) this.moved();
+    else this.stage.schedule();
+  }
 
-/**
- * A function that gives the height of what scrolls around a node: JupyterLab's notebook, or the window.
- * @param {HTMLElement} node
- */
-function screenOf(node) {
-  /** @type {Element | undefined} */
-  let outer;
-  return () => {
-    if (!outer?.isConnected) {
-      outer = undefined;
-      for (let at = node.parentElement; at && at !== document.body; at = at.parentElement) {
-        if (/auto|scroll/.test(getComputedStyle(at).overflowY)) outer = at; // the outputs within it scroll too
-      }
-    }
-    return Math.min(outer?.clientHeight ?? innerHeight, innerHeight);
-  };
+  dispose() {
+    this.stage.dispose();
+    this.exact.dispose();
+    this.page.timings?.dispose();
+  }
 }

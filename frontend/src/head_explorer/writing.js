@@ -105,9 +105,10 @@ export function atWord(ctx, { x, y, cell, font }, i, above, word, plate) {
  * The head's name below its map: the words have the place above it.
  * @param {CanvasRenderingContext2D} ctx
  * @param {Place} place
+ * @param {Shown} shown
  * @param {Look} look
  */
-export function writeLabel(ctx, place, look) {
+export function writeLabel(ctx, place, { groups, heads }, look) {
   if (!place.label) return;
   const { head, less, x, y, wide, high, label, large, reach = 1 } = place;
   const { ink } = look;
@@ -119,8 +120,10 @@ export function writeLabel(ctx, place, look) {
     return drawDifferenceKey(ctx, x + wide, base, reach, look);
   }
   const share = look.stretch ? ` · max ${reach.toFixed(2)}` : "";
-  const names = [`head ${head}${share}`, `head ${head}`, `${head}`];
-  const text = names.find((name) => ctx.measureText(name).width <= wide) ?? names[2];
+  const group = Math.floor((head * groups) / heads);
+  const ofKeys = groups ? [`head ${head} · keys ${group}`, `${head} · k${group}`] : [];
+  const names = [...ofKeys, `head ${head}${share}`, `head ${head}`, `${head}`];
+  const text = names.find((name) => ctx.measureText(name).width <= wide) ?? `${head}`;
   ctx.fillText(text, x + wide / 2, base);
 }
 
