@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mha_lab import _data
+from mha_lab import _data, _door
 from mha_lab._door import divides, whole
 
 CERTAINTY = {
@@ -112,8 +112,18 @@ class Model:
             divides(
                 self.num_heads, heads, f"{self.name}: {self.num_heads} heads cannot share {heads} of keys and values"
             )
-        for name in "window", "shared_layers":
+        at_least_0 = "window", "shared_layers", "latent", "latent_rotary", "query_latent"
+        for name in (name for name in at_least_0 if getattr(self, name) is not None):
             whole(f"{self.name}: {name}", getattr(self, name), at_least=0)
+        _door.layers(f"{self.name}: layers", self.layers or 1)
+        if self.shared_layers and self.shared_layers >= (self.layers or 1):
+            raise ValueError(
+                f"{self.name}: shared_layers={self.shared_layers} of {self.layers} layers: one must keep keys."
+            )
+        if self.latent and (self.latent_rotary or 0) >= self.latent:
+            raise ValueError(f"{self.name}: latent_rotary={self.latent_rotary} must be less than latent={self.latent}.")
+        for tokens in self.compressed or ():
+            whole(f"{self.name}: one of compressed", tokens)
         letters = set(self.pattern or "")
         if letters - set(LAYERS):
             raise ValueError(f"{self.name}: pattern={self.pattern!r} must be made of {', '.join(LAYERS)}.")

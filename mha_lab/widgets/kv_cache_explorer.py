@@ -7,9 +7,10 @@ import traitlets
 
 from mha_lab import _door
 from mha_lab._door import divisors
-from mha_lab.published import MODELS, Model, Store, layers_in_words, shelf, source_in_words, stores
-from mha_lab.widgets._base import STATIC, Explorer, OneOf, plural
-from mha_lab.widgets._picture import MUTED, Page
+from mha_lab.published import MODELS, Model, Store, stores
+from mha_lab.widgets._base import STATIC, Explorer, OneOf
+from mha_lab.widgets._cache_picture import draw, size
+from mha_lab.widgets._presets import preset
 
 DECODERS = tuple(model for model in MODELS if model.decoder and stores(model))
 """The models that can be shown: all that write and whose widths are known."""
@@ -18,6 +19,25 @@ MOST_HEADS = 2**14
 BATCHES = tuple(2**i for i in range(9))
 WIDTHS = {4: "32 bits", 2: "16 bits", 1: "8 bits"}
 BUDGETS = (8, 16, 24, 80)
+SPEEDS = (1, 10_000)  # GB/s
+
+
+class Speed(traitlets.Float):
+    """A bandwidth; whatever is none is answered in one sentence, 10**400 and words too."""
+
+    def validate(self, obj, value):
+        try:
+            speed = _door.finite(self.name, value)
+        except ValueError:
+            self.error(obj, value)
+        if not SPEEDS[0] <= speed <= SPEEDS[1]:
+            self.error(obj, value)
+        return speed
+
+    def error(self, obj, value, error=None, info=None):
+        raise traitlets.TraitError(
+            f"{self.name}={_door._short(value)}: it must be a number between {SPEEDS[0]} and {SPEEDS[1]:,} GB/s."
+        )
 
 
 class KVCacheExplorer(Explorer):
@@ -25,10 +45,10 @@ class KVCacheExplorer(Explorer):
 
         KVCacheExplorer("Llama-3-8B")
 
-    A bar for every number of key/value heads that divides the query heads, a line for the memory that is free, and the
-    most tokens a second that a bandwidth allows. Local layers keep their window, latent ones their latent, linear ones
-    their state, and layers that share keys and values nothing; a line says what is left out. Weights and all other
-    memory come on top and are not counted.
+    A bar for every number of key/value heads that divides the query heads, a line for the memory that is free, the
+    cache against the context beside that of plain multi-head layers, and the most tokens a second that a bandwidth
+    allows. Local layers keep their window, latent ones their latent, linear ones their state, and layers that share
+    keys and values nothing; a line says what is left out. Weights and all other memory come on top and are not counted.
     Everything is computed in the browser. Every state is a trait: model (a name of `models`), context (tokens), batch
     (texts), num_kv_heads, bytes_per_number, budget (GiB) and bandwidth (GB/s, 10⁹ bytes a second). A new model brings
     its own context and key/value heads.
@@ -36,6 +56,7 @@ class KVCacheExplorer(Explorer):
 
     _esm = STATIC / "kv_cache_explorer.js"
     _css = STATIC / "kv_cache_explorer.css"
+    fixed = ("_presets", "_others", "_contexts", "_batches")
 
     model = traitlets.Unicode().tag(sync=True)
     context = traitlets.Int(1024).tag(sync=True)
@@ -43,7 +64,7 @@ class KVCacheExplorer(Explorer):
     num_kv_heads = traitlets.Int(1).tag(sync=True)
     bytes_per_number = OneOf(list(WIDTHS), 2).tag(sync=True)
     budget = OneOf(list(BUDGETS), 16).tag(sync=True)
-    bandwidth = traitlets.Float(100.0).tag(sync=True)
+    bandwidth = Speed(100.0).tag(sync=True)
     _presets = traitlets.List().tag(sync=True)
     _others = traitlets.List().tag(sync=True)  # models that cannot be shown, with the reason
     _contexts = traitlets.List(list(CONTEXTS)).tag(sync=True)
@@ -94,10 +115,7 @@ class KVCacheExplorer(Explorer):
     @property
     def token_bytes(self) -> int:
         """Bytes that one token adds to the cache of one text, in all layers, while no window is full."""
-        m, heads = self._model(), self._heads()
-        growing = [store for store in stores(m) if store.kind != "state"]
-        numbers = sum(store.layers * _numbers(store, m, heads) / store.every for store in growing)
-        return int(numbers * self.bytes_per_number)
+        return self._added(self._heads())
 
     @property
     def cache_bytes(self) -> int:
@@ -111,7 +129,7 @@ class KVCacheExplorer(Explorer):
 
     def picture(self) -> tuple[bytes, int]:
         """The present state as PNG, and its width in CSS pixels."""
-        return _draw(self)
+        return draw(self, kept=_kept_in_words(self._model()), left_out=_left_out(self._model()))
 
     def __repr__(self):
         return f"KVCacheExplorer({self.model}, {self.context:,} tokens: {size(self.cache_bytes)})"
@@ -120,7 +138,7 @@ class KVCacheExplorer(Explorer):
         """The sizes of the present model, or of the named one."""
         name = self.model if name is None else name
         if not isinstance(name, str) or name not in self._models:
-            raise traitlets.TraitError(f"{name!r:.60} is none of the models: {', '.join(self._models)}.")
+            raise traitlets.TraitError(f"{_door._short(name)} is none of the models: {', '.join(self._models)}.")
         return self._models[name]
 
     def _heads(self) -> int | None:
@@ -131,6 +149,12 @@ class KVCacheExplorer(Explorer):
         m, (heads,) = self._model(), heads or (self._heads(),)
         kept = sum(s.layers * s.entries(self.context) * _numbers(s, m, heads) for s in stores(m))
         return self.batch * kept * self.bytes_per_number
+
+    def _added(self, heads: int | None) -> int:
+        m = self._model()
+        growing = [store for store in stores(m) if store.kind != "state"]
+        numbers = sum(store.layers * _numbers(store, m, heads) / store.every for store in growing)
+        return int(numbers * self.bytes_per_number)
 
     def _bars(self) -> list[tuple[str, int, bool]]:
         """(label, bytes, whether it is the present choice), few heads first; a latent in front of them all."""
@@ -166,7 +190,7 @@ class KVCacheExplorer(Explorer):
         heads, g = self._model().num_heads, proposal["value"]
         if g < 1 or heads % g:
             raise traitlets.TraitError(
-                f"{heads} query heads cannot share num_kv_heads={g}; what divides it: {divisors(heads)}."
+                f"{heads} query heads cannot share num_kv_heads={_door._short(g)}; what divides it: {divisors(heads)}."
             )
         return g
 
@@ -175,32 +199,24 @@ class KVCacheExplorer(Explorer):
         name, value = proposal["trait"].name, proposal["value"]
         most = CONTEXTS[-1] if name == "context" else BATCHES[-1]
         if not 1 <= value <= most:
-            raise traitlets.TraitError(f"{name}={value}: it must lie between 1 and {most:,}.")
+            raise traitlets.TraitError(f"{name}={_door._short(value)}: it must lie between 1 and {most:,}.")
         return value
-
-    @traitlets.validate("bandwidth")
-    def _bandwidth_is_positive(self, proposal):
-        if not 1 <= proposal["value"] <= 10_000:
-            raise traitlets.TraitError(f"bandwidth={proposal['value']}: it must lie between 1 and 10,000 GB/s.")
-        return proposal["value"]
 
 
 def _preset(m: Model) -> dict[str, object]:
-    """What the page needs of a model."""
-    kept = {
+    """What the page needs of a model; `full` are the numbers that a token would leave in all its layers, were each a
+    plain multi-head one."""
+    return {
+        **preset(m),
+        "num_heads": m.num_heads,
+        "num_kv_heads": m.num_kv_heads,
+        "latent": m.latent,
+        "full": m.layers * m.num_heads * (m.d_head + m.values),
         "stores": [asdict(store) for store in stores(m)],
-        "layers": layers_in_words(m),
         "left_out": _left_out(m),
         "kept": _kept_in_words(m),
-    }
-    named = {name: getattr(m, name) for name in ("name", "num_heads", "num_kv_heads", "latent")}
-    return {
-        **named,
-        **kept,
-        "source": source_in_words(m),
         "context": _longest(m),
         "published": m.context,
-        "group": shelf(m),
     }
 
 
@@ -235,8 +251,9 @@ def _kept_in_words(m: Model) -> str:
 
 def _unknown(m: Model) -> str:
     """Why a model cannot be shown."""
-    missing = {"layers": m.kinds, "d_head": m.d_head, "latent": m.latent}
-    return "its source does not say " + ", ".join(name for name, value in missing.items() if value is None)
+    known = {"layers": m.kinds, "d_head": m.d_head, "latent": m.latent}
+    missing = [name for name, value in known.items() if value is None]
+    return f"its source does not say {', '.join(missing)}" if missing else "its layers keep nothing that is counted"
 
 
 def _numbers(store: Store, m: Model, heads: int | None) -> int:
@@ -251,52 +268,3 @@ def _divisors(number: int) -> list[int]:
     """What divides a number, found by trying no further than its root."""
     small = [d for d in range(1, math.isqrt(number) + 1) if number % d == 0]
     return sorted({*small, *(number // d for d in small)})
-
-
-def size(count: float) -> str:
-    """A number of bytes in words: 128 KiB, 1.5 GiB."""
-    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
-        if count < 1024 or unit == "TiB":
-            break
-        count /= 1024
-    digits = 0 if count >= 100 or count == int(count) else 1 if count >= 10 else 2
-    return f"{count:,.{digits}f} {unit}"
-
-
-def _draw(explorer: KVCacheExplorer) -> tuple[bytes, int]:
-    m, bars = explorer._model(), explorer._bars()
-    largest, budget = max(b for _, b, _ in bars), explorer.budget * 2**30
-    left, room, top, row = 150, 560, 114, 28
-    left_out = _left_out(m)
-    page = Page(900, top + len(bars) * row + (78 if left_out else 56))
-    texts = plural(explorer.batch, "text")
-    page.text(0, 14, f"{m.name}: {size(explorer.cache_bytes)} of {_kept_in_words(m)}", 15, bold=True)
-    first = " until a window is full" if any(s.kind == "local" for s in stores(m)) else ""
-    page.text(0, 38, f"{texts} of {explorer.context:,} tokens; {size(explorer.token_bytes)} a token{first}", 12)
-    page.text(0, 58, f"at most {rate(explorer)} at {explorer.bandwidth:,.0f} GB/s, the cache read once a token", 12)
-    page.text(0, 78, f"layers: {layers_in_words(m)}", 12)
-    page.text(left - 10, top - 10, "key/value heads", 11, anchor="rm", colour=MUTED)
-    for i, (label, count, chosen) in enumerate(bars):
-        y = top + i * row
-        page.text(left - 10, y + 12, label, 12, anchor="rm", bold=chosen)
-        page.box(left, y + 3, max(1, room * count / largest), 18, "#4477AA" if chosen else "#BBBBBB")
-        fits = "" if count <= budget else "  over budget"
-        page.text(left + room * count / largest + 8, y + 12, size(count) + fits, 12, bold=chosen)
-    bottom = top + len(bars) * row
-    if budget <= largest:
-        x = left + room * budget / largest
-        page.box(x, top - 4, 1.5, bottom - top + 8, "#CC3311")
-        page.text(x, bottom + 14, f"{explorer.budget} GiB", 11, anchor="mm", colour="#CC3311")
-    else:
-        page.text(left, bottom + 14, f"The budget, {explorer.budget} GiB, is beyond the longest bar.", 11, colour=MUTED)
-    page.text(0, bottom + 40, f"Sizes: {source_in_words(m)}", 11, colour=MUTED)
-    if left_out:
-        page.text(0, bottom + 58, f"Left out: {left_out}", 11, colour=MUTED)
-    return page.finished()
-
-
-def rate(explorer: KVCacheExplorer) -> str:
-    """Tokens a second in words."""
-    each = explorer.tokens_per_second
-    number = f"{each:,.0f}" if each >= 10 else f"{each:.2g}"
-    return f"{number} tokens/s" + (" for each text" if explorer.batch > 1 else "")

@@ -1,6 +1,5 @@
 """KVCacheExplorer on a real page: the numbers of mha_lab.cost, by mouse and by keyboard, with and without a kernel."""
 
-import itertools
 import re
 
 import pytest
@@ -9,7 +8,7 @@ from playwright.sync_api import expect
 
 from mha_lab.cost import kv_cache_bytes
 from mha_lab.widgets import KVCacheExplorer
-from mha_lab.widgets.kv_cache_explorer import BATCHES, CONTEXTS, DECODERS, WIDTHS
+from mha_lab.widgets.kv_cache_explorer import DECODERS
 
 SHOW = "from mha_lab.widgets import KVCacheExplorer\nexplorer = KVCacheExplorer('Llama-3-8B')\nexplorer"
 
@@ -27,34 +26,6 @@ def shown(lab):
 
 def expect_bytes(root, count):
     expect(root).to_have_attribute("data-bytes", str(count))
-
-
-def test_the_browser_counts_what_python_counts_for_every_model(javascript):
-    """The module's own arithmetic, at every model and many steps of the sliders; needs no JupyterLab."""
-    cases, expected, tokens, added = [], [], [], []
-    for model in DECODERS:
-        explorer = KVCacheExplorer(model.name)
-        preset = next(one for one in explorer._presets if one["name"] == model.name)
-        heads = [g for g in range(1, model.num_heads + 1) if model.num_heads % g == 0]
-        for width in WIDTHS:
-            explorer.bytes_per_number = width
-            tokens.append([preset, {"heads": explorer._heads(), "width": width}])
-            added.append(explorer.token_bytes)
-            for g, context, batch in itertools.product(heads, CONTEXTS[::3] + (100, 131), BATCHES[::4]):
-                explorer.context, explorer.batch = context, batch
-                cases.append([preset, {"heads": g, "context": context, "batch": batch, "width": width}])
-                expected.append(explorer._bytes(g))
-                if model.latent:
-                    cases.append([preset, {"heads": None, "context": context, "batch": batch, "width": width}])
-                    expected.append(explorer.cache_bytes)
-    found, each = javascript(
-        "kv_cache_explorer/index.js",
-        """const of = (count) => ([sizes, now]) => count(sizes, now);
-        return [data.cases.map(of(m.cacheBytes)), data.tokens.map(of(m.tokenBytes))];""",
-        cases=cases,
-        tokens=tokens,
-    )
-    assert found == expected and each == added
 
 
 @pytest.mark.parametrize(
@@ -150,6 +121,89 @@ def test_what_does_not_fit_is_marked_beyond_the_budgets_line(lab, root):
         ]"""
     )
     assert line == pytest.approx(edge, abs=2)
+
+
+def test_the_chart_is_read_by_mouse_and_a_click_goes_there(lab, root):
+    caption = root.locator("figcaption")
+    expect(caption).to_have_text("8,192 tokens: 1 GiB; plain multi-head layers 4 GiB")
+    expect(root.get_by_role("img", name="The cache as texts grow; at 8,192 tokens: 1 GiB")).to_be_visible()
+    chart = root.locator(".mha-chart")
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    lab.page.mouse.move(box["x"] + box["width"] - 12, box["y"] + 60)
+    expect(caption).to_have_text("1,048,576 tokens: 128 GiB; plain multi-head layers 512 GiB")
+    lab.page.mouse.move(box["x"] + 60, box["y"] - 60)
+    expect(caption).to_contain_text("8,192 tokens: 1 GiB")
+    lab.page.mouse.click(box["x"] + box["width"] - 12, box["y"] + 60)
+    lab.expect_python("explorer.context", 2**20)
+    expect(root).to_contain_text("Published for 8,192 tokens: this is beyond.")
+
+
+def test_the_layers_of_a_hybrid_and_all_models_stand_in_tables(root):
+    root.get_by_label("model").select_option("Gemma 4 E2B")
+    strip = root.get_by_role("img", name="The 35 layers of Gemma 4 E2B")
+    expect(strip).to_have_accessible_name(re.compile("again and again 4 local, 1 global$"))
+    expect(root.locator(".mha-layers-row .mha-layers-shared")).to_have_count(20)
+    root.get_by_text("all layers of this model").press("Enter")
+    row = root.get_by_role("row", name="local (512 tokens), keys of an earlier layer")
+    expect(row.get_by_role("cell")).to_have_text(["16", "512", "nothing"])
+    root.get_by_text("all models at this context").press("Enter")
+    rows = root.get_by_role("table", name="All models at 131,072 tokens").get_by_role("row")
+    expect(rows).to_have_count(1 + len(DECODERS))
+    gpt = root.get_by_role("row", name="gpt-oss-120b")
+    expect(gpt.get_by_role("cell")).to_have_text(["18 local (128 tokens); 18 global", "72 KiB", "4.50 GiB", "6.3%"])
+    expect(root.get_by_role("row", name="Llama-3-8B")).to_contain_text("(16 GiB)")  # beyond what it is published for
+    root.get_by_text("the chart in numbers").press("Enter")
+    table = root.get_by_role("table", name="The cache as texts grow")
+    expect(table.get_by_role("row", name="131,072")).to_contain_text("774 MiB")
+    root.get_by_label("model").select_option("Llama-3-8B")
+    expect(strip).to_have_count(0)  # all its layers are alike
+
+
+def test_it_is_read_by_finger_on_a_phone(browser, tmp_path):
+    page = KVCacheExplorer("Gemma 4 E2B").save_html(tmp_path / "page.html")
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    phone = context.new_page()
+    phone.goto(page.as_uri())
+    root = phone.locator(".mha-cache")
+    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    small = """(root) => [...root.querySelectorAll('input, select, summary')]
+        .map((node) => (node.closest('label') ?? node).getBoundingClientRect().height)
+        .filter((height) => height < 24)"""
+    assert root.evaluate(small) == []
+    cut = "(all) => all.filter((node) => node.scrollWidth > node.clientWidth + 1).map((node) => node.textContent)"
+    assert root.locator("p, li, figcaption, output, .mha-cache-row span").evaluate_all(cut) == []
+    chart = root.locator(".mha-chart")
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    at = box["x"] + box["width"] - 14, box["y"] + 25  # the end of the upper curve
+    phone.touchscreen.tap(*at)
+    expect(root.locator("figcaption")).to_contain_text("1,048,576 tokens: ")
+    expect(root.get_by_label("context")).to_have_attribute("aria-valuetext", "131,072 tokens")
+    phone.touchscreen.tap(*at)
+    expect(root.get_by_label("context")).to_have_attribute("aria-valuetext", "1,048,576 tokens")
+    context.close()
+
+
+def test_with_forced_colours_bars_curves_and_layers_stay(browser, tmp_path):
+    page = browser.new_context(forced_colors="active").new_page()
+    page.goto(KVCacheExplorer("Gemma 4 E2B", batch=16).save_html(tmp_path / "page.html").as_uri())
+    root = page.locator(".mha-cache")
+    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    colours = root.evaluate(
+        """(root) => {
+            const of = (what, name) => [...root.querySelectorAll(name)].map((node) => getComputedStyle(node)[what]);
+            return { paper: getComputedStyle(document.body).backgroundColor,
+                bars: of('borderTopColor', '.mha-cache-fill'), memory: of('borderLeftColor', '.mha-cache-limit'),
+                chosen: of('backgroundColor', '.mha-cache-chosen .mha-cache-fill'),
+                curves: of('stroke', '.mha-chart-curve'), layers: of('borderTopColor', '.mha-layers-row i') };
+        }"""
+    )
+    paper = colours.pop("paper")
+    for name, found in colours.items():
+        assert found and paper not in found, name
+    page.context.close()
 
 
 def test_it_answers_without_a_kernel(own_lab):

@@ -4,15 +4,16 @@ import base64
 import io
 import time
 from dataclasses import replace
+from itertools import product
 
 import pytest
 from PIL import Image
 from traitlets import TraitError
 
 from mha_lab.cost import kv_cache_bytes
-from mha_lab.published import MODELS, Indexer, Model, numbers_per_token
+from mha_lab.published import MODELS, Indexer, Model, layer_kinds, numbers_per_token
 from mha_lab.widgets import KVCacheExplorer
-from mha_lab.widgets.kv_cache_explorer import BATCHES, CONTEXTS, DECODERS, size
+from mha_lab.widgets.kv_cache_explorer import BATCHES, CONTEXTS, DECODERS, WIDTHS, size
 
 BY_NAME = {model.name: model for model in DECODERS}
 ALIKE = [m.name for m in DECODERS if set(numbers_per_token(m)) <= {"global"} or m.name == "Mistral-7B"]
@@ -171,8 +172,60 @@ def test_models_that_cannot_be_shown_are_refused_in_a_sentence():
         KVCacheExplorer(models=())
     with pytest.raises(ValueError, match="^mine cannot be shown: its source does not say d_head.$"):
         KVCacheExplorer("mine", models=(MINE, replace(MINE, name="mine", d_head=None)))
+    with pytest.raises(ValueError, match="^mine cannot be shown: its layers keep nothing that is counted.$"):
+        KVCacheExplorer("mine", models=(replace(MINE, pattern="V"),))
     with pytest.raises(TraitError, match="^'Llama-3-8B' is none of the models: mine.$"):
         KVCacheExplorer(models=(MINE,))
+
+
+def test_what_there_is_to_choose_from_stays_and_only_the_choice_moves():
+    explorer = KVCacheExplorer()
+    for name in "_presets", "_others", "_contexts", "_batches":
+        with pytest.raises(TraitError, match="stays as it is"):
+            setattr(explorer, name, [])
+
+
+def test_the_page_counts_what_python_counts_for_every_model(javascript):
+    """At every model and many steps of the sliders; each kind of layer's keys and products too."""
+    cases, expected, kinds, counted = [], [], [], []
+    for model in DECODERS:
+        explorer = KVCacheExplorer(model.name)
+        preset = next(one for one in explorer._presets if one["name"] == model.name)
+        heads = [g for g in range(1, model.num_heads + 1) if model.num_heads % g == 0]
+        for width in WIDTHS:
+            explorer.bytes_per_number = width
+            for g, context, batch in product(heads, CONTEXTS[::3] + (100, 131), BATCHES[::4]):
+                explorer.context, explorer.batch = context, batch
+                now = {"context": context, "batch": batch, "width": width}
+                cases.append([model.name, now | {"heads": g}])
+                expected.append([explorer._bytes(g), explorer._added(g)])
+                if model.latent:
+                    cases.append([model.name, now | {"heads": None}])
+                    expected.append([explorer.cache_bytes, explorer.token_bytes])
+        for kind, sent in zip(layer_kinds(model), preset["kinds"], strict=True):
+            kinds.append(sent)
+            counted += [[kind.keys(n), kind.flops(n), kind.numbers(n)] for n in (1, 100, 5000)]
+    found = javascript(
+        "kv_cache_explorer/state.js",
+        """const of = Object.fromEntries(data.presets.map((preset) => [preset.name, preset]));
+        return data.cases.map(([name, now]) => [m.cacheBytes(of[name], now), m.tokenBytes(of[name], now)]);""",
+        cases=cases,
+        presets=explorer._presets,
+    )
+    assert found == expected
+    found = javascript(
+        "shared/layer_kinds.js",
+        """return data.kinds.flatMap((kind) => [1, 100, 5000].map((n) =>
+            [m.keysSeen(kind, n), m.productFlops(kind, n), m.numbersKept(kind, n)]))""",
+        kinds=kinds,
+    )
+    assert found == counted
+
+
+def test_the_page_says_sizes_as_python_does(javascript):
+    counts = [64, 1536, 131072, 36 * 2**20, 480 * 2**30, 240 * 2**40, 1.5 * 2**50, 10.5 * 2**20]
+    found = javascript("kv_cache_explorer/state.js", "return data.counts.map(m.size)", counts=counts)
+    assert found == [size(count) for count in counts]
 
 
 def test_a_head_count_that_no_list_of_divisors_could_hold_is_refused_at_once():
@@ -193,14 +246,30 @@ def test_a_head_count_that_no_list_of_divisors_could_hold_is_refused_at_once():
         ({"num_kv_heads": 0}, "num_kv_heads=0"),
         ({"context": 0}, "context=0: it must lie between 1 and 1,048,576"),
         ({"batch": 1000}, "batch=1000: it must lie between 1 and 256"),
-        ({"bandwidth": 0.0}, "between 1 and 10,000 GB/s"),
+        ({"bandwidth": 0.0}, "^bandwidth=0.0: it must be a number between 1 and 10,000 GB/s.$"),
+        ({"bandwidth": 10**400}, "^bandwidth=10{29}…: it must be a number between 1 and 10,000 GB/s.$"),
+        ({"bandwidth": 10**5000}, "it must be a number between 1 and 10,000 GB/s.$"),
+        ({"bandwidth": float("nan")}, "^bandwidth=nan: it must be a number between"),
+        ({"bandwidth": float("inf")}, "^bandwidth=inf: it must be a number between"),
+        ({"bandwidth": "fast"}, "^bandwidth='fast': it must be a number between"),
+        ({"bandwidth": True}, "^bandwidth=True: it must be a number between"),
+        ({"bandwidth": None}, "^bandwidth=None: it must be a number between"),
+        ({"context": 10**400}, "^context=10{29}…: it must lie between"),
+        ({"batch": 10**5000}, "^batch=.*: it must lie between"),
+        ({"num_kv_heads": 10**5000}, "cannot share num_kv_heads=.*; what divides it"),
+        ({"model": "x" * 1000}, "^'xxxxx{25}.* is none of the models"),
         ({"bytes_per_number": 3}, "^bytes_per_number=3: it must be 4, 2 or 1.$"),
         ({"budget": 7}, "^budget=7: it must be 8, 16, 24 or 80.$"),
     ],
 )
-def test_what_cannot_be_is_said_at_the_door(options, words):
+def test_what_cannot_be_is_said_at_the_door_and_later(options, words):
     with pytest.raises(TraitError, match=words):
         KVCacheExplorer(**options)
+    explorer = KVCacheExplorer()
+    for name, value in options.items():
+        with pytest.raises(TraitError, match=words):
+            setattr(explorer, name, value)
+    assert repr(explorer) == "KVCacheExplorer(Llama-3-8B, 8,192 tokens: 1 GiB)" and explorer.bandwidth == 100
 
 
 def test_every_state_of_every_preset_can_be_shown_and_drawn():

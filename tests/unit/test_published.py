@@ -220,6 +220,12 @@ def test_a_model_of_ones_own_is_a_line_and_cannot_be_changed_by_accident():
         ({"num_kv_heads": 4}, "mine: 6 heads cannot share 4 of keys and values: 6 / 4 leaves 2"),
         ({"context": 0}, "mine: context=0: it must be at least 1."),
         ({"shared_layers": -1}, "mine: shared_layers=-1: it must be at least 0."),
+        ({"latent": -1}, "mine: latent=-1: it must be at least 0."),
+        ({"latent": 8, "latent_rotary": 8}, "mine: latent_rotary=8 must be less than latent=8."),
+        ({"query_latent": 2.5}, "mine: query_latent is the float 2.5; it must be a whole number."),
+        ({"layers": 10**9}, "mine: layers=1000000000: it must be at most 10,000."),
+        ({"shared_layers": 4}, "mine: shared_layers=4 of 4 layers: one must keep keys."),
+        ({"pattern": "K", "window": 4, "compressed": (0, 4)}, "mine: one of compressed=0: it must be at least 1."),
         ({"window": 128}, "mine: window=128 and pattern='G': local layers need both."),
     ],
 )

@@ -75,7 +75,7 @@ export function controls({ models, others }, { sizes, set, change, choose, state
   const strip = layerStrip();
   const whole = disclosure({
     className: "mha-cost-kinds",
-    label: "The layers of the model",
+    label: "Layer by layer",
     title: "all layers of this model",
     make: () => [kindsTable(state(), /** @type {import("./traits.js").Preset} */ (state().model))],
   });

@@ -51,7 +51,7 @@ const [TOP, RIGHT, BESIDE] = [8, 10, 6]; // above and right of the frame, and be
 const GAP = 8; // between a curve and its name, and about so far from one tested place of a curve to the next
 
 /** About as wide as words of 12 px are; where a page's letters are wider, there is still BESIDE. */
-export const widthOf = (/** @type {string} */ words, bold = false) => [...words].length * (bold ? 7.2 : 6.7);
+export const widthOf = (/** @type {string} */ words, bold = false) => [...words].length * (bold ? 7.7 : 7);
 
 /**
  * A function from an axis to pixels.

@@ -15,7 +15,8 @@ const WORDS = {
 };
 
 /**
- * A row of bars, a layer each, and below it what the letters mean. show(model) draws another model's; null: none.
+ * A row of bars, a layer each, and below it what they mean. show(model) draws another model's; none for null, and where all
+ * layers are alike.
  */
 export function layerStrip() {
   const row = element("div", { className: "mha-layers-row", role: "img" });
@@ -24,8 +25,9 @@ export function layerStrip() {
   let shown = "";
   /** @param {{ name: string, pattern: string, shared: number, layers: string } | null} model */
   const show = (model) => {
-    node.hidden = !model;
-    if (!model || shown === model.name) return;
+    const alike = !model || (new Set(model.pattern).size === 1 && !model.shared);
+    node.hidden = alike;
+    if (alike || shown === model.name) return;
     shown = model.name;
     const { pattern, shared } = model;
     row.ariaLabel = `The ${pattern.length} layers of ${model.name}, the first on the left: ${inRuns(pattern)}`;

@@ -142,8 +142,7 @@ test("a latent's facts are those that are counted", () => {
 });
 
 test("of models that are alike the chosen one is named, then the one of this length", () => {
-  const real = (/** @type {string} */ name, /** @type {number} */ n) =>
-    /** @type {any} */ ({ ...SIZES, name, n });
+  const real = (/** @type {string} */ name, /** @type {number} */ n) => /** @type {any} */ ({ ...SIZES, name, n });
   const models = [real("short", 512), real("long", 1024)];
   assert.equal(realModel(models, SIZES, "")?.name, "long");
   assert.equal(realModel(models, SIZES, "short")?.name, "short");
