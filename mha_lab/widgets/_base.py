@@ -4,13 +4,13 @@ import base64
 import re
 from collections.abc import Iterable, Sequence
 
-import anywidget
 import numpy as np
 import traitlets
 
 from mha_lab import _data, _door
 from mha_lab._shown import plain
 from mha_lab.widgets import _static
+from mha_lab.widgets._life import Living
 
 CIVIDIS = [
     [0, "#00224e"],
@@ -39,42 +39,25 @@ STATIC = _data.PACKAGE / "widgets/static"
 MOST_TOKENS = 512  # a map then has half a pixel a cell
 
 
-class Explorer(anywidget.AnyWidget):
+class Explorer(Living):
     """An anywidget that shows its picture where no kernel runs. A subclass says `picture()` and `__repr__()`."""
-
-    fixed: tuple[str, ...] = ()
-    """Traits that say what is shown. The page reads them, and nobody changes them once the explorer is made."""
 
     _colours = traitlets.List(CIVIDIS).tag(sync=True)
     save_html = _static.save_html
-
-    def __init__(self, **traits):
-        super().__init__(**traits)
-        self._given = {name: getattr(self, name) for name in self.fixed}
-        for name in self.fixed:
-            self._register_validator(_unchanged, (name,))
 
     def picture(self) -> tuple[bytes, int]:
         """The present state as PNG, and the width in CSS pixels at which it is sharp on a fine screen."""
         raise NotImplementedError
 
-    def trait_metadata(self, traitname, key, default=None):
-        """ipywidgets asks for "echo_update" whether the page is told what it just said. It is not: while a gesture
-        lasts, the page is ahead of Python, and an echo of an earlier step would take it back."""
-        return False if key == "echo_update" else super().trait_metadata(traitname, key, default)
-
     def _repr_mimebundle_(self, **kwargs):
         data, metadata = super()._repr_mimebundle_(**kwargs)
-        png, width = self.picture()
+        try:
+            png, width = self.picture()
+        except Exception as problem:  # an aid for pages without a kernel: the live view does without
+            why = f"Its picture could not be drawn ({type(problem).__name__}: {problem})."
+            return {**data, "text/plain": f"{data['text/plain']}\n{why}"}, metadata
         picture = {"image/png": base64.b64encode(png).decode()}
         return {**data, **picture}, {**metadata, "image/png": {"width": width}}
-
-
-def _unchanged(explorer, proposal):
-    name, value = proposal["trait"].name, proposal["value"]
-    if value != explorer._given[name]:
-        raise traitlets.TraitError(f"{name} belongs to what this explorer shows and stays as it is: make another one.")
-    return value
 
 
 class OneOf(traitlets.Enum):

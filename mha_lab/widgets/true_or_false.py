@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from html import escape
 
-import anywidget
 import traitlets
 
 from mha_lab.widgets import _static
 from mha_lab.widgets._base import STATIC
+from mha_lab.widgets._life import Living
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ STATEMENTS = (
 )
 
 
-class TrueOrFalse(anywidget.AnyWidget):
+class TrueOrFalse(Living):
     """Radio rows for STATEMENTS. An answered row names the lesson that settles it; no row says which answer is right.
 
     answers  {statement key: True or False}, empty where nobody has answered. The page keeps a copy in the browser's

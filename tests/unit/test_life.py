@@ -1,0 +1,75 @@
+"""What every explorer does without a notebook: a picture that fails, messages that a page had better not send."""
+
+import pytest
+import traitlets
+
+from mha_lab.widgets._base import Explorer
+from mha_lab.widgets._life import Living
+
+
+class Broken(Explorer):
+    """An explorer whose picture cannot be drawn."""
+
+    _esm = "export default { render() {} };"
+    level = traitlets.Int(1).tag(sync=True)
+    _fact = traitlets.Unicode("as it was").tag(sync=True)
+
+    def picture(self):
+        raise ZeroDivisionError("division by zero")
+
+    def __repr__(self):
+        return "Broken"
+
+
+def test_a_picture_that_fails_leaves_the_live_view_and_says_so_in_a_sentence():
+    data, metadata = Broken()._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data and "image/png" not in data | metadata
+    why = "Its picture could not be drawn (ZeroDivisionError: division by zero)."
+    assert data["text/plain"] == f"Broken\n{why}"
+
+
+def test_a_saved_page_has_the_sentence_in_the_pictures_place(tmp_path):
+    Broken._css = ""
+    text = Broken().save_html(tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Its picture could not be drawn" in text and "<img" not in text
+
+
+def test_what_a_page_may_not_set_is_refused_in_words_and_nothing_of_the_message_is_taken():
+    explorer = Broken()
+    with pytest.raises(traitlets.TraitError, match="_fact is what Python tells the page; the page cannot set it."):
+        explorer.set_state({"level": 3, "_fact": "another"})
+    assert (explorer.level, explorer._fact) == (1, "as it was")
+    explorer.set_state({"level": 3})
+    assert explorer.level == 3
+
+
+def test_outside_a_notebook_an_explorer_never_rests():
+    explorer = Living()
+    explorer._cell_begins("any")
+    assert explorer.comm is not None and not explorer._resting
+
+
+def test_an_explorer_rests_when_no_cell_shows_it_and_wakes_when_it_is_shown(monkeypatch):
+    cell = "first"
+    monkeypatch.setattr("mha_lab.widgets._life._cell", lambda: cell)
+    explorer = Broken(level=2)
+    explorer._repr_mimebundle_()
+    cell = "second"
+    explorer._repr_mimebundle_()
+    before = explorer._model_id
+    explorer._cell_begins("first")
+    assert not explorer._resting
+    explorer._cell_begins("second")
+    assert explorer._resting and explorer.comm is None
+    explorer.level = 5  # Python still has it
+    data, _ = explorer._repr_mimebundle_()
+    assert explorer.comm is not None and explorer.get_state()["level"] == 5
+    assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == explorer._model_id != before
+
+
+def test_who_has_its_id_may_show_it_anywhere(monkeypatch):
+    monkeypatch.setattr("mha_lab.widgets._life._cell", lambda: "first")
+    explorer = Broken()
+    assert explorer.model_id
+    explorer._cell_begins("first")
+    assert not explorer._resting
