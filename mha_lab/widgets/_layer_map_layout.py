@@ -7,7 +7,9 @@ from itertools import accumulate
 
 WIDTH = 980
 ROW, BOX, TOP, CELL, TIGHT = 104, 48, 20, 84, 74
-ZONE, MATRIX, TOKENS = 240, 42, 52  # widths: the heads, a learned matrix, the tokens
+ZONE, MATRIX, TOKENS = 232, 42, 60  # widths: the heads, a learned matrix, the tokens
+EDGE = 12  # from the sides of the drawing
+WIDER = 16  # the cache's column, whose shape has four sides
 MIDDLE = 43  # from the top of a row to the middle of its boxes
 SHEETS, SHIFT, LARGER, STRIPE = 5, 3, 1.25, 3
 PROJECTIONS = "query", "key", "value"
@@ -32,9 +34,9 @@ def layout(mode: str, sizes: dict[str, int], width: float = WIDTH) -> dict[str, 
     cell = (TIGHT if cache else CELL) + max(0, min(26, (width - 860) / 10))
     boxes = _measures(sizes, cell)
     made = (boxes["key"][0], boxes["query"][1], boxes["key"][2]) if cache else boxes["key"]
-    widths = [TOKENS, cell, MATRIX, cell, *([cell] if cache else []), ZONE, cell, MATRIX, cell]
-    gap = (width - 16 - sum(widths)) / (len(widths) - 1)
-    starts = [4 + before + i * gap for i, before in enumerate(accumulate([0, *widths[:-1]]))]
+    widths = [TOKENS, cell, MATRIX, cell, *([cell + WIDER] if cache else []), ZONE, cell, MATRIX, cell]
+    gap = (width - 2 * EDGE - sum(widths)) / (len(widths) - 1)
+    starts = [EDGE + before + i * gap for i, before in enumerate(accumulate([0, *widths[:-1]]))]
     tokens, x, first, query = starts[:4]
     heads, concat, second, output = starts[-4:]
     top, own = [TOP + row * ROW for row in range(3)], 0 if mode == "cross" else 1
@@ -51,9 +53,10 @@ def layout(mode: str, sizes: dict[str, int], width: float = WIDTH) -> dict[str, 
     if mode == "cross":
         parts["context"] = _cell(boxes["context"], x, TOP + 1.5 * ROW, cell)
     if cache:
-        keys, values = (_cell(boxes["key"], starts[4], y, cell) for y in top[1:])
-        hit = (*keys.hit[:2], keys.hit[2], values.hit[1] + values.hit[3] - keys.hit[1])
-        parts["cache"] = Placed(hit, keys.title, values.letters, values.numbers, keys.blocks + values.blocks)
+        keys, values = (_cell(boxes["key"], starts[4], y, cell + WIDER) for y in top[1:])
+        hit = (*keys.hit[:3], values.hit[1] + values.hit[3] - keys.hit[1])
+        words = ((keys.title[0], top[1] + down, "middle") for down in (13, 98, ROW + 13))
+        parts["cache"] = Placed(hit, *words, keys.blocks + values.blocks)
     for row, name in enumerate(PROJECTIONS):
         _with_matrix(parts[name], first, query + cell, top[row] + MIDDLE)
     _with_matrix(parts["output"], second, output + cell, top[2] + MIDDLE)
@@ -90,14 +93,14 @@ def _cell(box, x, y, room) -> Placed:
     """A part with its title above and its shape below."""
     w, h, stripes = box
     middle = x + room / 2
-    title, letters, figures = ((middle, y + down, "middle") for down in (12, 83, 98))
+    title, letters, figures = ((middle, y + down, "middle") for down in (13, 84, 98))
     blocks = [((middle - w / 2, y + MIDDLE - h / 2, w, h), stripes, 1)]
-    return Placed((x - 3, y, room + 6, ROW - 2), title, letters, figures, blocks)
+    return Placed((x - 2, y, room + 4, ROW - 2), title, letters, figures, blocks)
 
 
 def _with_matrix(part, x, right, middle):
     part.weights = x, middle - 12, MATRIX, 24
-    part.hit = x - 3, part.hit[1], right + 6 - x, part.hit[3]
+    part.hit = x - 2, part.hit[1], right + 4 - x, part.hit[3]
 
 
 def _heads(mode, sizes, x) -> dict[str, Placed]:
@@ -129,7 +132,7 @@ def _heads(mode, sizes, x) -> dict[str, Placed]:
 def arrows(parts: dict[str, Placed], mode: str) -> list[list[tuple[float, float]]]:
     """The ways of the numbers, as corners of lines that end in an arrow's head."""
     frame, cache = parts["split"].hit, mode == "cache"
-    gap = parts["x"].hit[0] + 3 - (parts["tokens"].hit[0] + 3 + TOKENS)
+    gap = parts["x"].hit[0] + 2 - (parts["tokens"].hit[0] + 2 + TOKENS)
     box = {name: part.blocks[0][0] for name, part in parts.items() if part.blocks}
     matrix = {name: part.weights for name, part in parts.items() if part.weights}
     key, value_ = (parts["cache"].blocks[i][0] if cache else box[PROJECTIONS[i + 1]] for i in (0, 1))

@@ -47,7 +47,7 @@ def draw(layer: "LayerMap") -> tuple[bytes, int]:
         _arrow(page, [(x, y + HEAD) for x, y in corners])
     for part in parts:
         _part(page, part, places[part.name], sizes, mode)
-    _totals(page, layer, places["concat"].hit[0] + 3)
+    _totals(page, layer, places["concat"].hit[0] + 2)
     _table(page, layer, parts, bottom + 26)
     page.image = page.image.quantize(
         palette=_palette(), dither=Image.Dither.NONE

@@ -104,7 +104,7 @@ PARTS = (
         "cache",
         "B, G, S, K",
         "k and v of all tokens so far",
-        "The keys and values of all {S} tokens are kept, so that a new token computes no more than its own.",
+        "The keys and values of all {S} tokens are kept, so that a new token computes only its own.",
         lesson=SHARING,
         modes=("cache",),
     ),

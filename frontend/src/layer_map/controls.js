@@ -46,28 +46,30 @@ const sharing = (/** @type {number} */ heads, /** @type {number | null} */ befor
 /**
  * @param {() => Traits} present
  * @param {Change} change
+ * @param {() => void} redraw
  */
-export function controls(present, change) {
+export function controls(present, change, redraw) {
   const note = make("note", "p", { role: "status" }, HINT);
   /** @type {Size | ""} */
   let wrong = ""; // whose number there is no layer for: what was typed stays
   const refuse = (/** @type {Size} */ name, /** @type {string} */ words) => {
     wrong = name;
     say(note, words);
+    redraw();
   };
-  const accept = (/** @type {Partial<Traits>} */ traits) => {
+  const forgive = () => {
     wrong = "";
-    change(traits);
+    redraw();
   };
-  const modes = modeChooser(present, accept);
-  const sizes = FIELDS.map((one) => sizeField(one, { present, accept, refuse }));
+  const modes = modeChooser(present, change);
+  const sizes = FIELDS.map((one) => sizeField(one, { present, change, refuse, forgive }));
   const tied = element("input", { type: "checkbox" });
   tied.onchange = () => {
     const traits = present();
     const d_head = tied.checked ? null : traits.d_model / traits.num_heads;
     const words = problem({ ...traits, d_head });
     if (words) refuse("d_head", words);
-    else accept({ d_head });
+    else change({ d_head });
     tied.checked = present().d_head === null;
   };
   sizes[5].node.append(field(tied, "= D / H"));
@@ -81,7 +83,7 @@ export function controls(present, change) {
     note.classList.toggle("mha-layer-wrong", wrong !== "");
     if (!wrong) say(note, HINT);
   };
-  return { node, note, show, forgive: () => (wrong = "") };
+  return { node, note, show, forgive };
 }
 
 /** The four kinds of attention. */
@@ -124,9 +126,9 @@ function modeChooser(/** @type {() => Traits} */ present, /** @type {Change} */ 
 /**
  * A size: a number that can be typed, and a slider over the steps that make sense.
  * @param {typeof FIELDS[number]} one
- * @param {{ present: () => Traits, accept: Change, refuse: (name: Size, words: string) => void }} acts
+ * @param {{ present: () => Traits, change: Change, refuse: (name: Size, words: string) => void, forgive: () => void }} acts
  */
-function sizeField({ name, words, letter, slides }, { present, accept, refuse }) {
+function sizeField({ name, words, letter, slides }, { present, change, refuse, forgive }) {
   const number = element("input", {
     type: "number",
     min: 1,
@@ -147,12 +149,14 @@ function sizeField({ name, words, letter, slides }, { present, accept, refuse })
     return { [name]: value };
   };
   slider.oninput = () =>
-    accept(moved(/** @type {NonNullable<typeof slides>} */ (slides)(present())[Number(slider.value)]));
+    change(moved(/** @type {NonNullable<typeof slides>} */ (slides)(present())[Number(slider.value)]));
   const typed = (/** @type {boolean} */ ended) => {
     const asked = { ...present(), [name]: number.value === "" ? Number.NaN : Number(number.value) };
     const answer = problem(asked);
-    if (!answer) accept(name === "num_kv_heads" ? moved(asked.num_kv_heads ?? 1) : { [name]: asked[name] });
-    else if (ended) refuse(name, answer);
+    if (!answer) {
+      forgive(); // also where the number is again what it was
+      change(name === "num_kv_heads" ? moved(asked.num_kv_heads ?? 1) : { [name]: asked[name] });
+    } else if (ended) refuse(name, answer);
   };
   number.oninput = () => typed(false);
   number.onchange = () => typed(true);

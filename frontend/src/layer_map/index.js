@@ -11,7 +11,7 @@ import { controls } from "./controls.js";
 import { layoutOf } from "./layout.js";
 import { painting } from "./paint.js";
 import { partsTable, readout } from "./speech.js";
-import { stateOf } from "./state.js";
+import { SIZES, stateOf } from "./state.js";
 import { NAMES } from "./traits.js";
 
 /** @typedef {import("./traits.js").Traits} Traits */
@@ -25,7 +25,7 @@ function render({ model, el }) {
   const present = () => /** @type {any} */ (Object.fromEntries(NAMES.map((name) => [name, model.get(name)])));
   const svg = drawn("svg", { class: "mha-layer-drawing", role: "group", "aria-label": "the layer" });
   const picture = painting(svg);
-  const chosen = controls(present, change);
+  const chosen = controls(present, change, () => schedule());
   const words = readout();
   const tables = partsTable(() => stateOf(present()));
   const stage = make("stage", "div", {}, svg);
@@ -51,6 +51,7 @@ function render({ model, el }) {
   const ends = [
     gestures(svg, { picture, change, present }),
     watch(model, NAMES, schedule),
+    watch(model, ["mode", ...SIZES], chosen.forgive),
     observe(stage, schedule),
     schedule.cancel,
   ];

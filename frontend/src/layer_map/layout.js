@@ -21,11 +21,13 @@
  * @property {Place | null} numbers of the shape
  */
 
-export const NARROWEST = 820; // below, everything stands in one column
+export const NARROWEST = 830; // below, everything stands in one column
 const [ROW, BOX, TOP, CELL, TIGHT] = [104, 48, 20, 84, 74];
-const [ZONE, MATRIX, TOKENS] = [240, 42, 52]; // widths: the heads, a learned matrix, the tokens
+const [ZONE, MATRIX, TOKENS] = [232, 42, 60]; // widths: the heads, a learned matrix, the tokens
 const MIDDLE = 43; // from the top of a row to the middle of its boxes
 const [SHEETS, SHIFT, LARGER] = [5, 3, 1.25]; // sheets at most, their distance, and how much larger they are drawn
+const EDGE = 12; // from the sides of the drawing
+const WIDER = 16; // the cache's column, whose shape has four sides
 const STRIPE = 3; // a narrower one cannot be seen
 
 const tall = (/** @type {number} */ tokens) => Math.min(BOX, 8 + 2.8 * Math.log2(tokens));
@@ -61,11 +63,11 @@ function placed(
   const box = { x: middle - w / 2, y: y + MIDDLE - h / 2, w, h };
   /** @type {Placed} */
   const part = {
-    hit: { x: x - 3, y, w: room + 6, h: ROW - 2 },
+    hit: { x: x - 2, y, w: room + 4, h: ROW - 2 },
     blocks: [{ box, stripes, sheets: 1 }],
     weights: null,
-    title: at(12),
-    letters: at(83),
+    title: at(13),
+    letters: at(84),
     numbers: at(98),
   };
   return part;
@@ -125,16 +127,19 @@ function headsAt(
   return parts;
 }
 
-/** A column of the cache: keys above values. */
+/** The cache: keys above values, or beside them; its words stand where its neighbours have few. */
 function cacheAt(/** @type {Placed} */ key, /** @type {Placed} */ value) {
   const [from, to] = [key.hit, value.hit];
+  const x = (key.title.x + value.title.x) / 2;
+  const [letters, numbers] = from.y === to.y ? [84, 98] : [98, ROW + 13];
+  const at = (/** @type {number} */ down) => /** @type {Place} */ ({ x, y: from.y + down, anchor: "middle" });
   return /** @type {Placed} */ ({
-    ...value,
     hit: { x: from.x, y: from.y, w: to.x + to.w - from.x, h: to.y + to.h - from.y },
     blocks: [...key.blocks, ...value.blocks],
-    title: { x: (key.title.x + value.title.x) / 2, y: key.title.y, anchor: "middle" },
-    letters: { ...value.title, y: /** @type {Place} */ (value.letters).y, x: (key.title.x + value.title.x) / 2 },
-    numbers: { ...value.title, y: /** @type {Place} */ (value.numbers).y, x: (key.title.x + value.title.x) / 2 },
+    weights: null,
+    title: at(13),
+    letters: at(letters),
+    numbers: at(numbers),
   });
 }
 
@@ -146,9 +151,9 @@ function across(/** @type {State} */ state, /** @type {number} */ width) {
   const cache = mode === "cache";
   const cell = (cache ? TIGHT : CELL) + Math.max(0, Math.min(26, (width - 860) / 10));
   const boxes = measures(state, cell);
-  const widths = [TOKENS, cell, MATRIX, cell, ...(cache ? [cell] : []), ZONE, cell, MATRIX, cell];
-  const gap = (width - 16 - widths.reduce((all, w) => all + w, 0)) / (widths.length - 1);
-  const starts = widths.map((_, i) => 4 + widths.slice(0, i).reduce((all, w) => all + w + gap, 0));
+  const widths = [TOKENS, cell, MATRIX, cell, ...(cache ? [cell + WIDER] : []), ZONE, cell, MATRIX, cell];
+  const gap = (width - 2 * EDGE - widths.reduce((all, w) => all + w, 0)) / (widths.length - 1);
+  const starts = widths.map((_, i) => EDGE + widths.slice(0, i).reduce((all, w) => all + w + gap, 0));
   const [tokens, x, first, query] = starts;
   const [heads, concat, second, output] = starts.slice(-4);
   const y = (/** @type {number} */ row) => TOP + row * ROW;
@@ -165,14 +170,17 @@ function across(/** @type {State} */ state, /** @type {number} */ width) {
     output: placed(boxes.output, output, y(2), cell),
   };
   if (mode === "cross") parts.context = placed(boxes.context, x, y(1.5), cell);
-  if (cache) parts.cache = cacheAt(placed(boxes.key, starts[4], y(1), cell), placed(boxes.key, starts[4], y(2), cell));
+  if (cache) {
+    const kept = (/** @type {number} */ row) => placed(boxes.key, starts[4], y(row), cell + WIDER);
+    parts.cache = cacheAt(kept(1), kept(2));
+  }
   for (const [i, name] of ["query", "key", "value"].entries()) {
     parts[name].weights = matrix(first, y(i) + MIDDLE);
-    parts[name].hit = { ...parts[name].hit, x: first - 3, w: query + cell + 6 - first };
+    parts[name].hit = { ...parts[name].hit, x: first - 2, w: query + cell + 4 - first };
   }
   parts.output.weights = matrix(second, y(2) + MIDDLE);
-  parts.output.hit = { ...parts.output.hit, x: second - 3, w: output + cell + 6 - second };
-  const totals = { x: concat, y: TOP + 12, across: 0, down: 46 };
+  parts.output.hit = { ...parts.output.hit, x: second - 2, w: output + cell + 4 - second };
+  const totals = [0, 1, 2].map((i) => ({ x: concat, y: TOP + 12 + 46 * i }));
   return { width, height: TOP + 3 * ROW, stacked: false, parts, totals, gap };
 }
 
@@ -210,8 +218,8 @@ function below(/** @type {State} */ state, /** @type {number} */ width) {
   }
   parts.output.weights = matrix(left(1) + (room - 6 - MATRIX) / 2, end + MIDDLE);
   parts.output.hit = { ...parts.output.hit, x: left(1) + 20, w: left(2) + room - 3 - left(1) - 20 };
-  const totals = { x: left(0), y: end + ROW + 18, across: room, down: 0 };
-  return { width, height: end + ROW + 50, stacked: true, parts, totals, gap: 8 };
+  const totals = [0, 1, 2].map((i) => ({ x: left(0) + ((i % 2) * width) / 2, y: end + ROW + (i < 2 ? 18 : 62) }));
+  return { width, height: end + ROW + (cache ? 88 : 44), stacked: true, parts, totals, gap: 8 };
 }
 
 /**

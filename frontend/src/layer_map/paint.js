@@ -169,14 +169,14 @@ function hidden(/** @type {import("./layout.js").Box} */ { x, y, w, h }) {
 }
 
 /** What the whole layer learns and computes, in large letters. */
-function totalsWritten(/** @type {Layout} */ { totals: { x, y, across, down } }, /** @type {State} */ { whole, mode }) {
+function totalsWritten(/** @type {Layout} */ { totals }, /** @type {State} */ { whole, mode }) {
   const rows = [
     ["parameters", inWords(whole.parameters)],
     ["FLOPs", inWords(whole.flops)],
   ];
   if (mode === "cache") rows.push(["cache", bytesInWords(whole.bytes)]);
   return rows.flatMap(([name, words], i) => [
-    written({ x: x + i * across, y: y + i * down, anchor: "start" }, name, "letters"),
-    written({ x: x + i * across, y: y + i * down + 20, anchor: "start" }, words, "total"),
+    written({ ...totals[i], anchor: "start" }, name, "letters"),
+    written({ x: totals[i].x, y: totals[i].y + 20, anchor: "start" }, words, "total"),
   ]);
 }
