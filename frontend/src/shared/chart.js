@@ -3,7 +3,9 @@
 //
 // Its look stands in chart.css. Colours are three hues; dashes and marks tell the same without them.
 
-import { chartLayout, ROW, unscale } from "./chart_layout.js";
+import { unscale } from "./chart_axes.js";
+import { chartLayout } from "./chart_layout.js";
+import { ROW } from "./chart_words.js";
 import { drawn } from "./dom.js";
 
 /** @typedef {import("./chart_layout.js").Chart} Chart */
@@ -142,7 +144,7 @@ function drawnSeries(
 
 /** A remark's words, and the line from its nearer edge to the place that it is about. */
 function remark(
-  /** @type {{ at: [number, number], rows: string[], box: import("./chart_layout.js").Box }} */ {
+  /** @type {{ at: [number, number], rows: string[], box: import("./chart_words.js").Box }} */ {
     at: [x, y],
     rows,
     box,

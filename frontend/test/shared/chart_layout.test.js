@@ -1,7 +1,9 @@
 // @ts-check
 import assert from "node:assert/strict";
 import test from "node:test";
-import { chartLayout, decade, roundTicks, scale, spaced, unscale, wrapped } from "../../src/shared/chart_layout.js";
+import { decade, roundTicks, scale, spaced, unscale } from "../../src/shared/chart_axes.js";
+import { chartLayout } from "../../src/shared/chart_layout.js";
+import { wrapped } from "../../src/shared/chart_words.js";
 
 /** @param {Partial<import("../../src/shared/chart_layout.js").Chart>} more */
 const chart = (more) =>
