@@ -29,7 +29,7 @@ const context = await esbuild.context({
   bundle: true,
   minify: true,
   format: "esm",
-  target: ["chrome111", "firefox115", "safari16.4"],
+  target: ["chrome111", "firefox121", "safari16.4"],
   charset: "utf8",
   logLevel: "info",
 });

@@ -149,7 +149,7 @@ def test_the_browser_computes_what_pytorch_computes(javascript):
     active = [0, 3]
     mixer = OutputMixer(heads, w_o, list("abcde"), position=2, active=active)
     found = javascript(
-        "output_mixer/index.js",
+        "output_mixer/state.js",
         """const [heads, wO] = [data.heads, data.wO].map((numbers) => Float32Array.from(numbers));
         return m.mix({ heads, wO, n: 5, H: 4, D: 7, row: 2, active: data.active });""",
         heads=heads.flatten().tolist(),
