@@ -9,10 +9,6 @@ import re
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from mha_lab.checks.engine import Task
 
 # One accent and one sign a state. White words on it read on any page; everything else takes the page's own colour.
 LOOKS = {"passed": ("#2B7A3D", "✓"), "wrong": ("#B3541E", "≠"), "untouched": ("#6B6F76", "○")}
@@ -73,7 +69,37 @@ class Result:
         )
 
 
-def stars(task: "Task") -> str:
+@dataclass(frozen=True, repr=False)
+class Task:
+    """What a card says beside the verdict. `then` is the thought that follows a pass."""
+
+    solution: Callable
+    stars: int
+    minutes: int
+    hint: str
+    then: str = ""
+
+    def __post_init__(self):
+        # The solution's name is the learner's too, and its docstring is the task, which IPython's ? shows.
+        object.__setattr__(self, "__name__", self.solution.__name__)
+        object.__setattr__(self, "__doc__", self.solution.__doc__)
+
+    def __repr__(self) -> str:
+        return f"checks.{self.__name__}: {self.__doc__}"
+
+    @property
+    def source(self) -> str:
+        """The solution as a learner would type it: the very function that the checks are tested with."""
+        return source_of(self.solution)
+
+    def result(self, state: str, verdict: str, *lines: str, picture: Callable | None = None) -> Result:
+        return Result(self, state, verdict, lines, picture)
+
+    def untouched(self, how: str) -> Result:
+        return self.result("untouched", "not attempted yet", how)
+
+
+def stars(task: Task) -> str:
     """★★☆ · 10 minutes"""
     return f"{'★' * task.stars}{'☆' * (3 - task.stars)} · {task.minutes} minutes"
 

@@ -3,21 +3,18 @@
 from collections.abc import Callable
 from functools import partial
 from itertools import permutations
-from typing import TYPE_CHECKING
 
 from mha_lab.checks import learner
 from mha_lab.checks.card import Result
 from mha_lab.checks.compare import ROUNDED, alike
 from mha_lab.checks.pattern import POWERS, regularity, without_zeros
+from mha_lab.checks.question import Question
 from mha_lab.checks.returned import unreadable
 from mha_lab.checks.run import Outcome, all_changed, copied, quietly
 from mha_lab.checks.weights import about_weights
 
-if TYPE_CHECKING:
-    from mha_lab.checks.engine import FunctionExercise
 
-
-def not_yet(task: "FunctionExercise", function: Callable, cases, targets, yours, gaps) -> Result:
+def not_yet(task: Question, function: Callable, cases, targets, yours, gaps) -> Result:
     """A known mistake's question, if one fits every case; then what was raised, what differs, what all of it shares."""
     if all(each.error is None and each.parts is None for each in yours):
         line = unreadable(yours[0].returned, task.parts)
@@ -42,7 +39,7 @@ def not_yet(task: "FunctionExercise", function: Callable, cases, targets, yours,
     return task.result("wrong", verdict, *lines, picture=drawing)
 
 
-def drawn(task: "FunctionExercise", yours: Outcome, target: Outcome, case: tuple) -> Callable | None:
+def drawn(task: Question, yours: Outcome, target: Outcome, case: tuple) -> Callable | None:
     """The picture, to be drawn when somebody looks; only of shapes that can stand side by side."""
     if not task.picture or [part.shape for part in yours.parts] != [part.shape for part in target.parts]:
         return None

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import nbformat
@@ -72,6 +73,46 @@ def test_imports_point_down_only(module):
         used = {name.split(".")[1] for name in imports(file) if name.startswith("mha_lab.")}
         upward = {name for name in used & set(FLOORS) - {module} if FLOORS[name] >= floor}
         assert not upward, f"{file.relative_to(ROOT)} (floor {floor}) imports {upward}"
+
+
+FLOORS_OF_CHECKS = {
+    name: floor
+    for floor, names in enumerate(
+        (
+            ("card", "compare"),
+            ("learner", "pattern", "returned", "pictures"),
+            ("run", "weights"),
+            ("loops", "question"),
+            ("story",),
+            ("engine",),
+        )
+    )
+    for name in names
+}
+
+
+def imported_within(folder):
+    """{module: the modules of the same folder that it imports, for types too}."""
+    files = {path.stem: path for path in folder.glob("*.py") if path.stem != "__init__"}
+    start = f"mha_lab.{folder.name}."
+    return {
+        name: {used.removeprefix(start).split(".")[0] for used in imports(path) if used.startswith(start)} & set(files)
+        for name, path in files.items()
+    }
+
+
+def test_imports_within_the_checks_point_down_only():
+    for name, used in imported_within(PACKAGE / "checks").items():
+        floor = FLOORS_OF_CHECKS.get(name, len(FLOORS_OF_CHECKS))  # the lessons stand on top
+        upward = {
+            other for other in used if FLOORS_OF_CHECKS.get(other, -1 if name.startswith("lesson") else 99) >= floor
+        }
+        assert not upward, f"checks/{name}.py (floor {floor}) imports {upward}"
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py")))
+def test_no_imports_within_a_folder_run_in_a_circle(folder):
+    TopologicalSorter(imported_within(PACKAGE / folder)).prepare()  # raises CycleError, which names the circle
 
 
 def test_cost_is_arithmetic_without_torch():
