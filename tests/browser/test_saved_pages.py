@@ -90,7 +90,7 @@ def test_timings_are_read_and_measuring_says_that_it_needs_python(opened, tmp_pa
     expect(page.get_by_text("Measuring needs Python")).to_be_visible()
     page.get_by_role("radio", name="512").check()
     page.get_by_role("slider", name="Heads").press("ArrowRight")
-    expect(page.locator(".mha-timings-sentence")).to_contain_text("16 heads, 512 tokens: explicit")
+    expect(page.locator(".mha-heads-timings-sentence")).to_contain_text("16 heads, 512 tokens: explicit")
 
 
 def step(page):

@@ -32,10 +32,10 @@ class Panel:
     def __init__(self, lab, code):
         self.lab = lab
         self.root = lab.show(code).locator(".mha-heads")
-        self.node = self.root.locator(".mha-timings")
+        self.node = self.root.locator(".mha-heads-timings")
         self.heads = self.root.get_by_role("slider")
         self.message = self.node.get_by_role("status")
-        self.sentence = self.node.locator(".mha-timings-sentence")
+        self.sentence = self.node.locator(".mha-heads-timings-sentence")
         self.measure = self.node.get_by_role("button", name="Measure")
         self.cancel = self.node.get_by_role("button", name="Cancel")
         self.bar = self.node.locator("progress")
@@ -127,14 +127,14 @@ def test_an_error_is_told_in_words_and_measuring_works_again(lab):
 def test_recorded_timings_name_their_machine_and_read_well_in_both_themes(lab):
     panel = Panel(lab, RECORDED)
     expect(panel.sentence).to_contain_text("12 heads, 512 tokens: explicit")
-    expect(panel.node.locator(".mha-timings-note")).to_have_text(
+    expect(panel.node.locator(".mha-heads-timings-note")).to_have_text(
         re.compile(r"^Recorded on .*torch .* \(cpu, 1 thread\)")
     )
     panel.move_heads()
     expect(panel.sentence).to_contain_text("16 heads, 512 tokens")
     for theme in "JupyterLab Light", "JupyterLab Dark":
         lab.theme(theme)
-        assert Axe().run(lab.page, context=".mha-timings").response["violations"] == []
+        assert Axe().run(lab.page, context=".mha-heads-timings").response["violations"] == []
         contrast = panel.node.evaluate(CONTRAST)
         assert min(contrast.values()) >= 4.5, contrast
         drawn = panel.node.evaluate(CONTRAST, "fill")

@@ -383,7 +383,7 @@ def test_timings_are_told_in_three_digits_with_quartiles_and_prediction(javascri
     row = {"heads": 12, "path": "explicit", "median": 0.01423, "q1": 0.01391, "q3": 0.0148, "predicted": 0.0131}
     rows = [row, {**row, "path": "fused", "median": None}]
     whole, brief, missing, times = javascript(
-        "head_explorer/timings.js",
+        "head_explorer/timing_words.js",
         """const result = { tokens: 512, rows: data.rows };
         return [m.sentence(result, 12), m.sentence(result, 12, true), m.sentence(result, 1),
             [3.2e-7, 0.00099949, 0.1, 1.2345].map(m.inMs)];""",
@@ -394,17 +394,3 @@ def test_timings_are_told_in_three_digits_with_quartiles_and_prediction(javascri
     assert brief == "12 heads, 512 tokens: explicit 14.2 ms, fused not measured"
     assert missing == "1 head, 512 tokens: explicit left out, fused left out"
     assert times == ["0.000320", "0.999", "100", "1,235"]
-
-
-def test_the_timings_axes_are_logarithmic_with_round_numbers_and_a_decade_at_least(javascript):
-    scaled, fine, coarse, flat, wide = javascript(
-        "head_explorer/timings.js",
-        """const x = m.logScale(1, 384, 10, 110);
-        const rows = (...ms) => ms.map((t) => ({ predicted: t / 1e3, median: null, q1: null, q3: null }));
-        return [[1, 384, 384 ** 0.5].map(x), m.ticks(0.15, 3), m.ticks(0.15, 3000),
-            m.bounds(rows(1, 1.1)), m.bounds(rows(1, 1000))];""",
-    )
-    assert scaled == pytest.approx([10, 110, 60])
-    assert fine == [0.2, 0.5, 1, 2] and coarse == [1, 10, 100, 1000]
-    assert flat[1] / flat[0] == pytest.approx(10) and flat[0] < 1 < 1.1 < flat[1]
-    assert wide == pytest.approx([0.9, 1100])

@@ -76,7 +76,7 @@ export function columnControls(get, change) {
       if (listed !== heads) {
         listed = heads;
         const fewer = divisors(heads).slice(0, -1).reverse();
-        const options = [[0, `${heads}: own`], ...fewer.map((count) => [count, String(count)])];
+        const options = [[0, "own"], ...fewer.map((count) => [count, String(count)])];
         shared.replaceChildren(...options.map(([value, words]) => element("option", { value }, String(words))));
       }
       shared.value = String(get("num_kv_heads") % heads); // as many as heads: each has its own

@@ -29,7 +29,7 @@ const MAPS = [
   "view",
 ];
 /** @type {(keyof Traits)[]} */
-const DRAWN = [...MAPS, "pinned", "head", "_added", "typed", "message"];
+const DRAWN = [...MAPS, "pinned", "head", "_added", "typed", "message", "timings_open"];
 
 /**
  * Rules between traits that hold for every view, with or without a kernel: what the new state does not have is dropped.

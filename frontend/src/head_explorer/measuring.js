@@ -47,7 +47,7 @@ export function measuring(model, send, changed) {
     if (asked || model.get("measuring")) stall();
   });
   const end = watch(model, ["timings", "measuring", "progress", "seconds_left", "timing_message"], heard);
-  heard();
+  if (model.get("measuring")) wait();
 
   return {
     canAsk,

@@ -22,7 +22,7 @@ export function sentenceMenu(get, change) {
   const menu = element("select");
   menu.onchange = () => change({ sentence: menu.value, message: "" });
   return {
-    node: field("Sentence", menu),
+    node: field(get("source") === "trained" ? "Read" : "Sentence", menu),
     show() {
       const sentences = recordings(get).map(({ sentence }) => sentence);
       if (menu.options.length !== sentences.length) {

@@ -47,7 +47,7 @@
  */
 
 /**
- * @typedef {object} Traits
+ * @typedef Traits
  * @property {[number, string][]} _colours of weights: [index, "#rrggbb"] anchors of 256 colours
  * @property {[number, string][]} _differences of differences
  * @property {"recorded" | "projection" | "trained"} source
