@@ -1,5 +1,7 @@
 """Lesson 03: what W^O does and what a model does without it, a head as two matrices, PyTorch's layer, masks, gates."""
 
+from functools import partial
+
 import sweep_head_counts
 import torch
 from torch import nn
@@ -48,8 +50,8 @@ def _lookup(fusion, seed, steps, num_heads=4):
     return kept(f"03.without-w-o lookup {fusion} h {num_heads} {steps} seed {seed}", make)
 
 
-def _characters(fusion, seed, steps=1000, mlp=0):
-    """Validation nats of the text model of lesson 06, or of one with an MLP behind its layer."""
+def _characters(row, fusion, seed, steps=1000, mlp=0):
+    """Validation nats of the text model of lesson 06, or of one with an MLP behind it; kept under the row's name."""
     tests = tasks.characters(part="validation").draw(sweep_head_counts.EXAMPLES, torch.Generator().manual_seed(10_000))
 
     def make():
@@ -57,7 +59,7 @@ def _characters(fusion, seed, steps=1000, mlp=0):
         with torch.no_grad():
             return model.losses(tests).mean().item()
 
-    return kept(f"03.without-w-o characters {fusion} {steps} seed {seed}" + f" mlp {mlp}" * bool(mlp), make)
+    return kept(f"03.without-w-o-{row} {fusion} {steps} seed {seed}" + f" mlp {mlp}" * bool(mlp), make)
 
 
 def _paired(measure, seeds, fusion):
@@ -114,8 +116,9 @@ def without_w_o():
 )
 def without_w_o_text():
     seeds = SEEDS[:3]
-    cost, low, high = _paired(_characters, seeds, "none")
-    means = {name: _spread(_characters, fusion, seeds)[0] for name, fusion in WAYS.items()}
+    nats = partial(_characters, "text")
+    cost, low, high = _paired(nats, seeds, "none")
+    means = {name: _spread(nats, fusion, seeds)[0] for name, fusion in WAYS.items()}
     assert 0 < low and high < 0.15, "the cost on text"
     return {"cost": cost, "low": low, "high": high, **means}
 
@@ -130,7 +133,7 @@ def without_w_o_text():
     minutes=2,
 )
 def without_w_o_longer():
-    found = {name: _characters(WAYS[name], SEEDS[0], 4000) for name in ("with_w_o", "without")}
+    found = {name: _characters("longer", WAYS[name], SEEDS[0], 4000) for name in ("with_w_o", "without")}
     cost = found["without"] - found["with_w_o"]
     assert -0.05 < cost < 0.15
     return found | {"cost": cost}
@@ -149,11 +152,11 @@ def without_w_o_longer():
     minutes=2,
 )
 def without_w_o_mlp():
-    seeds = SEEDS[:2]
-    costs = [_characters("none", seed, mlp=256) - _characters("W^O", seed, mlp=256) for seed in seeds]
+    seeds, nats = SEEDS[:2], partial(_characters, "mlp")
+    costs = [nats("none", seed, mlp=256) - nats("W^O", seed, mlp=256) for seed in seeds]
     assert 0 < min(costs) and max(costs) < 0.15
     means = {
-        name: sum(_characters(fusion, seed, mlp=mlp) for seed in seeds) / 2
+        name: sum(nats(fusion, seed, mlp=mlp) for seed in seeds) / 2
         for name, fusion, mlp in (("with_w_o", "W^O", 256), ("without", "none", 256), ("instead", "none", 32))
     }
     return {"low": min(costs), "high": max(costs), **means}

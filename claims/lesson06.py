@@ -353,7 +353,7 @@ def lowest():
 def right_edge():
     gap = {}
     for word, steps in ("short", 1000), ("long", 3000):
-        eight, many = (text("06.left-edge", (h, h, 32 // h), steps, FRESH, d_model=32) for h in (8, 32))
+        eight, many = (text("06.right-edge", (h, h, 32 // h), steps, FRESH, d_model=32) for h in (8, 32))
         gap[word] = many - eight
     assert gap["long"] < gap["short"]
     return gap
