@@ -112,6 +112,39 @@ def word_before():
 
 
 @claim(
+    "00.word-before-long",
+    cell="exercise-0-3",
+    says="Its limit is a length: in three texts of up to {tokens} tokens its smallest weight is {short:.2f}, but in "
+    "three of {from_tokens} to {to_tokens} some words look ahead, most to places from 128 on.",
+    tried="Long texts in place of sentences: the new sentences one after another, from three beginnings, 100 and 130 "
+    "words each; which words do not look at the one before, and where do they look?",
+    attacks=("size",),
+    out="In the longer texts the smallest weight is {least:.3f}. {strays} words look elsewhere, all of them among the "
+    "first {last} places, and {ahead:.0%} of them look at place 128 or a later one.",
+    minutes=0.1,
+)
+def word_before_long():
+    sentences = [sentence for sentence in NEW_SENTENCES if sentence != "stop" and not sentence.startswith("the the")]
+    words = " ".join([*sentences, *(f"{start} {one}." for start, one, *_ in WINOGRAD + MORE_WINOGRAD)]).split()
+    maps = {
+        length: [_model().read(" ".join(words[start : start + length])).weights[0, 2] for start in (0, 60, 120)]
+        for length in (100, 130)
+    }
+    weights = {length: torch.cat([each.diagonal(-1) for each in found]) for length, found in maps.items()}
+    places, looks = [], []
+    for each in maps[130]:
+        stray = (each.diagonal(-1) < 0.5).nonzero().flatten() + 1
+        places += stray.tolist()
+        looks += each[stray].argmax(dim=-1).tolist()
+    ahead = sum(look >= 128 for look in looks) / len(looks)
+    assert weights[100].min() > 0.9 and len(places) > 10 and ahead > 0.8 and max(places) <= 128
+    lengths = {length: [len(each) for each in found] for length, found in maps.items()}
+    found = {"tokens": max(lengths[100]), "from_tokens": min(lengths[130]), "to_tokens": max(lengths[130])}
+    found |= {"short": weights[100].min().item(), "least": weights[130].min().item(), "strays": len(places)}
+    return found | {"last": max(places) + 1, "ahead": ahead}
+
+
+@claim(
     "00.word-after",
     cell="exercise-0-3",
     says="Its line is less clean.",
