@@ -108,7 +108,7 @@ class HeadSwitches(Explorer):
         """Predict for the present heads; what predict raises becomes the message."""
         try:
             rows, message = self._rows(self.off), ""
-        except (Exception, KeyboardInterrupt) as problem:
+        except (Exception, KeyboardInterrupt, SystemExit) as problem:  # on a click, an exit would take the kernel along
             rows, message = [], f"predict failed with {type(problem).__name__}: {problem}"
         with self.hold_sync():
             self._answer, self.message = [self.off, rows], message
