@@ -392,12 +392,15 @@ def top_left():
 @claim(
     "05.rotary-outside",
     cell="rotary-says",
-    says="No: turning and W<sup>UK</sup> do not commute.",
-    tried="Random latents of other sizes; and a W^UK made by hand so that it does commute (each latent pair to one "
-    "key pair, turned and stretched): what is left of it?",
+    says="Such matrices can make the keys of 8 heads from this short latent, but a head's then has {free} free numbers "
+    "in place of {all}.",
+    tried="Random latents of other sizes. And W^UK made by hand so that they do commute, for all heads at once: the "
+    "latent of 16 numbers is two slots of 8, each turned like a key, and every head has matrices of its own, which "
+    "turn and stretch the pairs of both slots and add them.",
     attacks=("construction", "size"),
-    out="A random W^UK is wrong by {low:.0%} of a key's length at least. One that commutes exists (off by {off:.0e}), "
-    "of as many free numbers as the key has, {free} of {all}: it could not compress.",
+    out="A random W^UK is wrong by {low:.0%} of a key's length at least. Those that commute exist (off by {off:.0e}): "
+    "they make {keys} numbers, of rank {rank}, from 16 that are turned once, and absorbing them gives the scores to "
+    "{absorbed:.0e}. The lesson had said that such a matrix could not make long keys of a short latent.",
     minutes=0.1,
 )
 def rotary_outside():
@@ -407,11 +410,20 @@ def rotary_outside():
         W = torch.randn(d_latent, K, generator=generator, dtype=torch.float64)
         turned, moved = rotate(latent @ W), rotate(latent) @ W
         wrong.append(((turned - moved).norm() / turned.norm()).item())
-    a, b = torch.randn(2, K // 2, generator=generator, dtype=torch.float64)
-    commutes = torch.cat([torch.cat([a.diag(), b.diag()], dim=1), torch.cat([-b.diag(), a.diag()], dim=1)], dim=0)
-    off = (rotate(latent @ commutes) - rotate(latent) @ commutes).abs().max().item()
-    assert min(wrong) > 0.5 and off < 1e-10
-    return {"low": min(wrong), "off": off, "free": K, "all": K * K}
+    N, slots, H, K = 20, 2, 8, 8
+    latent = torch.randn(slots, N, K, generator=generator, dtype=torch.float64)
+    a, b = torch.randn(2, H, slots, K // 2, generator=generator, dtype=torch.float64)
+    turns, swaps = torch.diag_embed(a), torch.diag_embed(b)
+    W = torch.cat([torch.cat([turns, swaps], dim=-1), torch.cat([-swaps, turns], dim=-1)], dim=-2)  # (H, slots, K, K)
+    keys = (latent @ W).sum(dim=1)  # (H, N, K), made and then turned, or turned before they are made
+    of_turned = (rotate(latent) @ W).sum(dim=1)
+    off = (rotate(keys) - of_turned).abs().max().item()
+    query = rotate(torch.randn(H, N, K, generator=generator, dtype=torch.float64))
+    scores, absorbed = query @ rotate(keys).mT, (query[:, None] @ W.mT @ rotate(latent).mT).sum(dim=1)
+    rank = torch.linalg.matrix_rank(keys.transpose(0, 1).flatten(1)).item()
+    found = {"low": min(wrong), "off": off, "absorbed": (scores - absorbed).abs().max().item()}
+    assert min(wrong) > 0.5 and off < 1e-10 and found["absorbed"] < 1e-10 and rank == slots * K
+    return found | {"free": slots * K, "all": slots * K * K, "keys": H * K, "rank": rank}
 
 
 @claim(
