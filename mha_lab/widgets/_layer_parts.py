@@ -112,7 +112,7 @@ PARTS = (
         "split",
         "heads",
         "B, H, N, K",
-        "q → {H} heads of {K} numbers",
+        "split_heads(q, H)",
         "The {H·K} numbers of a query are cut into pieces of {K}, one for each head, and every head works by itself.",
         shared=" With {H} query heads and {G} for keys and values, each key and value serves {R} query heads.",
         lesson=PROJECTION,

@@ -55,6 +55,7 @@ EXPLORERS = {
         "IntentExplorer([reading(tokens, 2), reading(['a', 'cat'], 2)], layer=0, word=1, stretch=False)",
     ],
     "KVCacheExplorer": ["KVCacheExplorer('DeepSeek-V2')", "KVCacheExplorer(context=1024)"],
+    "LayerMap": ["LayerMap(lit='scores')", "LayerMap(mode='cache', num_kv_heads=2, num_keys=40)"],
     "OutputMixer": [
         "OutputMixer(rng.normal(size=(3, 5, 2)), rng.normal(size=(6, 4)), tokens)",
         "OutputMixer(rng.normal(size=(3, 5, 2)), rng.normal(size=(6, 40)), tokens, active=[1])",

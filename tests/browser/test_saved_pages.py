@@ -21,6 +21,7 @@ from mha_lab.widgets import (
     HeadSwitches,
     IntentExplorer,
     KVCacheExplorer,
+    LayerMap,
     OutputMixer,
     TrueOrFalse,
 )
@@ -115,6 +116,11 @@ def grow(page):
     expect(products).not_to_have_text(before)
 
 
+def point(page):
+    page.locator("[data-part=scores]").hover()
+    expect(page.locator(".mha-layer-readout b")).to_have_text("scores")
+
+
 def switches():
     return HeadSwitches(lambda mask: {"cat": mask.mean()}, num_layers=1, num_heads=4)
 
@@ -153,6 +159,7 @@ def look_from_a_word(page):
         (lambda: OutputMixer(np.ones((2, 3, 2)), np.ones((4, 3)), WORDS), switch_off),
         (CostExplorer, grow),
         (KVCacheExplorer, choose),
+        (LayerMap, point),
         (switches, ablate),
         (intent, look_from_a_word),
     ],
@@ -177,6 +184,7 @@ LOOKS = """(root) => [...root.querySelectorAll('*')].map((node) => {
         lambda: OutputMixer(np.ones((2, 3, 2)), np.ones((4, 3)), WORDS),
         CostExplorer,
         KVCacheExplorer,
+        LayerMap,
         switches,
         intent,
     ],

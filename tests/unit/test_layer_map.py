@@ -218,6 +218,15 @@ def test_a_single_part_can_be_lit_without_a_list():
     assert layer.lit == ["concat"]
 
 
+def test_what_the_parts_are_cannot_be_changed():
+    layer = LayerMap()
+    for name, other in {"_parts": [], "_modes": {}}.items():
+        with pytest.raises(TraitError, match="stays as it is"):
+            setattr(layer, name, other)
+        with pytest.raises(TraitError, match="stays as it is"):
+            layer.set_state({name: other})
+
+
 def test_the_limits_of_page_and_python_are_the_same(javascript):
     assert javascript("layer_map/state.js", "return m.MOST;") == MOST
 

@@ -25,25 +25,30 @@ function render({ model, el }) {
   const present = () => /** @type {any} */ (Object.fromEntries(NAMES.map((name) => [name, model.get(name)])));
   const svg = drawn("svg", { class: "mha-layer-drawing", role: "group", "aria-label": "the layer" });
   const picture = painting(svg);
-  const chosen = controls(present, change, () => schedule());
+  const chosen = controls(present, change, () => {
+    drawnFor = "";
+    schedule();
+  });
   const words = readout();
   const tables = partsTable(() => stateOf(present()));
   const stage = make("stage", "div", {}, svg);
   const root = rootOf("mha-layer", chosen.node, chosen.note, stage, words.node, tables.node);
   el.append(root);
 
-  let drawnFor = "";
+  let drawnFor = ""; // which sizes, on which width: pointing alone changes no shape and no control
   const schedule = scheduler(() => {
-    const state = stateOf(present());
+    const traits = present();
+    const state = stateOf(traits);
     const width = stage.clientWidth;
-    const asked = JSON.stringify([width, state.mode, state.sizes, model.get("bias"), model.get("bytes_per_number")]);
+    const { bias, bytes_per_number, d_head } = traits;
+    const asked = JSON.stringify([width, state.mode, state.sizes, bias, bytes_per_number, d_head]);
     if (width && asked !== drawnFor) {
       picture.paint(layoutOf(state, width), state);
+      chosen.show(state);
       tables.update();
       drawnFor = asked;
     }
     picture.mark(state);
-    chosen.show(state);
     words.show(state);
     countDrawing(root);
   });
