@@ -2,17 +2,37 @@
 
 import io
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mha_lab import _data
+from mha_lab.masks import causal_mask
 from mha_lab.tasks._base import Batch
 from mha_lab.tasks.lookups import looked_up
 
 HEAD_COUNTS = _data.FOLDER / "head_counts.npz"
 HEAD_COUNTS_SHA256 = "938b933c01a484efa19893e986c69af625328c2a981e73da399c4c17f3727576"
+HEAD_MAPS = _data.FOLDER / "head_maps.npz"
+HEAD_MAPS_SHA256 = "41b7262e0a63ede801255dfef44140758812065246ceabe6a0cc0377f981c3d4"
+
+
+class HeadReading(NamedTuple):
+    """What the heads of one trained model see, as HeadExplorer.from_trained takes it; and what its model reached.
+
+    weights   (1, H, N, N), seed 0's
+    mask      (N, N) boolean, True = may attend, or None where every token may look at all
+    quality   a number for each seed; measure says of what"""
+
+    sentence: str
+    tokens: list[str]
+    weights: Tensor
+    mask: Tensor | None
+    quality: list[float]
+    measure: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +65,32 @@ class HeadCounts:
     shared_long: dict[tuple[int, int, int], Tensor]
     example: Batch
     maps: dict[tuple[int, int], Tensor]
+
+    @cached_property
+    def readings(self) -> dict[int, list[HeadReading]]:
+        """For each head count three readings, for HeadExplorer.from_trained: of the look-up example after 800 steps,
+        and of a line of text after 1,000 and after 3,000 steps (mha_lab/data/head_maps.npz, verified; 8 bits a weight,
+        made by data/record_head_maps.py). Errors as `recorded_head_counts` raises them."""
+        text = np.load(io.BytesIO(_data.read(HEAD_MAPS, HEAD_MAPS_SHA256)), allow_pickle=False)
+        line = list(str(text["line"]))
+        keys = [f"key {key}" for key in self.example.inputs[0, :, 0].tolist()]
+        past = causal_mask(len(line))
+
+        def of_lookups(h, quality):
+            name, measure = "look-ups, after 800 steps", "share of right answers"
+            return HeadReading(name, keys, self.maps[h, 800][None], None, quality.tolist(), measure)
+
+        def of_text(h, steps, quality):
+            weights = (torch.from_numpy(text[f"maps_{h}_{steps}"]) / 255.0) ** 2
+            weights = weights / weights.sum(dim=-1, keepdim=True)  # rows of bytes sum to 1 but nearly
+            name, measure = f"text, after {steps:,} steps", "nats a character (lower is better)"
+            return HeadReading(name, line, weights[None], past, quality.tolist(), measure)
+
+        rows = zip(self.heads, self.lookup, self.characters, self.characters_long)
+        return {
+            h: [of_lookups(h, lookup), of_text(h, 1000, short), of_text(h, 3000, long)]
+            for h, lookup, short, long in rows
+        }
 
 
 def recorded_head_counts() -> HeadCounts:

@@ -1,6 +1,6 @@
 """Where HeadExplorer's maps stand, in CSS pixels: for the picture the same numbers as for the page.
 
-frontend/src/head_explorer/layout.js says why they are as they are; a test compares the two."""
+frontend/src/head_explorer/layout.js and other_layouts.js say why they are as they are; a test compares the two."""
 
 import math
 from typing import NamedTuple
@@ -10,6 +10,8 @@ NUMBER_CELL = 26  # the smallest cell that can carry its number
 DIAGONAL_CELL = 5  # the smallest cell whose outline leaves something to see
 TALL = 560  # the height that maps take where the screen has it
 ENLARGED = 420  # the height that pinned heads take, even if one has to scroll for it
+THUMBNAIL, BESIDE, ABOVE, THIN = 64, 56, 16, 4  # of the overview: a side, room for names and numbers, gaps
+ROWS, GAPS = 420, 24  # of the lines: the height that rows take where they have it, and what is around words
 SMALLEST = 24  # a map is no smaller so that all of them fit: the finger must find it
 
 
@@ -32,11 +34,23 @@ class Place(NamedTuple):
     less: int | None = None
 
 
+class Lines(NamedTuple):
+    """One head's lines: they run from x to end; the first word that looks, and the first that is looked at, stand at
+    `top`, the others a step below each other."""
+
+    x: float
+    end: float
+    top: tuple[float, float]
+    step: float
+    font: float
+
+
 class Layout(NamedTuple):
     places: list[Place]
     columns: int
     height: float
     empty: Place | None = None
+    lines: Lines | None = None
 
 
 class Room(NamedTuple):
@@ -91,6 +105,39 @@ def arrange(heads, n, s, width, *, limit=TALL, pinned=(), word_room=60, unit=1.0
     shown = places if two else places[:1]
     empty = places[1] if not two and len(places) > 1 else None
     return Layout([*strip.places, *shown], strip.columns, below + large.height + 8, empty)
+
+
+def overview(layers, heads, n, s, width, *, limit, unit=1.0) -> Layout:
+    """A row of thumbnails for each layer of so many heads; places are numbered through all layers."""
+    side = min(THUMBNAIL, (width - BESIDE) / heads - THIN, (limit - ABOVE) / layers - THIN)
+    pixels = max(1, math.floor(side / unit))  # of the screen
+    whole = pixels // max(n, s)
+    pool = 1 if whole else math.ceil(max(n, s) / pixels)
+    cell = (whole or 1 / pool) * unit
+    high, wide = ((cells * whole if whole else math.ceil(cells / pool)) * unit for cells in (n, s))
+    places = []
+    for head in range(layers * heads):
+        row, column = divmod(head, heads)
+        x, y = BESIDE + column * (wide + THIN), ABOVE + row * (high + THIN)
+        x, y = (_round(at / unit) * unit for at in (x, y))
+        places.append(Place(head, x, y, wide, high, cell, pool, 10, 0, False, False, False))
+    return Layout(places, heads, math.ceil(ABOVE + layers * (high + THIN)))
+
+
+def with_lines(heads, n, s, width, *, head=0, word_room=60, **room) -> Layout:
+    """A head's map below all thumbnails, and its lines beside it where there is room, else below."""
+    layout = arrange(heads, n, s, width, pinned=[head], word_room=word_room, **room)
+    place, beside, most = layout.places[-1], layout.empty, max(n, s)
+    rows = min(ROWS, most * 16)
+    step = max(2, min(24, (max(beside.high, rows) if beside else rows) / most))
+    font = min(13, max(8, step * 0.86))
+    words = (word_room * font / 12 if step >= 8 else 0) + GAPS
+    start = place.x + place.wide + (word_room * place.font / 24 if place.top else 0) + GAPS if beside else 0
+    across = min(520, width - start) - 2 * words
+    y = place.y if beside else layout.height + GAPS
+    top = tuple(y + (most - count) * step / 2 + step / 2 for count in (n, s))
+    lines = Lines(start + words, start + words + max(40, across), top, step, font)
+    return layout._replace(empty=None, lines=lines, height=math.ceil(max(layout.height, y + most * step + 12)))
 
 
 def _fit(heads, room) -> Layout:

@@ -3,33 +3,56 @@
 import numpy as np
 
 from mha_lab.widgets._base import plural, shown_words
-from mha_lab.widgets._head_layout import DIAGONAL_CELL, NUMBER_CELL, Place, arrange
-from mha_lab.widgets._picture import FINE, INK, MUTED, Page
+from mha_lab.widgets._head_layout import BESIDE, DIAGONAL_CELL, NUMBER_CELL, Place, arrange, overview, with_lines
+from mha_lab.widgets._picture import FINE, INK, KEY, MUTED, QUERY, Page
 
 WIDTH = 920
 HEADLINE = 34  # the height of the line above the maps
+TALLEST = 640  # of an overview
 WORD_ROOM = 84  # for the longest word, at 12 px
 MOST_WRITTEN = 128  # words; the cells of more are too small for any
 THICKEST = 5  # of the lines from word to word; below THINNEST nothing is drawn
 THINNEST = 0.3
-QUERY, KEY = "#4477AA", "#EE6677"
 
 
 def draw(explorer) -> tuple[bytes, int]:
     """The explorer's view as PNG, and its width in CSS pixels."""
-    return {"maps": _maps, "overview": _overview, "lines": _lines}[explorer.view](explorer)
+    return _overview(explorer) if explorer.view == "overview" else _maps(explorer)
 
 
 def _maps(explorer):
-    sheet = _Sheet(explorer)
-    heads, n, s, pinned = explorer.num_heads, len(sheet.words), len(sheet.keys), explorer.pinned
-    layout = arrange(heads, n, s, WIDTH, pinned=pinned, word_room=sheet.longest, unit=1 / FINE)
+    """The maps of one layer; or all of them small, and one head's map with its lines."""
+    sheet, lines = _Sheet(explorer), None
+    sizes = explorer.num_heads, len(sheet.words), len(sheet.keys), WIDTH
+    room = {"word_room": sheet.longest, "unit": 1 / FINE}
+    if explorer.view == "lines":
+        layout = with_lines(*sizes, head=explorer.head, **room)
+        lines = layout.lines
+    else:
+        layout = arrange(*sizes, pinned=explorer.pinned, **room)
     lean = max(sheet.longest * place.font / 24 if place.top else 0 for place in layout.places)  # of the last word above
     right = max(place.x + place.wide for place in layout.places) + lean
+    if lines:
+        right = max(right, lines.end + sheet.longest * lines.font / 12 + 12)
     page = _page(explorer, min(WIDTH, right), layout.height)
-    for place in layout.places:
-        sheet.draw(page, place._replace(y=place.y + HEADLINE))
-    return page.finished(of_maps=True)
+    places = [place._replace(y=place.y + HEADLINE) for place in layout.places]
+    for place in places:
+        sheet.draw(page, place)
+    if explorer.num_kv_heads:
+        _groups(page, places, explorer)
+    if lines:
+        sheet.draw_lines(page, lines._replace(top=[y + HEADLINE for y in lines.top]))
+    return page.finished(of_maps=not lines)
+
+
+def _groups(page, places, explorer):
+    """A line in the colour of keys under the maps of each group of heads that share a head of keys."""
+    group = [place.head * explorer.num_kv_heads // explorer.num_heads for place in places]
+    for i, place in enumerate(places):
+        following = places[i + 1] if i + 1 < len(places) else None
+        together = following and following.y == place.y and not place.large and group[i] == group[i + 1]
+        wide = following.x - place.x if together else place.wide
+        page.box(place.x, place.y + place.high + place.label, wide, 3, KEY)
 
 
 class _Sheet:
@@ -64,6 +87,22 @@ class _Sheet:
             middle = x + s * cell / 2, y + place.high + place.label - 9
             page.text(*middle, self._label(page, place, size), size, anchor="mm", colour=colour, bold=place.large)
 
+    def draw_lines(self, page: Page, lines):
+        """Words that look on the left, those that are looked at on the right, and a line as thick as the weight is
+        large from each to each."""
+        x, end, (left, right), step, size = lines
+        weights = self.weights[self.explorer.head]
+        shares = weights / (weights.max(initial=0.0) or 1.0) if self.explorer.stretch else weights
+        thick = min(THICKEST, step)
+        for i, j in np.argwhere(shares >= max(THINNEST / thick, 0.02)):
+            page.stroke([(x, left + i * step), (end, right + j * step)], INK, shares[i, j] * thick)
+        page.box(x - 4, left - step / 2, 2, len(self.words) * step, QUERY)
+        page.box(end + 2, right - step / 2, 2, len(self.keys) * step, KEY)
+        for i, word in enumerate(self.words) if step >= 8 else ():
+            self._word(page, word, size, (x - 8, left + i * step), anchor="rm")
+        for j, word in enumerate(self.keys) if step >= 8 else ():
+            self._word(page, word, size, (end + 8, right + j * step))
+
     def _word(self, page, word, size, at, **options):
         page.text(*at, page.clipped(word, size, WORD_ROOM * size / 12), size, **options)
 
@@ -85,53 +124,20 @@ def _overview(explorer):
     asking, visible, allowed = explorer._asking(), explorer._visible(), explorer._allowed()
     cells = np.ix_(asking, visible)
     weights = explorer._of_the_visible(explorer._source.weights(explorer))[..., *cells]
-    allowed = None if allowed is None else allowed[cells]
     layers, heads, n, s = weights.shape
-    beside, gap = 64, 4
-    side = min(64, (WIDTH - beside) / heads - gap, 900 / layers - gap)
-    pixels = max(1, int(side * FINE))
-    pool = -(-max(n, s) // pixels)
-    cell = pixels // max(n, s) / FINE if pool == 1 else 1 / FINE
-    allowed, size = _pooled_mask(allowed, pool), [-(-count // pool) * cell for count in (n, s)]
-    page = _page(explorer, beside + heads * (size[1] + gap), layers * (size[0] + gap) + 20)
-    for head in range(heads) if size[1] >= 14 else ():
-        page.text(beside + head * (size[1] + gap) + size[1] / 2, HEADLINE + 6, f"{head}", 10, anchor="mm", colour=MUTED)
-    for layer in range(layers):
-        y = HEADLINE + 16 + layer * (size[0] + gap)
-        here = layer == explorer.layer
-        page.text(
-            beside - 8, y + size[0] / 2, f"layer {layer}", 11, anchor="rm", bold=here, colour=INK if here else MUTED
-        )
-        for head in range(heads):
-            x = beside + head * (size[1] + gap)
-            page.map(x, y, cell, pooled(weights[layer, head], pool), allowed, stretch=explorer.stretch)
+    layout = overview(layers, heads, n, s, WIDTH, limit=max(TALLEST, 20 * layers), unit=1 / FINE)
+    page = _page(explorer, layout.places[-1].x + layout.places[-1].wide, layout.height)
+    allowed = None if allowed is None else _pooled_mask(allowed[cells], layout.places[0].pool)
+    for place in layout.places:
+        layer, head = divmod(place.head, heads)
+        x, y, cell = place.x, place.y + HEADLINE, place.cell if place.pool == 1 else 1 / FINE
+        page.map(x, y, cell, pooled(weights[layer, head], place.pool), allowed, stretch=explorer.stretch)
+        if not layer and place.wide >= 14:
+            page.text(x + place.wide / 2, y - 8, f"{head}", 10, anchor="mm", colour=MUTED)
+        if not head:
+            here = {"bold": True} if layer == explorer.layer else {"colour": MUTED}
+            page.text(BESIDE - 6, y + place.high / 2, f"layer {layer}", 11, anchor="rm", **here)
     return page.finished(of_maps=True)
-
-
-def _lines(explorer):
-    """One head: its map, and beside it a line from each word that looks to each that is looked at, as thick as the
-    weight is large."""
-    sheet = _Sheet(explorer)
-    n, s = len(sheet.words), len(sheet.keys)
-    [place], _, high, _ = arrange(1, n, s, WIDTH / 2, limit=480, word_room=sheet.longest, unit=1 / FINE)
-    step = max(3.0, min(22.0, 460 / max(n, s)))
-    size = min(13.0, max(7.5, step * 0.86))
-    room = sheet.longest * size / 12 + 18  # for the words on either side
-    left = max(place.x + place.wide + place.font * sheet.longest / 24, WIDTH / 2) + room
-    right = left + 240
-    page = _page(explorer, right + room, max(high, max(n, s) * step + 12))
-    sheet.draw(page, place._replace(head=explorer.head, y=place.y + HEADLINE))
-    tops = [HEADLINE + 14 + (max(n, s) - count) * step / 2 for count in (n, s)]
-    weights = sheet.weights[explorer.head]
-    shares = weights / (weights.max(initial=0.0) or 1.0) if explorer.stretch else weights
-    for i, j in sorted(np.argwhere(shares * THICKEST >= THINNEST), key=lambda cell: shares[tuple(cell)]):
-        page.stroke([(left, tops[0] + i * step), (right, tops[1] + j * step)], INK, shares[i, j] * min(THICKEST, step))
-    sides = (sheet.words, tops[0], left, -1, "rm", QUERY), (sheet.keys, tops[1], right, 1, "lm", KEY)
-    for words, top, x, away, anchor, colour in sides:
-        page.box(x + min(away * 3, away), top - step / 2, 2, len(words) * step, colour)
-        for i, word in enumerate(words) if step >= 7 else ():
-            page.text(x + 7 * away, top + i * step, page.clipped(word, size, room - 8), size, anchor=anchor)
-    return page.finished()
 
 
 def _page(explorer, width, height):
@@ -153,13 +159,13 @@ def _headline(explorer) -> str:
     heads = plural(explorer.num_heads, "head")
     if explorer.view == "lines":
         heads = f"head {explorer.head} of {explorer.num_heads}"
+    if explorer.num_kv_heads:
+        heads += f" on {explorer.num_kv_heads} of keys"
     headline = f"Layer {explorer.layer}, {heads}"
     if explorer.source != "recorded":
         headline = f"{heads}, d_head {explorer.d_model // explorer.num_heads}"
     if explorer.source == "trained":
-        headline = f"{explorer.sentence}: {headline}"
-    if explorer.num_kv_heads:
-        headline += f" on {explorer.num_kv_heads} of keys"
+        headline = f"{explorer.sentence}: {headline}{_reached(explorer)}"
     if explorer.shuffle:
         headline += f", columns shuffled (seed {explorer.shuffle})"
     if explorer.view == "overview":
@@ -168,6 +174,14 @@ def _headline(explorer) -> str:
     hidden = [word for i, word in enumerate(shown) if i not in visible]
     headline = headline[0].upper() + headline[1:]
     return f"{headline}, without {' '.join(hidden)}" if hidden else headline
+
+
+def _reached(explorer) -> str:
+    """What the models with this head count reached, where it is known."""
+    for row in explorer._trained:
+        if (row["sentence"], row["num_heads"]) == (explorer.sentence, explorer.num_heads):
+            return f"; {row['quality']:.3g} {row['measure']}"
+    return ""
 
 
 def pooled(weights: np.ndarray, pool: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from mha_lab._shown import WIDE, wide_fonts
 from mha_lab.widgets._base import CIVIDIS, DIFFERENCE
 
 INK, MUTED, PAGE, LINE = "#333333", "#767676", "#ffffff", "#bbbbbb"
+QUERY, KEY = "#4477AA", "#EE6677"
 ABOVE, BELOW = "#D5801F", "#7D6BB3"  # positive and negative numbers
 STRONGEST = 0.5  # share of that colour in the cell with the largest number: words on it stay legible
 FINE = 2  # pixels of the picture for each CSS pixel
@@ -78,9 +79,10 @@ def _turned(text: str, face: ImageFont.FreeTypeFont, angle: float) -> Image.Imag
 
 @cache
 def _map_palette() -> Image.Image:
-    """Every second colour of weights, every third of differences, and greys for words and page."""
+    """Every second colour of weights, every third of differences, greys for words and page, and that of keys."""
     greys = np.arange(0, 0x100, 0x11, dtype=np.uint8)[:, None].repeat(3, axis=1)
-    colours = np.concatenate([colour_table()[::2], colour_table(DIFFERENCE)[::3], greys])
+    key = np.frombuffer(bytes.fromhex(KEY[1:]), np.uint8)[None]
+    colours = np.concatenate([colour_table()[::2], colour_table(DIFFERENCE)[::3], greys, key])
     palette = Image.new("P", (1, 1))
     palette.putpalette(colours.tobytes())
     return palette

@@ -92,7 +92,11 @@ def _maps(given) -> np.ndarray:
             "weights is None: the model kept none. Models of transformers give them when they are loaded with "
             'attn_implementation="eager" and called with output_attentions=True.'
         )
-    weights = numbers("weights", given, f"{SHAPE} or (layers, batch, H, N, S)")
+    weights = numbers("weights", given, f"(H, N, S) or {SHAPE} or (layers, batch, H, N, S)")
+    if weights.ndim == 3:
+        raise ValueError(
+            f"weights have shape {weights.shape}, (H, N, S): the maps of one layer are shown as weights[None]."
+        )
     if weights.ndim == 4:
         return weights
     if weights.shape[1] != 1:

@@ -152,6 +152,7 @@ def program(mark):
     read_by = {
         "digit_readers.safetensors": [tasks.recorded_digit_readers],
         "head_counts.npz": [tasks.recorded_head_counts],
+        "head_maps.npz": [lambda: tasks.recorded_head_counts().readings],
         "intent_speed.npz": [tasks.recorded_intent_speed],
         "intents.npz": [tasks.recorded_intents],
         "long_sequences.npz": [long_sequences.recorded],

@@ -25,6 +25,7 @@ from mha_lab.models.intents import TRAINED
 for name in TRAINED:
     print(len(models.trained_intent_model(name).state_dict()))
 print(widgets.HeadExplorer.from_projection(*pretrained.recorded_projection(), num_heads=12).timings[0]["machine"])
+print(len(tasks.recorded_head_counts().readings))
 print(len(published.MODELS))
 """
 """Each was verified by its checksum while it was read."""
