@@ -8,7 +8,7 @@ that is a failure.
 
 import _interrupt  # isort: skip  # noqa: F401  # before what takes seconds to load
 
-import hashlib
+import json
 import os
 import re
 import shutil
@@ -20,7 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FRONTEND = ROOT / "frontend"
 STATIC = ROOT / "mha_lab/widgets/static"
-INSTALLED = FRONTEND / "node_modules/installed.txt"  # the lock's fingerprint, once all of it is installed
+LOCK = FRONTEND / "package-lock.json"
+INSTALLED = FRONTEND / "node_modules/.package-lock.json"  # npm's own account of what it has installed
 OLDEST = 18
 
 
@@ -42,15 +43,22 @@ def run(*command):
     return subprocess.run([shutil.which(command[0]) or command[0], *command[1:]], cwd=FRONTEND).returncode == 0
 
 
+def is_installed():
+    """Whether node_modules holds what the lock names; what belongs to other systems (optional) may lack."""
+    try:
+        wanted, found = (json.loads(path.read_text(encoding="utf-8"))["packages"] for path in (LOCK, INSTALLED))
+    except (OSError, ValueError, KeyError):
+        return False
+    return all(
+        found[name].get("integrity") == package["integrity"] if name in found else package.get("optional")
+        for name, package in wanted.items()
+        if name
+    )
+
+
 def install():
     """Installs exactly what the lock names, unless it is there; whether it is there now."""
-    lock = hashlib.sha256((FRONTEND / "package-lock.json").read_bytes()).hexdigest()
-    if INSTALLED.exists() and INSTALLED.read_text() == lock:
-        return True
-    if not run("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"):
-        return False
-    INSTALLED.write_text(lock)
-    return True
+    return is_installed() or run("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
 
 
 def stale(folder):

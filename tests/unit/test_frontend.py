@@ -144,6 +144,19 @@ def test_a_bundle_that_differs_or_that_only_one_side_has_is_named(tmp_path, monk
     assert check_frontend.stale(made) == ["b.js", "c.js", "d.js"]
 
 
+def test_packages_are_installed_again_when_the_lock_names_others(tmp_path, monkeypatch):
+    lock = {"packages": {"": {}, "a": {"integrity": "1"}, "other-system": {"integrity": "2", "optional": True}}}
+    for name, content in ("LOCK", lock), ("INSTALLED", {"packages": {"a": {"integrity": "1"}}}):
+        monkeypatch.setattr(check_frontend, name, tmp_path / name)
+        (tmp_path / name).write_text(json.dumps(content))
+    assert check_frontend.is_installed()
+    for packages in {"a": {"integrity": "3"}}, {}:
+        (tmp_path / "INSTALLED").write_text(json.dumps({"packages": packages}))
+        assert not check_frontend.is_installed()
+    (tmp_path / "INSTALLED").unlink()
+    assert not check_frontend.is_installed()
+
+
 def test_the_lock_names_every_package_by_its_sum_and_none_by_a_host():
     lock = json.loads((FRONTEND / "package-lock.json").read_text(encoding="utf-8"))
     packages = {name: package for name, package in lock["packages"].items() if name}
