@@ -232,6 +232,6 @@ class CostExplorer(Explorer):
     @traitlets.validate("n", "batch")
     def _within(self, proposal):
         name, value = proposal["trait"].name, proposal["value"]
-        if name in MOST and value is not None and not 1 <= value <= MOST[name]:
+        if name in MOST and value is not None and (value is True or not 1 <= value <= MOST[name]):
             raise traitlets.TraitError(f"{name}={_door._short(value)}: it must lie between 1 and {MOST[name]:,}.")
         return value

@@ -188,7 +188,7 @@ class KVCacheExplorer(Explorer):
     @traitlets.validate("num_kv_heads")
     def _num_kv_heads_divides(self, proposal):
         heads, g = self._model().num_heads, proposal["value"]
-        if g < 1 or heads % g:
+        if g is True or g < 1 or heads % g:
             raise traitlets.TraitError(
                 f"{heads} query heads cannot share num_kv_heads={_door._short(g)}; what divides it: {divisors(heads)}."
             )
@@ -198,7 +198,7 @@ class KVCacheExplorer(Explorer):
     def _is_in_range(self, proposal):
         name, value = proposal["trait"].name, proposal["value"]
         most = CONTEXTS[-1] if name == "context" else BATCHES[-1]
-        if not 1 <= value <= most:
+        if value is True or not 1 <= value <= most:
             raise traitlets.TraitError(f"{name}={_door._short(value)}: it must lie between 1 and {most:,}.")
         return value
 

@@ -245,6 +245,8 @@ def test_a_head_count_that_no_list_of_divisors_could_hold_is_refused_at_once():
         ({"num_kv_heads": 3}, "32 query heads cannot share num_kv_heads=3; what divides it: 1, 2, 4, 8, 16, 32"),
         ({"num_kv_heads": 0}, "num_kv_heads=0"),
         ({"context": 0}, "context=0: it must lie between 1 and 1,048,576"),
+        ({"context": True}, "^context=True: it must lie between"),
+        ({"num_kv_heads": True}, "cannot share num_kv_heads=True"),
         ({"batch": 1000}, "batch=1000: it must lie between 1 and 256"),
         ({"bandwidth": 0.0}, "^bandwidth=0.0: it must be a number between 1 and 10,000 GB/s.$"),
         ({"bandwidth": 10**400}, "^bandwidth=10{29}…: it must be a number between 1 and 10,000 GB/s.$"),

@@ -66,10 +66,11 @@ export function controls(of, { change, state }) {
   const root = rootOf(
     "mha-cache",
     inputs.node,
-    element("div", { ariaLive: "polite" }, total, formula, parts, speed),
+    part("now", "div", { ariaLive: "polite" }, total, formula, speed),
     strip.node,
-    note,
     part("pictures", "div", {}, bars, figure),
+    parts,
+    note,
     source,
     ...tables.map(({ node }) => node),
   );
