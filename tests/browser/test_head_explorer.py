@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 from live_lab import CONTRAST
 from playwright.sync_api import expect
@@ -365,6 +366,163 @@ def test_an_unanswered_question_is_told_and_kept(own_lab):
     box.press("Enter")
     expect(explorer.root.locator(".mha-heads-message")).to_contain_text("The kernel was restarted or is gone")
     expect(box).to_have_value("is anybody there")
+
+
+SLOW = WITH_MODEL.replace(
+    "class Model:", "import time\n\nclass Slow:\n    def read(self, sentence):\n        time.sleep(30)\n\nclass Model:"
+).replace("model=Model()", "model=Slow()")
+
+
+@pytest.mark.parametrize("act, words", [("restart", "The kernel was restarted"), ("interrupt", "interrupted")])
+def test_a_kernel_that_is_restarted_or_interrupted_while_it_reads_is_told_and_what_was_typed_stays(own_lab, act, words):
+    explorer = Explorer(own_lab, SLOW)
+    box, message = explorer.root.get_by_role("textbox"), explorer.root.locator(".mha-heads-message")
+    box.fill("is anybody there")
+    box.press("Enter")
+    expect(message).to_have_text("Reading …")
+    own_lab.page.wait_for_timeout(500)
+    own_lab.page.evaluate(f"() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.{act}()")
+    expect(message).to_contain_text(words)
+    expect(box).to_have_value("is anybody there")
+    maps = explorer.pixels()
+    explorer.root.get_by_role("slider").press("ArrowRight")
+    explorer.changed(maps)
+    expect(message).to_contain_text(words)
+    box.focus()
+    expect(box).to_have_value("is anybody there")
+
+
+def test_shuffled_columns_move_every_head_but_a_single_one_and_go_back_in_order(lab):
+    explorer = Explorer(lab, PROJECTION)
+    ordered = explorer.pixels()
+    explorer.root.get_by_role("button", name="Shuffle columns").click()
+    explorer.expect_python("shuffle", 1)
+    shuffled = explorer.changed(ordered)
+    explorer.root.get_by_role("button", name="Shuffle again").click()
+    explorer.expect_python("shuffle", 2)
+    explorer.changed(shuffled)
+    explorer.point(1, 1, 4)
+    expect(explorer.readout).to_contain_text(f"{explorer.value('weights[1, 1, 4].item()'):.4f}")
+    explorer.root.get_by_role("button", name="In order").click()
+    explorer.expect_python("shuffle", 0)
+    explorer.page.mouse.move(1, 1)
+    explorer.page.wait_for_function(
+        "([canvas, before]) => canvas.toDataURL() === before",
+        arg=[explorer.stage.locator("canvas").first.element_handle(), ordered],
+    )
+    lab.python("explorer.set_trait('num_heads', 1)")
+    expect(explorer.stage.get_by_role("option")).to_have_count(1)
+    explorer.settled()
+    weights = explorer.value("weights[0].tolist()")
+    explorer.root.get_by_role("button", name="Shuffle columns").click()
+    explorer.expect_python("shuffle", 1)
+    np.testing.assert_allclose(explorer.value("weights[0].tolist()"), weights, atol=1e-6)
+    explorer.point(0, 1, 4)
+    expect(explorer.readout).to_contain_text(f"{weights[1][4]:.4f}")
+
+
+def test_heads_share_keys_and_the_parameters_fall(lab):
+    explorer = Explorer(lab, PROJECTION)
+    own = explorer.pixels()
+    explorer.root.get_by_label("heads of keys and values").select_option("2")
+    explorer.expect_python("num_kv_heads", 2)
+    explorer.changed(own)
+    expect(explorer.root.locator(".mha-heads-facts")).to_contain_text(
+        "parameters1,800"
+    )  # 2·24² + 24 of Q, O; half of K, V
+    explorer.point(3, 1, 4)
+    expect(explorer.readout).to_contain_text(f"head 3: cat → dog {explorer.value('weights[3, 1, 4].item()'):.2f}")
+    explorer.root.get_by_role("slider").press("ArrowLeft")  # 3 heads cannot share 2
+    explorer.expect_python("num_heads", 3)
+    explorer.expect_python("num_kv_heads", 0)
+    expect(explorer.root.get_by_label("heads of keys and values")).to_have_value("0")
+
+
+def test_the_overview_shows_all_layers_and_a_click_enters_one(lab):
+    explorer = Explorer(lab, RECORDED)
+    explorer.root.get_by_role("radio", name="All layers").click()
+    explorer.expect_python("view", "overview")
+    explorer.settled()
+    assert explorer.stage.evaluate("(stage) => stage.places.length") == 3 * 4
+    weights = explorer.value("_source.weights(explorer)[2, 1].sum(0).tolist()")
+    explorer.point(2 * 4 + 1, 1, 1)
+    words = SENTENCES[0].split()
+    most = max(range(5), key=weights.__getitem__)
+    expect(explorer.readout).to_contain_text(
+        f"layer 2, head 1: {weights[most] / 5:.0%} of its weight lies on {words[most]}"
+    )
+    explorer.root.get_by_role("slider").press("End")
+    expect(explorer.root.get_by_role("radio", name="All layers")).to_have_attribute("aria-checked", "true")
+    explorer.click(1 * 4 + 3)
+    for trait, value in ("view", "maps"), ("layer", 1), ("head", 3), ("pinned", [3]):
+        explorer.expect_python(trait, value)
+    expect(explorer.root.get_by_role("slider")).to_have_value("1")
+    explorer.root.get_by_role("radio", name="Maps").press("ArrowLeft")
+    explorer.root.get_by_role("radio", name="Maps").press("ArrowRight")
+    explorer.root.get_by_role("radio", name="Lines").press("ArrowRight")
+    explorer.expect_python("view", "overview")
+    explorer.stage.focus()
+    for key, trait, value in ("ArrowDown", "layer", 2), ("ArrowLeft", "head", 2), ("Enter", "view", "maps"):
+        explorer.stage.press(key)
+        explorer.expect_python(trait, value)
+
+
+def test_lines_run_from_word_to_word_and_a_word_shows_its_own(lab):
+    explorer = Explorer(lab, RECORDED)
+    explorer.root.get_by_role("radio", name="Lines").click()
+    explorer.expect_python("view", "lines")
+    explorer.settled()
+    before = explorer.pixels()
+    explorer.click(2)  # a thumbnail
+    explorer.expect_python("head", 2)
+    explorer.changed(before)
+    box = explorer.stage.bounding_box()
+    x, end, left, right, step = explorer.stage.evaluate("({ lines }) => [lines.x, lines.end, ...lines.top, lines.step]")
+    weights = explorer.value("weights[2].tolist()")
+    explorer.page.mouse.move(box["x"] + x - 12, box["y"] + left + 4 * step)
+    key = max(range(5), key=weights[4].__getitem__)
+    explorer.expect_python("hovered", [2, 4, key])
+    expect(explorer.readout).to_contain_text("head 2: dog → ")
+    by_query = explorer.pixels("last")
+    explorer.page.mouse.move(box["x"] + end + 12, box["y"] + right + key * step)
+    query = max(range(5), key=lambda i: weights[i][key])
+    explorer.expect_python("hovered", [2, query, key])
+    assert explorer.pixels("last") != by_query
+    explorer.stage.focus()
+    explorer.stage.press("ArrowRight")
+    explorer.expect_python("head", 3)
+    explorer.expect_python("pinned", [])
+
+
+TRAINED = f"""
+def trained(heads, sentence):
+    made = recording(sentence, heads)
+    made.weights = made.weights[:1, :1].repeat(heads, axis=1)
+    made.quality, made.measure = [0.25 * heads, 0.75], "right answers"
+    return made
+
+models = {{h: [trained(h, s) for s in {SENTENCES}] for h in (1, 2, 3)}}
+explorer = HeadExplorer.from_trained(models, d_model=24, bias=False)
+explorer.num_heads = 1
+explorer"""
+
+
+def test_the_slider_goes_over_trained_head_counts_with_what_they_reached(lab):
+    explorer = Explorer(lab, SETUP + TRAINED)
+    slider, words = explorer.root.get_by_role("slider"), explorer.root.locator(".mha-heads-timings-reached")
+    for heads, mean in (1, "0.500"), (2, "0.625"), (3, "0.750"):
+        expect(slider).to_have_attribute("aria-valuetext", str(heads))
+        expect(words).to_contain_text(
+            f"{heads} head{'s' * (heads > 1)}: {mean} right answers (seeds: {0.25 * heads:.3f}"
+        )
+        expect(explorer.root.locator(".mha-heads-facts")).to_contain_text(f"heads H{heads}")
+        expect(explorer.stage.get_by_role("option")).to_have_count(heads)
+        slider.press("ArrowRight")
+    expect(explorer.root.get_by_role("img", name="3 heads: 0.750 right answers")).to_be_visible()
+    explorer.root.get_by_role("combobox").select_option(SENTENCES[1])
+    explorer.expect_python("sentence", SENTENCES[1])
+    explorer.point(2, 1, 3)
+    expect(explorer.readout).to_contain_text("head 2: was → big")
 
 
 def test_it_still_draws_when_scrolled_away_and_back(lab):

@@ -13,6 +13,7 @@ const LEAST = 180; // the height that maps take in any case
 const PHONE = 480; // a narrower explorer scrolls
 const GAP = 12; // between maps and chart
 const ABOVE_CHART = 42; // the panel's line and edges, where the chart stands below the maps
+const WORDS_BELOW = 78; // what is said below two charts
 const INSET = 24; // of the chart in its panel, left and right together
 
 /**
@@ -61,32 +62,33 @@ const INSET = 24; // of the chart in its panel, left and right together
  */
 
 /**
- * How maps and chart share the screen: `mode` says where the chart stands, `limit` is the height that the maps may take,
- * `chart` the size of its picture. Beside the maps where both are wide enough then; else in a row below them, its words
- * beside it; on a phone below them, and the page scrolls.
+ * How maps and charts share the screen: `mode` says where the charts stand, `limit` is the height that the maps may take,
+ * `chart` the size of one chart's picture. Beside the maps where both are wide enough then; else below them, a single chart
+ * beside its words, two beside each other; on a phone below them, and the page scrolls.
  *
  * @param {number} width of the explorer
  * @param {number} height of the screen that is left below the controls
+ * @param {1 | 2} [charts]
  * @returns {{ mode: "beside" | "below" | "stacked", limit: number, column: number, chart: { width: number, height: number } }}
  */
-export function glance(width, height) {
+export function glance(width, height, charts = 1) {
   if (width < PHONE) {
-    return {
-      mode: "stacked",
-      limit: max(LEAST, min(TALL, 0.6 * height)),
-      column: width,
-      chart: { width, height: 200 },
-    };
+    const chart = { width: width - INSET, height: 180 };
+    return { mode: "stacked", limit: max(LEAST, min(TALL, 0.6 * height)), column: width, chart };
   }
   const column = round(max(306, min(0.38 * width, 520)));
   if (width - column >= 1.05 * min(height, TALL)) {
-    const words = column < 400 ? 220 : 175; // what is said below the chart, and the button
-    const chart = { width: column - INSET, height: round(max(150, min(height - words, 0.66 * column))) };
+    const words = (column < 400 ? 195 : 165) + 25 * charts; // what is said below the charts, and the button
+    const each = (height - words) / charts;
+    const chart = { width: column - INSET, height: floor(max(charts > 1 ? 110 : 150, min(each, 0.66 * column))) };
     return { mode: "beside", limit: max(LEAST, min(height, TALL)), column, chart };
   }
   const half = round(0.52 * width);
-  const chart = { width: half - INSET, height: round(max(170, min(0.38 * height, 0.6 * half))) };
-  const limit = max(LEAST, min(height - chart.height - ABOVE_CHART - GAP, TALL));
+  const least = charts > 1 ? 140 : 170;
+  const chart = { width: half - INSET, height: round(max(least, min(0.38 * height, 0.6 * half))) };
+  if (charts > 1) Object.assign(chart, { width: floor((width - INSET - GAP) / 2), height: least });
+  const words = charts > 1 ? WORDS_BELOW : 0;
+  const limit = max(LEAST, min(height - chart.height - words - ABOVE_CHART - GAP, TALL));
   return { mode: "below", limit, column: half, chart };
 }
 

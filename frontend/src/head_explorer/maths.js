@@ -118,18 +118,6 @@ export function reordered(matrix, order) {
   return matrix.map((_, at) => matrix[at - (at % width) + order[at % width]]);
 }
 
-const SQUARES = Float32Array.from({ length: 256 }, (_, byte) => (byte / 255) ** 2);
-
-/**
- * Weights of a recording from the bytes that were sent: the square of byte / 255.
- * @param {Uint8Array} bytes
- */
-export function weightsOf(bytes) {
-  const weights = new Float32Array(bytes.length);
-  for (let i = 0; i < bytes.length; i++) weights[i] = SQUARES[bytes[i]];
-  return weights;
-}
-
 /**
  * The cells that may be seen, as 0 and 1: the given mask (any rows of n), joined with the causal one and with a window.
  * null when all may.

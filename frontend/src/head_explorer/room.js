@@ -23,7 +23,7 @@ export function roomOf({ root, glance, timings, settle }, get) {
       glance.dataset.mode = "below";
       return Math.max(LEAST, Math.min(left - (timings ? SUMMARY : 0), TALL));
     }
-    const { mode, limit, column, chart } = shares(root.clientWidth, left);
+    const { mode, limit, column, chart } = shares(root.clientWidth, left, timings.charts);
     glance.dataset.mode = mode;
     glance.style.setProperty("--mha-column", `${column}px`);
     timings.place(chart);

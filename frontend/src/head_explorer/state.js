@@ -3,8 +3,9 @@
 
 import { divisors } from "../shared/numbers.js";
 import { decoded } from "../shared/traits.js";
+import { weightsOf } from "../shared/weights.js";
 import { shownWords } from "../shared/words.js";
-import { allowedCells, headRows, permutation, renormalised, reordered, sharedKeys, weightsOf } from "./maths.js";
+import { allowedCells, headRows, permutation, renormalised, reordered, sharedKeys } from "./maths.js";
 
 /**
  * @typedef {import("./traits.js").Traits} Traits

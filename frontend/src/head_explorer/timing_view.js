@@ -14,9 +14,9 @@ import { kink, sentence, WHY_KINK } from "./timing_words.js";
  */
 
 export const TOKENS = /** @type {const} */ ([16, 128, 512]);
-const LOWEST = 120; // px of a chart
 
-export function elements() {
+/** @param {number} count of charts */
+export function elements(count) {
   const name = uniqueName();
   const choices = TOKENS.map((value) => element("input", { type: "radio", name, value }));
   const [start, stop] = ["Measure", "Cancel"].map((words) => element("button", { type: "button" }, words));
@@ -32,8 +32,8 @@ export function elements() {
   const brief = element("span");
   const node = element(
     "details",
-    { className: "mha-heads-timings" },
-    element("summary", {}, element("b", {}, "Timings"), brief),
+    { className: count > 1 ? "mha-heads-timings mha-heads-timings-two" : "mha-heads-timings" },
+    element("summary", {}, element("b", {}, count > 1 ? "Quality and timings" : "Timings"), brief),
     element("div", {}, charts, element("div", {}, reached, words, why, form, message, note)),
   );
   return { node, choices, start, stop, bar, left, form, message, words, why, note, learned, picture, reached, brief };
@@ -74,19 +74,20 @@ function drawnIn(home) {
 export function timingView(parts, model, counts) {
   const [drawQuality, drawTimes] = [drawnIn(parts.learned), drawnIn(parts.picture)];
   const trained = model.get("source") === "trained";
-  return (/** @type {Size} */ { width, height }) => {
+  return (/** @type {Size} */ size) => {
+    const { width, height } = size;
     const [heads, n, here] = [model.get("num_heads"), model.get("timing_tokens"), model.get("sentence")];
     const result = model.get("timings").find(({ tokens }) => tokens === n);
     parts.brief.textContent = result ? sentence(result, heads, true) : "";
     if (!parts.node.open) return;
     const rows = trained ? model.get("_trained").filter((row) => row.sentence === here) : [];
-    const size = rows.length ? { width, height: Math.max(LOWEST, height / 2) } : { width, height };
     drawQuality([here, width, height], heads, () => (rows.length ? qualityChart(rows, size) : null));
-    drawTimes([result, width, size.height], heads, () => (result ? timingChart(result, counts, size) : null));
+    drawTimes([result, width, height], heads, () => (result ? timingChart(result, counts, size) : null));
     const none = `Not measured yet for d_model ${model.get("d_model")} at ${n} tokens: press Measure.`;
     say(parts.reached, qualityWords(rows, heads));
     say(parts.words, result ? `${sentence(result, heads)}.` : none);
-    say(parts.why, result && kink(result) ? WHY_KINK : "");
+    const bend = result && kink(result)?.heads;
+    say(parts.why, bend && (!trained || bend === heads) ? WHY_KINK : "");
     say(parts.note, result?.note ?? "");
   };
 }

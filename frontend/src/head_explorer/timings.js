@@ -18,7 +18,8 @@ import { elements, showMeasuring, TOKENS, timingView } from "./timing_view.js";
  * @param {number[]} counts head counts
  */
 export function timingsPanel(model, change, counts) {
-  const parts = elements();
+  const charts = /** @type {1 | 2} */ (model.get("source") === "trained" ? 2 : 1); // of quality too
+  const parts = elements(charts);
   const { node, form, start, stop, choices } = parts;
   const showState = timingView(parts, model, counts);
   let size = { width: 440, height: 210 };
@@ -46,8 +47,9 @@ export function timingsPanel(model, change, counts) {
   fold();
   return {
     node,
+    charts,
     show,
-    /** @param {{ width: number, height: number }} wanted */
+    /** @param {{ width: number, height: number }} wanted of one chart */
     place(wanted) {
       size = wanted;
     },

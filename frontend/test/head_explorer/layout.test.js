@@ -27,6 +27,16 @@ test("maps and chart stand within the height that is left, on every projector", 
   }
 });
 
+test("quality and times have room together too", () => {
+  for (const [width, height] of SCREENS) {
+    const { mode, limit, column, chart } = glance(width, height, 2);
+    const maps = arrange({ heads: 64, n: 32, s: 32, width: mode === "beside" ? width - column - 12 : width, limit });
+    const both = mode === "beside" ? 2 * chart.height + (column < 400 ? 225 : 215) : chart.height + 132;
+    assert.ok(mode === "beside" ? Math.max(maps.height, both) <= height : maps.height + both <= height);
+    assert.ok(chart.width >= 240 && chart.height >= 110);
+  }
+});
+
 test("a phone has maps and chart one below the other, at its whole width", () => {
   const { mode, limit, chart } = glance(338, 600);
   assert.equal(mode, "stacked");
