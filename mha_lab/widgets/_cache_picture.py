@@ -1,15 +1,8 @@
 """KVCacheExplorer's picture: the cache in words, the layers in a row, a bar for every number of key/value heads."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from mha_lab.published import Model, layers_in_words, source_in_words, stores
 from mha_lab.widgets._base import plural
 from mha_lab.widgets._picture import MUTED, Page
-
-if TYPE_CHECKING:
-    from mha_lab.widgets.kv_cache_explorer import KVCacheExplorer
 
 STRIP = {"G": (20, "#4477AA"), "N": (20, "#66CCEE"), "L": (8, "#CCBB44"), "K": (14, "#AA3377"), "H": (11, "#EE6677")}
 STRIP |= {"S": (8, None), "V": (4, "#BBBBBB")}
@@ -26,7 +19,7 @@ def size(count: float) -> str:
     return f"{count:,.{digits}f} {unit}"
 
 
-def draw(explorer: KVCacheExplorer, *, kept: str, left_out: str) -> tuple[bytes, int]:
+def draw(explorer, *, kept: str, left_out: str) -> tuple[bytes, int]:
     """The present state as PNG, and its width in CSS pixels; what is kept and what is not counted in words."""
     m, bars = explorer._model(), explorer._bars()
     largest, budget = max(b for _, b, _ in bars), explorer.budget * 2**30
@@ -69,7 +62,7 @@ def _strip(page: Page, m: Model, top: float):
         page.box(i * step, top + 20 - height, max(step - 2, 0.5), height, None if outline else colour, outline)
 
 
-def rate(explorer: KVCacheExplorer) -> str:
+def rate(explorer) -> str:
     """Tokens a second in words."""
     each = explorer.tokens_per_second
     number = f"{each:,.0f}" if each >= 10 else f"{each:.2g}"

@@ -1,7 +1,6 @@
 """LayerMap's state as a picture; below it the table of all parts, because nobody points at a picture."""
 
 from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -10,9 +9,6 @@ from mha_lab.plots.look import KEY, OTHER, OUTPUT, QUERY, VALUE
 from mha_lab.widgets._layer_map_layout import ROW, SHIFT, TOP, WIDTH, Placed, arrows, layout
 from mha_lab.widgets._layer_parts import MODES, Part, filled, formula, numbers, parts_of
 from mha_lab.widgets._picture import INK, LINE, MUTED, PAGE, Page
-
-if TYPE_CHECKING:
-    from mha_lab.widgets.layer_map import LayerMap
 
 HUES = {
     "query": [QUERY],
@@ -30,7 +26,7 @@ COLUMNS = ("part", 0), ("formula", 100), ("shape", 330), ("in numbers", 430), ("
 LARGE = "million", "billion", "trillion", "quadrillion", "quintillion", "sextillion"
 
 
-def draw(layer: "LayerMap") -> tuple[bytes, int]:
+def draw(layer) -> tuple[bytes, int]:
     """The present state as PNG, and its width in CSS pixels."""
     mode, sizes, parts = layer.mode, layer.sizes, parts_of(layer.mode)
     places = layout(mode, sizes)
