@@ -55,7 +55,7 @@ def layout(mode: str, sizes: dict[str, int], width: float = WIDTH) -> dict[str, 
     if cache:
         keys, values = (_cell(boxes["key"], starts[4], y, cell + WIDER) for y in top[1:])
         hit = (*keys.hit[:3], values.hit[1] + values.hit[3] - keys.hit[1])
-        words = ((keys.title[0], top[1] + down, "middle") for down in (13, 98, ROW + 13))
+        words = ((keys.title[0], top[1] + down, "middle") for down in (13, 96, ROW + 11))
         parts["cache"] = Placed(hit, *words, keys.blocks + values.blocks)
     for row, name in enumerate(PROJECTIONS):
         _with_matrix(parts[name], first, query + cell, top[row] + MIDDLE)
@@ -93,7 +93,7 @@ def _cell(box, x, y, room) -> Placed:
     """A part with its title above and its shape below."""
     w, h, stripes = box
     middle = x + room / 2
-    title, letters, figures = ((middle, y + down, "middle") for down in (13, 84, 98))
+    title, letters, figures = ((middle, y + down, "middle") for down in (13, 82, 96))
     blocks = [((middle - w / 2, y + MIDDLE - h / 2, w, h), stripes, 1)]
     return Placed((x - 2, y, room + 4, ROW - 2), title, letters, figures, blocks)
 

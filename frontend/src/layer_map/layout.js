@@ -67,8 +67,8 @@ function placed(
     blocks: [{ box, stripes, sheets: 1 }],
     weights: null,
     title: at(13),
-    letters: at(84),
-    numbers: at(98),
+    letters: at(82),
+    numbers: at(96),
   };
   return part;
 }
@@ -131,7 +131,7 @@ function headsAt(
 function cacheAt(/** @type {Placed} */ key, /** @type {Placed} */ value) {
   const [from, to] = [key.hit, value.hit];
   const x = (key.title.x + value.title.x) / 2;
-  const [letters, numbers] = from.y === to.y ? [84, 98] : [98, ROW + 13];
+  const [letters, numbers] = from.y === to.y ? [82, 96] : [96, ROW + 11];
   const at = (/** @type {number} */ down) => /** @type {Place} */ ({ x, y: from.y + down, anchor: "middle" });
   return /** @type {Placed} */ ({
     hit: { x: from.x, y: from.y, w: to.x + to.w - from.x, h: to.y + to.h - from.y },
