@@ -174,7 +174,8 @@ def test_stored_sentences_answer_without_a_kernel_and_a_new_one_says_what_it_nee
     root.get_by_role("radio").nth(2).click()
     expect(root.locator(".mha-intent-readout")).to_contain_text("from “问”")
     read(root, "我想查账单")
-    expect(root.locator(".mha-intent-message")).to_contain_text("The kernel has not answered yet")
+    expect(root.get_by_label("your own sentence")).to_have_value("我想查账单")
+    expect(root.locator(".mha-intent-message")).to_contain_text("The kernel was restarted or is gone")
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
@@ -191,14 +192,17 @@ def test_the_browser_computes_what_python_computes(javascript):
     weights = rng.dirichlet(np.ones(5), size=(3, 5))
     shares = rng.dirichlet(np.ones(5))
     found = javascript(
-        "intent_explorer/index.js",
+        "intent_explorer/state.js",
         """const given = { weights: Float32Array.from(data.weights), shares: data.shares, n: 5, H: 3 };
-        const inks = [...Array(256).keys()].map((grey) => m.inkOn([grey, grey, grey]));
-        return [m.looks({ ...given, word: -1 }), m.looks({ ...given, word: 2 }), m.largest(data.shares, 2), inks];""",
+        return [m.looks({ ...given, word: -1 }), m.looks({ ...given, word: 2 }), m.largest(data.shares, 2)];""",
         weights=weights.flatten().tolist(),
         shares=shares.tolist(),
     )
     np.testing.assert_allclose(found[0], np.einsum("n,hnm->hm", shares, weights), atol=1e-6)
     np.testing.assert_allclose(found[1], weights[:, 2], atol=1e-6)
     assert found[2] == np.argsort(-shares)[:2].tolist()
-    assert set(found[3][:100]) == {"#fff"} and set(found[3][130:]) == {"#000"}
+
+
+def test_words_are_legible_on_every_grey(javascript):
+    inks = javascript("shared/colour.js", "return [...Array(256).keys()].map((grey) => m.inkOn([grey, grey, grey]))")
+    assert set(inks[:100]) == {"#fff"} and set(inks[130:]) == {"#000"}

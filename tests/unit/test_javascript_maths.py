@@ -64,7 +64,7 @@ def test_a_row_that_may_see_nothing_is_zero_and_large_scores_do_not_overflow(jav
 
 def test_a_byte_comes_back_as_a_weight(javascript):
     weights = javascript(
-        "head_explorer/maths.js", "return Array.from(m.weightsOf(Uint8Array.from(data.sent)))", sent=list(range(256))
+        "shared/weights.js", "return Array.from(m.weightsOf(Uint8Array.from(data.sent)))", sent=list(range(256))
     )
     np.testing.assert_allclose(weights, (np.arange(256) / 255) ** 2, atol=1e-7)
 
