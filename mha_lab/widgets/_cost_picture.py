@@ -1,15 +1,9 @@
 """CostExplorer's picture: counts, FLOPs by term, stored maps and curves, where no script runs."""
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING
 
 from mha_lab.widgets._cost_sizes import LENGTHS, PATHS
 from mha_lab.widgets._picture import LINE, MUTED, Page
-
-if TYPE_CHECKING:
-    from mha_lab.widgets.cost_explorer import CostExplorer
 
 TERM_COLOURS = {
     "W^Q": "#3D6A99",
@@ -61,7 +55,7 @@ def maps_layout(count: int, n: int, width: float, height: float) -> dict[str, fl
         tokens *= 2
 
 
-def draw(explorer: CostExplorer) -> tuple[bytes, int]:
+def draw(explorer) -> tuple[bytes, int]:
     """The present state as PNG, and its width in CSS pixels."""
     now, page = explorer.costs, Page(960, 566)
     page.text(0, 14, repr(explorer).removeprefix("CostExplorer(").removesuffix(")"), 15, bold=True)
@@ -118,7 +112,7 @@ def _maps(page, explorer, now):
         page.text(480, 164, f"{share:,} neighbours of one shade share their keys and values.", 12, colour=MUTED)
 
 
-def charts_of(explorer: CostExplorer, over: list[int]) -> list[dict]:
+def charts_of(explorer, over: list[int]) -> list[dict]:
     """Title, unit, curves [(place, value)] by name, and measured points of each chart, over lengths or head counts."""
     tokens = explorer.against == "tokens"
     at = [(m, explorer._costs_at(*((m, explorer.num_heads) if tokens else (explorer.n, m)))) for m in over]
@@ -206,6 +200,10 @@ def _chart(page, left, top, width, explorer, over, title, unit, curves, points):
         if any(one["path"] == name for _, one in points):
             page.mark(x + 15, y, HUES[name], diamond=name == "fused")
         page.text(x + 36, y, name, 12, colour=CURVE_COLOURS[name], bold=True)
+    for path in PATHS:
+        measured = sorted((m, one["seconds"]) for m, one in points if one["path"] == path)
+        if len(measured) > 1:
+            page.line([place(*point) for point in measured], HUES[path])
     for m, one in points:
         (x, bottom), (_, end) = place(m, one["low"]), place(m, one["high"])
         if bottom > end:

@@ -77,7 +77,10 @@ export function controls({ models, others }, { sizes, set, change, choose, state
     className: "mha-cost-kinds",
     label: "Layer by layer",
     title: "all layers of this model",
-    make: () => [kindsTable(state(), /** @type {import("./traits.js").Preset} */ (state().model))],
+    make: () => {
+      const now = state();
+      return now.model ? [kindsTable(now, now.model)] : []; // sizes of one's own are no model
+    },
   });
   const tables = disclosure({
     className: "mha-cost-numbers",

@@ -110,7 +110,9 @@ export function chartOf(state, { unit, curves }, size) {
     ),
     points: points
       .filter(({ path }) => path === name)
+      .sort((a, b) => a.place - b.place)
       .map(({ place, seconds, low, high }) => ({ x: place, y: seconds, low, high })),
+    joined: true,
   }));
   const values = series.flatMap((one) => [
     ...one.curve.map(([, y]) => y),
