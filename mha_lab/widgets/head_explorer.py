@@ -163,7 +163,8 @@ class HeadExplorer(HeadState, Timings, Explorer):
         n, heads = len(self._words()), plural(self.num_heads, "head")
         if self.source == "projection":
             shared = f" on {self.num_kv_heads} of keys" if self.num_kv_heads else ""
-            return f"HeadExplorer(Q and K ({n}, {self.d_model}) cut into {heads}{shared})"
+            shuffled = ", columns shuffled" if self.shuffle else ""
+            return f"HeadExplorer(Q and K ({n}, {self.d_model}) cut into {heads}{shared}{shuffled})"
         if self.source == "trained":
             counts = ", ".join(map(str, self._source.models))
             return f"HeadExplorer(trained with {counts} heads; {heads} shown)"

@@ -362,9 +362,8 @@ def test_an_overview_of_a_large_model_fits_on_a_page():
 
 def test_text_names_the_source_and_what_is_shown():
     assert repr(trained()) == "HeadExplorer(trained with 1, 2, 4 heads; 4 heads shown)"
-    assert repr(from_projection(num_heads=4, num_kv_heads=2)) == (
-        "HeadExplorer(Q and K (3, 12) cut into 4 heads on 2 of keys)"
-    )
+    shown = from_projection(num_heads=4, num_kv_heads=2, shuffle=3)
+    assert repr(shown) == "HeadExplorer(Q and K (3, 12) cut into 4 heads on 2 of keys, columns shuffled)"
     assert (
         repr(HeadExplorer(recorded(), view="overview"))
         == "HeadExplorer(12 sentences, 6 layers × 12 heads; layer 0 shown)"
