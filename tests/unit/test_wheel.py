@@ -66,6 +66,13 @@ def test_a_wheel_holds_every_recording_and_nothing_that_makes_them(wheel):
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"mha_lab"}
 
 
+def test_a_wheel_holds_the_explorers_bundles_and_not_their_sources(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    bundles = {path.name for path in (ROOT / "mha_lab/widgets/static").iterdir()}
+    assert {Path(name).name for name in names if name.startswith("mha_lab/widgets/static/")} == bundles
+    assert [name for name in names if "frontend" in name or "node_modules" in name] == []
+
+
 def test_an_installed_wheel_reads_every_recording_as_the_clone_does(wheel, here, tmp_path):
     """In an empty environment that shares only other people's packages with this one."""
     venv.create(tmp_path / "env", symlinks=os.name != "nt")
