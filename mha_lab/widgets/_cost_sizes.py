@@ -7,6 +7,7 @@ from mha_lab.widgets._presets import preset
 
 LENGTHS = [16 * 2**i * step // 2 for i in range(14) for step in (2, 3)][:-1]  # 16, 24, 32, 48 … 131,072 tokens
 MOST = {"n": 2**20, "d_model": 2**14, "num_heads": 2**14, "d_head": 2**12, "batch": 64}
+MOST_POINTS = 2000
 BYTES = {"float32": 4, "bfloat16": 2}
 PATHS = ("explicit", "fused")
 SECONDS = (1e-9, 1e9)

@@ -17,6 +17,7 @@ from mha_lab.widgets._cost_sizes import (
     HEADS,
     LAYER,
     MOST,
+    MOST_POINTS,
     PATHS,
     check_latent,
     layer_of,
@@ -102,6 +103,8 @@ class CostExplorer(Explorer):
             for point in _door.several("measured", several, "(n, seconds, path)"):
                 one = point_of(point, *sizes)
                 found[one["n"], one["path"], heads] = one
+        if len(found) > MOST_POINTS:
+            raise ValueError(f"there are {len(found):,} measured points: an explorer shows up to {MOST_POINTS:,}.")
         super().__init__(
             n=n,
             d_model=d_model,

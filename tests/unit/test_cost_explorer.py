@@ -157,6 +157,13 @@ def test_points_at_head_counts_that_no_such_layer_has_are_refused():
         CostExplorer(by_heads=[(1024, 0.05, "explicit")])
 
 
+def test_more_points_than_a_page_can_draw_are_refused():
+    points = [(n, 0.01, "fused") for n in range(1, 2002)]
+    assert len(CostExplorer(measured=points[:2000])._measured) == 2000
+    with pytest.raises(ValueError, match="there are 2,001 measured points: an explorer shows up to 2,000."):
+        CostExplorer(measured=points)
+
+
 def test_charts_against_heads_show_flops_that_do_not_move_and_scores_that_do():
     explorer = CostExplorer(measured=[(1024, 0.06, "explicit")], by_heads=BY_HEADS, against="heads", machine=MACHINE)
     flops, memory, time = charts_of(explorer, explorer._head_counts())
