@@ -86,7 +86,6 @@ def test_a_trained_model_changes_its_layer_and_says_how_a_sentence_could_be_read
 def test_timings_are_read_and_measuring_says_that_it_needs_python(opened, tmp_path):
     explorer = HeadExplorer.from_projection(*recorded_projection(), num_heads=12)
     page = opened(explorer.save_html(tmp_path / "page.html"))
-    page.get_by_text("Timings").click()
     expect(page.get_by_role("button", name="Measure")).to_be_disabled()
     expect(page.get_by_text("Measuring needs Python")).to_be_visible()
     page.get_by_role("radio", name="512").check()

@@ -59,6 +59,7 @@ const INSET = 24; // of the chart in its panel, left and right together
  * @property {number[]} [pinned]
  * @property {number} [wordRoom] for the longest word, at 12 px
  * @property {number} [unit] one device pixel
+ * @property {number} [enlarged] the height that pinned heads may take; without it as much as all maps, or more
  */
 
 /**
@@ -98,14 +99,21 @@ export function glance(width, height, charts = 1) {
  * @param {Room} room
  * @returns {Layout}
  */
-export function arrange({ heads, n, s, width, limit = TALL, pinned = [], wordRoom = 60, unit = 1 }) {
+export function arrange(room) {
+  const { heads, n, s, width, limit = TALL, pinned = [], wordRoom = 60, unit = 1 } = room;
   const given = { n, s, width, wordRoom, unit };
   if (!pinned.length) return fit({ ...given, heads, limit, largest: 440, withWords: true });
   const strip = fit({ ...given, heads, limit: min(150, 0.3 * limit), largest: 76, withWords: false });
   const two = pinned.length > 1;
   const slots = two ? 3 : heads > 1 && width >= 640 ? 2 : 1;
   const below = strip.height + 6;
-  const large = fit({ ...given, heads: slots, limit: max(limit, ENLARGED), largest: 450, withWords: true });
+  const large = fit({
+    ...given,
+    heads: slots,
+    limit: room.enlarged ?? max(limit, ENLARGED),
+    largest: 450,
+    withWords: true,
+  });
   const places = large.places.map((place, i) => ({
     ...place,
     head: pinned[i] ?? pinned[0],

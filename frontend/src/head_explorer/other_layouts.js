@@ -1,7 +1,7 @@
 // @ts-check
 // Where the overview of all layers puts its thumbnails, and where one head's lines run beside its map.
 
-import { arrange } from "./layout.js";
+import { arrange, TALL } from "./layout.js";
 
 /** @typedef {import("./layout.js").Layout} Layout */
 
@@ -36,6 +36,7 @@ export function overview({ heads, layers, n, s, width, limit, unit }) {
 
 const [TALLEST, LOWEST] = [24, 2]; // rows of words
 const ROWS = 420; // the height that rows take where they have it
+const LEAST = 220; // the height of the map
 const GAPS = 24; // around the words beside the lines
 
 /**
@@ -45,7 +46,8 @@ const GAPS = 24; // around the words beside the lines
  */
 export function withLines(room) {
   const { n, s, width, wordRoom } = room;
-  const layout = arrange(room);
+  const { limit = TALL } = room;
+  const layout = arrange({ ...room, enlarged: max(LEAST, 0.7 * limit - 14) }); // the strip has the rest
   const place = layout.places[layout.places.length - 1];
   const beside = layout.empty;
   const most = max(n, s);

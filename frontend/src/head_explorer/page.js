@@ -45,7 +45,7 @@ export function page(model, get, change, kernel) {
      * @param {number} width
      */
     settle(width) {
-      const home = width >= ROOMY ? beside : rows[0].querySelector(".mha-heads-line");
+      const home = timings && width >= ROOMY ? beside : rows[0].querySelector(".mha-heads-line");
       if (tail.node.parentElement !== home) home?.append(tail.node);
     },
     /** @param {Sheet} sheet */
@@ -63,8 +63,8 @@ export function page(model, get, change, kernel) {
 function ofRecordings(get, change, kernel) {
   const [menu, own] = [sentenceMenu(get, change), ownSentence(get, change, kernel)];
   const [layers, words, tail] = [dialRow(get, change), chips(get, change), tailOf(get, change)];
-  const rows = [line(menu.node, own.node), own.message, top(layers.nodes, [tail.node]), ...words.nodes];
-  return { rows, below: [], shown: [menu, own, layers, tail, words], own, timings: null, tail };
+  const rows = [line(menu.node, own.node), own.message, top(layers.nodes, [tail.node])];
+  return { rows, below: words.nodes, shown: [menu, own, layers, tail, words], own, timings: null, tail };
 }
 
 /**
