@@ -1,9 +1,15 @@
 // @ts-check
 // What the tests use of node:assert/strict, for a browser.
 
+/** @param {ArrayBufferView} view */
+const bytes = (view) => [...new Uint8Array(view.buffer, view.byteOffset, view.byteLength)];
+
 /** @param {unknown} value */
 const told = (value) =>
-  JSON.stringify(value, (_, inner) => (ArrayBuffer.isView(inner) ? [.../** @type {any} */ (inner)] : inner));
+  JSON.stringify(value, (_, inner) => {
+    if (inner instanceof DataView) return bytes(inner);
+    return ArrayBuffer.isView(inner) ? [.../** @type {any} */ (inner)] : inner;
+  });
 
 /**
  * @param {unknown} a
@@ -14,6 +20,7 @@ function same(a, b) {
   if (Object.is(a, b)) return true;
   if (typeof a !== "object" || typeof b !== "object" || !a || !b) return false;
   if (Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false;
+  if (a instanceof DataView) return same(bytes(a), bytes(/** @type {DataView} */ (b)));
   if (a instanceof Map || a instanceof Set) return same([...a], [.../** @type {Set<unknown>} */ (b)]);
   const [left, right] = /** @type {Record<string, unknown>[]} */ ([a, b]);
   const names = Object.keys(left);
