@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -28,11 +29,11 @@ def find_node() -> str | None:
     return node if version[1:].split(".")[0].isdigit() and int(version[1:].split(".")[0]) >= 18 else None
 
 
-def call_in_node(module: str, body: str, data: dict):
-    """What the body of a function returns that has the exports of frontend/src/<module> as `m`, and data."""
+def call_in_node(modules: str | Sequence[str], body: str, data: dict):
+    """What the body of a function returns that has the exports of modules of frontend/src as `m`, and data."""
     code = f"""
-        import * as m from {json.dumps((FRONTEND / "src" / module).as_uri())};
         import {{ readFileSync }} from 'node:fs';
+        const m = {_merged((FRONTEND / "src" / module).as_uri() for module in _several(modules))};
         const data = JSON.parse(readFileSync(0, 'utf8'), {READ});
         const result = await (async () => {{ {body} }})();
         process.stdout.write(JSON.stringify(result ?? null, {WRITE}));"""
@@ -47,11 +48,11 @@ def call_in_node(module: str, body: str, data: dict):
     return json.loads(run.stdout, object_hook=_read)
 
 
-def call_in_page(page, module: str, body: str, data: dict):
+def call_in_page(page, modules: str | Sequence[str], body: str, data: dict):
     """The same in a page that `serve` has prepared."""
     text = page.evaluate(
         f"""async (text) => {{
-            const m = await import('{ADDRESS}src/{module}');
+            const m = {_merged(f"{ADDRESS}src/{module}" for module in _several(modules))};
             const data = JSON.parse(text, {READ});
             const result = await (async () => {{ {body} }})();
             return JSON.stringify(result ?? null, {WRITE});
@@ -59,6 +60,15 @@ def call_in_page(page, module: str, body: str, data: dict):
         json.dumps(_written(data)),
     )
     return json.loads(text, object_hook=_read)
+
+
+def _several(modules):
+    return [modules] if isinstance(modules, str) else modules
+
+
+def _merged(addresses) -> str:
+    """JavaScript for the exports of the modules at these addresses, as one object."""
+    return "{ " + ", ".join(f"...(await import({json.dumps(address)}))" for address in addresses) + " }"
 
 
 KINDS = {".js": "text/javascript", ".html": "text/html", ".json": "application/json"}

@@ -233,7 +233,7 @@ def test_the_steppers_stages_equal_pytorchs(javascript, causal, temperature):
         query, key, value, list("abcde"), position=3, causal=causal, temperature=temperature, mask=mask
     )
     stages = javascript(
-        "attention_stepper/index.js",
+        "attention_stepper/maths.js",
         """const [query, key, value] = data.rows.map((numbers) => Float32Array.from(numbers));
         return m.stages({ query, key, value, n: 5, width: 8, valueWidth: 8, row: 3, ...data.state });""",
         rows=[x.flatten().tolist() for x in (query, key, value)],
@@ -255,7 +255,7 @@ def test_the_steppers_heads_add_up_to_the_layers_output(javascript, num_heads, c
     query, key, value = (split_heads(p(x), num_heads)[0] for p in (layer.q_proj, layer.k_proj, layer.v_proj))
     stepper = AttentionStepper(query, key, value, list("abcde"), w_o=layer.out_proj.weight.T, position=3, causal=causal)
     found = javascript(
-        "attention_stepper/index.js",
+        "attention_stepper/maths.js",
         """const [query, key, value, wO] = data.rows.map((numbers) => Float32Array.from(numbers));
         const inputs = { query, key, value, n: 5, width: 24 / data.H, valueWidth: 24 / data.H, row: 3 };
         const all = { ...inputs, causal: data.causal };
@@ -272,23 +272,21 @@ def test_the_steppers_heads_add_up_to_the_layers_output(javascript, num_heads, c
 
 def test_the_sum_over_heads_is_written_out(javascript):
     said = javascript(
-        "attention_stepper/index.js",
+        "attention_stepper/speech.js",
         """const shares = [[-9, 0], [5, 1]], total = [-4, 1];
         const facts = { name: "room", word: "it", head: 1, output: [5, 1], column: [1, 0], feature: 0, shares, total };
         const many = { shares: Array(12).fill([0.5, 0]), total: [6, 0], output: Array(16).fill(0) };
-        return [facts, { ...facts, shares: [[5]], head: 0 }, { ...facts, ...many, name: "3" }].map(m.explainSum)
-            .concat(m.busiest(shares));""",
+        return [facts, { ...facts, shares: [[5]], head: 0 }, { ...facts, ...many, name: "3" }].map(m.explainSum);""",
     )
     assert said == [
         "room at it: head 1 adds 5·1 + 1·0 = 5; all heads: −9 + 5 = −4",
         "room at it: head 0 adds 5·1 + 1·0 = 5, and that is the output",
         "feature 3 at it: head 1 adds a sum of 16 products = 0.50; all 12 heads: 6",
-        0,
     ]
 
 
 def test_the_temperature_tells_at_which_d_head_unscaled_scores_spread_as_far(javascript):
-    said = javascript("attention_stepper/index.js", "return [1/32, 1/8, 0.5, 2 ** -0.5, 1, 8].map(m.temperatureWords)")
+    said = javascript("attention_stepper/speech.js", "return [1/32, 1/8, 0.5, 2 ** -0.5, 1, 8].map(m.temperatureWords)")
     assert said == [
         "T = 0.0313 · spread of an unscaled d_head 1024",
         "T = 0.125 · spread of an unscaled d_head 64",
@@ -309,18 +307,18 @@ def test_a_sentence_carries_long_words_cut_and_words_from_the_right_apart(javasc
 
 def test_numbers_are_short_and_scales_end_at_round_ones(javascript):
     short = javascript(
-        "attention_stepper/index.js",
+        "attention_stepper/figures.js",
         "return data.x.map(m.short)",
         x=[0, 4, -1.5, 8.99998, 0.6652, 16.98, -123.4, 54321, 1e-9, -0.003],
     )
     assert short == ["0", "4", "−1.50", "9", "0.67", "17.0", "−123", "5.4e+4", "0", "0.00"]
-    ends = javascript("attention_stepper/index.js", "return data.x.map(m.roundUp)", x=[4, 16.98, 0.21, 1, 90])
+    ends = javascript("attention_stepper/figures.js", "return data.x.map(m.roundUp)", x=[4, 16.98, 0.21, 1, 90])
     assert ends == pytest.approx([4, 20, 0.3, 1, 100])
 
 
 def test_the_arithmetic_is_written_out(javascript):
     said = javascript(
-        "attention_stepper/index.js",
+        ["attention_stepper/speech.js", "attention_stepper/maths.js"],
         """const query = Float32Array.from([0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, -1]);
         const key = Float32Array.from([2, 0, 2, 0, 2, 2, 0, 0, 1, 0, 0, 1]);
         const value = Float32Array.from([10, 0, 0, 10, 0, 0]);
@@ -342,7 +340,7 @@ def test_the_arithmetic_is_written_out(javascript):
 @pytest.mark.parametrize("temperature", [1, 0.03125, 1.414])
 def test_who_checks_the_figures_of_a_written_sum_finds_its_result(javascript, temperature):
     said = javascript(
-        "attention_stepper/index.js",
+        ["attention_stepper/speech.js", "attention_stepper/maths.js"],
         """const [query, key, value] = data.rows.map((numbers) => Float32Array.from(numbers));
         const sizes = { n: 4, width: 2, valueWidth: 2, temperature: data.temperature }, words = ['a', 'b', 'c', 'd'];
         const of = (rows, j) => [...rows.subarray(2 * j, 2 * j + 2)];
@@ -367,7 +365,7 @@ def test_who_checks_the_figures_of_a_written_sum_finds_its_result(javascript, te
 
 def test_a_written_sum_is_exact_or_says_that_it_is_not(javascript):
     sums = javascript(
-        "attention_stepper/index.js",
+        "attention_stepper/figures.js",
         """const quotient = ([a, b]) => [a / b];
         const figures = (a, b) => (more) => [a, b].map((x) => x.toFixed(2 + more));
         return [[6, 4], [0.0204, 0.0446], [1, 3]].map(([a, b]) => m.written(figures(a, b), quotient, [a / b]));""",

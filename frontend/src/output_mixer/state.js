@@ -1,6 +1,7 @@
 // @ts-check
 // What is derived from the traits: what each head adds to one token's output, and their sum.
 
+import { busiest } from "../shared/busiest.js";
 import { decoded } from "../shared/traits.js";
 import { shownWords } from "../shared/words.js";
 
@@ -50,15 +51,6 @@ export function mix({ heads, wO, n, H, D, row, active }) {
   const size = Math.hypot(...full);
   const missing = size > 0 ? Math.hypot(...full.map((f, d) => f - sum[d])) / size : 0;
   return { brings, shares, sum, full, missing };
-}
-
-/**
- * The feature to which the heads add most, whatever its sign: there switching is seen best.
- * @param {number[][]} shares
- */
-export function busiest(shares) {
-  const traffic = shares[0].map((_, d) => shares.reduce((total, share) => total + Math.abs(share[d]), 0));
-  return traffic.indexOf(Math.max(...traffic));
 }
 
 /**

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { explain, short, status } from "../../src/output_mixer/speech.js";
-import { busiest, derived, mix, nextOff, toggled } from "../../src/output_mixer/state.js";
+import { derived, mix, nextOff, toggled } from "../../src/output_mixer/state.js";
+import { busiest } from "../../src/shared/busiest.js";
 
 // Two heads of width 1, two tokens, three features.
 const heads = Float32Array.from([1, 2, 3, -4]);
