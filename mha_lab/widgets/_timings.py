@@ -31,6 +31,7 @@ class Timings(traitlets.HasTraits):
                     rows: [{heads, path, predicted, median, q1, q3, runs}], note}, times in seconds, None where there
                     is no sample; note says all but the rows in words
     timing_tokens   which of them is on show, and measured next
+    timings_open    whether the chart stands beside the maps, or is folded into a line
     measuring       whether a measurement runs; progress (0 to 1) and seconds_left say how far it is
     timing_message  how it went, in words
     """
