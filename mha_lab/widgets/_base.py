@@ -68,6 +68,27 @@ class OneOf(traitlets.Enum):
         raise traitlets.TraitError(f"{self.name}={value!r}: it must be {', '.join(others)} or {last}.")
 
 
+class Between(traitlets.Float):
+    """A number from `low` to `high`; whatever is none is answered in one sentence, 10**400 and words too."""
+
+    def __init__(self, default: float, low: float, high: float, unit: str = ""):
+        super().__init__(default)
+        self.low, self.high, self.unit = low, high, unit
+
+    def validate(self, obj, value):
+        try:
+            number = _door.finite(self.name, value)
+        except ValueError:
+            self.error(obj, value)
+        if not self.low <= number <= self.high:
+            self.error(obj, value)
+        return number
+
+    def error(self, obj, value, error=None, info=None):
+        ends = f"{self.low:,} and {self.high:,} {self.unit}".rstrip()
+        raise traitlets.TraitError(f"{self.name}={_door._short(value)}: it must be a number between {ends}.")
+
+
 def numbers(name: str, data, shape: str, dtype=np.float32) -> np.ndarray:
     """`data` (a tensor, an array, nested lists) as an array of as many dimensions as `shape` names, all finite.
 
@@ -118,7 +139,8 @@ def allowed_cells(mask, shape: tuple[int, int]) -> np.ndarray | None:
 
 # Letters that take no room, and those that turn the direction of what follows; as in frontend/src/shared/words.js.
 _UNSEEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]|^[\u200c\u200d]+|[\u200c\u200d]+$"
+    "[\x00-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+    "|^[\u200c\u200d]+|[\u200c\u200d]+$"
 )
 
 

@@ -7,8 +7,6 @@ import pytest
 from live_lab import CONTRAST
 from playwright.sync_api import expect
 
-from mha_lab.widgets import IntentExplorer
-
 EXPLORER = """
 import numpy as np
 import torch

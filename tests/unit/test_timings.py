@@ -287,7 +287,8 @@ def test_recorded_timings_are_verified_complete_and_named_in_the_readme(monkeypa
     recordings = [(d_model, n, True) for d_model in (384, 64) for n in _timings.TOKENS]
     assert [(r["d_model"], r["tokens"], r["recorded"]) for r in results] == recordings
     for result in results:
-        assert len(result["rows"]) == 2 * {384: 16, 64: 7}[result["d_model"]] and result["machine"] and result["threads"] == 1
+        assert len(result["rows"]) == 2 * {384: 16, 64: 7}[result["d_model"]]
+        assert result["machine"] and result["threads"] == 1
         assert all(0 < row["q1"] <= row["median"] <= row["q3"] for row in result["rows"])
     content = _timings.RECORDED.read_bytes()
     assert len(content) < 20_000
