@@ -139,8 +139,7 @@ def allowed_cells(mask, shape: tuple[int, int]) -> np.ndarray | None:
 
 # Letters that take no room, and those that turn the direction of what follows; as in frontend/src/shared/words.js.
 _UNSEEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
-    "|^[\u200c\u200d]+|[\u200c\u200d]+$"
+    "[\x00-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]|^[\u200c\u200d]+|[\u200c\u200d]+$"
 )
 
 

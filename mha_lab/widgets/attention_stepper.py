@@ -8,7 +8,7 @@ import torch
 import traitlets
 
 from mha_lab.attention import attention
-from mha_lab.widgets._base import STATIC, Explorer, allowed_cells, numbers, plural, words
+from mha_lab.widgets._base import STATIC, Between, Explorer, allowed_cells, numbers, plural, words
 from mha_lab.widgets._stepper_picture import draw_stages, draw_sum
 
 MOST_TOKENS, MOST_HEADS, MOST_WIDE = 32, 32, 128
@@ -40,7 +40,7 @@ class AttentionStepper(Explorer):
     position = traitlets.Int(0).tag(sync=True)
     head = traitlets.Int(0).tag(sync=True)
     stage = traitlets.Int(5).tag(sync=True)
-    temperature = traitlets.Float(1.0).tag(sync=True)
+    temperature = Between(1.0, 0.001, 1000).tag(sync=True)
     causal = traitlets.Bool(False).tag(sync=True)
     hovered = traitlets.Int(-1).tag(sync=True)
     feature = traitlets.Int(-1).tag(sync=True)
@@ -170,12 +170,6 @@ class AttentionStepper(Explorer):
         last = "6" if self.features else "5 (with w_o there is a sixth)"
         if not 1 <= proposal["value"] <= int(last[0]):
             raise traitlets.TraitError(f"stage={proposal['value']}: the stages are 1 to {last}.")
-        return proposal["value"]
-
-    @traitlets.validate("temperature")
-    def _temperature_is_positive(self, proposal):
-        if not 1e-3 <= proposal["value"] <= 1e3:
-            raise traitlets.TraitError(f"temperature={proposal['value']}: it must lie between 0.001 and 1000.")
         return proposal["value"]
 
     @traitlets.validate("hovered", "feature")

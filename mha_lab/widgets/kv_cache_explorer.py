@@ -8,7 +8,7 @@ import traitlets
 from mha_lab import _door
 from mha_lab._door import divisors
 from mha_lab.published import MODELS, Model, Store, stores
-from mha_lab.widgets._base import STATIC, Explorer, OneOf
+from mha_lab.widgets._base import STATIC, Between, Explorer, OneOf
 from mha_lab.widgets._cache_picture import draw, size
 from mha_lab.widgets._presets import preset
 
@@ -19,25 +19,6 @@ MOST_HEADS = 2**14
 BATCHES = tuple(2**i for i in range(9))
 WIDTHS = {4: "32 bits", 2: "16 bits", 1: "8 bits"}
 BUDGETS = (8, 16, 24, 80)
-SPEEDS = (1, 10_000)  # GB/s
-
-
-class Speed(traitlets.Float):
-    """A bandwidth; whatever is none is answered in one sentence, 10**400 and words too."""
-
-    def validate(self, obj, value):
-        try:
-            speed = _door.finite(self.name, value)
-        except ValueError:
-            self.error(obj, value)
-        if not SPEEDS[0] <= speed <= SPEEDS[1]:
-            self.error(obj, value)
-        return speed
-
-    def error(self, obj, value, error=None, info=None):
-        raise traitlets.TraitError(
-            f"{self.name}={_door._short(value)}: it must be a number between {SPEEDS[0]} and {SPEEDS[1]:,} GB/s."
-        )
 
 
 class KVCacheExplorer(Explorer):
@@ -64,7 +45,7 @@ class KVCacheExplorer(Explorer):
     num_kv_heads = traitlets.Int(1).tag(sync=True)
     bytes_per_number = OneOf(list(WIDTHS), 2).tag(sync=True)
     budget = OneOf(list(BUDGETS), 16).tag(sync=True)
-    bandwidth = Speed(100.0).tag(sync=True)
+    bandwidth = Between(100.0, 1, 10_000, "GB/s").tag(sync=True)
     _presets = traitlets.List().tag(sync=True)
     _others = traitlets.List().tag(sync=True)  # models that cannot be shown, with the reason
     _contexts = traitlets.List(list(CONTEXTS)).tag(sync=True)

@@ -711,6 +711,8 @@ def test_masked_tokens_get_no_weight_and_a_row_without_any_gets_none():
         ("stage", 0, "1 to 5"),
         ("temperature", 0.0, "between"),
         ("temperature", float("nan"), "between"),
+        ("temperature", 10**400, "^temperature=10{29}…: it must be a number between 0.001 and 1,000.$"),
+        ("temperature", "hot", "^temperature=.hot.: it must be a number between 0.001 and 1,000.$"),
     ],
 )
 def test_a_step_that_cannot_be_is_refused_in_words(trait, value, words):
