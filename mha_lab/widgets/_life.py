@@ -115,6 +115,20 @@ class Living(anywidget.AnyWidget):
             raise
 
 
+WHATEVER = Exception, KeyboardInterrupt, SystemExit
+"""What somebody else's function may raise when a page asks for it: on a click, an exit would take the kernel along, and
+an interrupt would leave the page without an answer."""
+
+
+def said(problem: BaseException) -> str:
+    """What was raised, in the words that a page shows."""
+    if isinstance(problem, KeyboardInterrupt):
+        return "It was interrupted. What you typed stays: ask once more."
+    if isinstance(problem, SystemExit):
+        return "The model called sys.exit() instead of answering; the kernel goes on."
+    return str(problem) or type(problem).__name__
+
+
 def _unchanged(explorer, proposal):
     name, value = proposal["trait"].name, proposal["value"]
     if value != explorer._given[name]:

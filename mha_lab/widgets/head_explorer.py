@@ -8,6 +8,7 @@ from mha_lab import _door
 from mha_lab.widgets import _head_picture
 from mha_lab.widgets._base import STATIC, Explorer, plural
 from mha_lab.widgets._head_state import HOW_TO_READ, HeadState
+from mha_lab.widgets._life import WHATEVER, said
 from mha_lab.widgets._sources import Projection, Recorded, Trained
 from mha_lab.widgets._timings import Timings
 
@@ -207,6 +208,6 @@ class HeadExplorer(HeadState, Timings, Explorer):
         try:
             self.read(sentence)
             self.message = ""
-        except Exception as problem:
-            self.message = str(problem) or type(problem).__name__
+        except WHATEVER as problem:
+            self.message = said(problem)
         self.send({"kind": "answered"})

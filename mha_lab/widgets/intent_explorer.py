@@ -6,6 +6,7 @@ import numpy as np
 import traitlets
 
 from mha_lab.widgets._base import STATIC, Explorer, found, numbers, plural, shown_words
+from mha_lab.widgets._life import WHATEVER, said
 from mha_lab.widgets._picture import LINE, MUTED, Page, drawable, weight_colour
 from mha_lab.widgets._recordings import checked, in_bytes, same_model
 
@@ -195,8 +196,8 @@ class IntentExplorer(Explorer):
         try:
             self.read(str(content.get("sentence", "")))
             self.message = ""
-        except Exception as problem:  # a learner typed it: whatever goes wrong is told in the widget, in words
-            self.message = str(problem) or type(problem).__name__
+        except WHATEVER as problem:  # a learner typed it: whatever goes wrong is told in the widget, in words
+            self.message = said(problem)
         self.send({"kind": "answered"})
 
 

@@ -1,8 +1,12 @@
 """What every explorer does without a notebook: a picture that fails, messages that a page had better not send."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import traitlets
 
+from mha_lab.widgets import HeadExplorer, IntentExplorer
 from mha_lab.widgets._base import Explorer
 from mha_lab.widgets._life import Living
 
@@ -73,3 +77,43 @@ def test_who_has_its_id_may_show_it_anywhere(monkeypatch):
     assert explorer.model_id
     explorer._cell_begins("first")
     assert not explorer._resting
+
+
+class Ends:
+    """A model whose read ends in something else than an answer."""
+
+    def __init__(self, problem):
+        self.problem = problem
+
+    def read(self, sentence):
+        raise self.problem
+
+
+@pytest.mark.parametrize(
+    "problem, words",
+    [
+        (SystemExit(3), "The model called sys.exit"),
+        (KeyboardInterrupt(), "It was interrupted. What you typed stays: ask once more."),
+        (ValueError("too long"), "too long"),
+        (LookupError(), "LookupError"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+@pytest.mark.parametrize("kind", [HeadExplorer, IntentExplorer])
+def test_whatever_a_model_does_with_a_typed_sentence_the_page_gets_an_answer_in_words(kind, problem, words):
+    weights = np.full((1, 2, 2, 2), 0.5)
+    seen = SimpleNamespace(
+        sentence="a b",
+        tokens=["a", "b"],
+        weights=weights,
+        shares=[0.5, 0.5],
+        probabilities=[1.0],
+        names=["x"],
+        message="",
+    )
+    explorer = kind([seen], model=Ends(problem))
+    answers = []
+    explorer.send = lambda message, *_: answers.append(message)
+    explorer._handle_custom_msg({"kind": "read", "sentence": "b a"}, [])
+    assert answers == [{"kind": "answered"}]
+    assert explorer.message.startswith(words)
