@@ -376,12 +376,13 @@ def _perplexity(losses, start=200):
 @claim(
     "10.sink",
     cell="sink-which",
-    says="and one token, the first, brings nearly all of it back.",
+    says="and one token, the first, brings most of it back.",
     tried="Another text (instructions of 400 tokens, judged from token 200), real caches in place "
     "of masks, and as rivals for the place of the first token three random sets of two.",
     attacks=("opponent", "size", "choice"),
     out="Perplexity {full:.1f} with everything, {window:.1f} with a window of 128, {first:.1f} with the first token "
-    "and 127; with four random others and 124 it is {others_least:.1f} to {others_most:.1f}.",
+    "and 127; with four random others and 124 it is {others_least:.1f} to {others_most:.1f}. The lesson had said that "
+    "the first token brings nearly all of it back.",
     minutes=1.5,
 )
 def sink():
