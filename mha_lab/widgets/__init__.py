@@ -8,6 +8,7 @@ from mha_lab.widgets.intent_explorer import IntentExplorer
 from mha_lab.widgets.kv_cache_explorer import KVCacheExplorer
 from mha_lab.widgets.layer_map import LayerMap
 from mha_lab.widgets.output_mixer import OutputMixer
+from mha_lab.widgets.tile_explorer import TileExplorer
 from mha_lab.widgets.true_or_false import TrueOrFalse
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "KVCacheExplorer",
     "LayerMap",
     "OutputMixer",
+    "TileExplorer",
     "TrueOrFalse",
 ]
