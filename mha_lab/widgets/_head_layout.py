@@ -12,6 +12,7 @@ TALL = 560  # the height that maps take where the screen has it
 ENLARGED = 420  # the height that pinned heads take, even if one has to scroll for it
 THUMBNAIL, BESIDE, ABOVE, THIN = 64, 56, 16, 4  # of the overview: a side, room for names and numbers, gaps
 ROWS, GAPS = 420, 24  # of the lines: the height that rows take where they have it, and what is around words
+LEAST = 220  # the height of the map beside them
 SMALLEST = 24  # a map is no smaller so that all of them fit: the finger must find it
 
 
@@ -86,9 +87,9 @@ class Grid(NamedTuple):
     height: int
 
 
-def arrange(heads, n, s, width, *, limit=TALL, pinned=(), word_room=60, unit=1.0) -> Layout:
+def arrange(heads, n, s, width, *, limit=TALL, pinned=(), word_room=60, unit=1.0, enlarged=None) -> Layout:
     """Without pins the heads fill the room; with pins they become a strip of thumbnails, and the pinned heads stand
-    large below it, two of them beside their difference."""
+    large below it (up to the height `enlarged`), two of them beside their difference."""
     room = Room(n, s, width, word_room, unit, limit, 440, True)
     if not pinned:
         return _fit(heads, room)
@@ -96,7 +97,7 @@ def arrange(heads, n, s, width, *, limit=TALL, pinned=(), word_room=60, unit=1.0
     two = len(pinned) > 1
     slots = 3 if two else 2 if heads > 1 and width >= 640 else 1
     below = strip.height + 6
-    large = _fit(slots, room._replace(limit=max(limit, ENLARGED), largest=450))
+    large = _fit(slots, room._replace(limit=enlarged or max(limit, ENLARGED), largest=450))
     heads_of = [*pinned, pinned[0], pinned[0]]  # the third is the difference; of one, the second slot is empty
     places = [
         place._replace(head=head, less=pinned[1] if i == 2 else None, y=place.y + below, large=True)
@@ -124,9 +125,10 @@ def overview(layers, heads, n, s, width, *, limit, unit=1.0) -> Layout:
     return Layout(places, heads, math.ceil(ABOVE + layers * (high + THIN)))
 
 
-def with_lines(heads, n, s, width, *, head=0, word_room=60, **room) -> Layout:
+def with_lines(heads, n, s, width, *, head=0, word_room=60, limit=TALL, unit=1.0) -> Layout:
     """A head's map below all thumbnails, and its lines beside it where there is room, else below."""
-    layout = arrange(heads, n, s, width, pinned=[head], word_room=word_room, **room)
+    room = {"limit": limit, "word_room": word_room, "unit": unit}
+    layout = arrange(heads, n, s, width, pinned=[head], enlarged=max(LEAST, 0.7 * limit - 14), **room)
     place, beside, most = layout.places[-1], layout.empty, max(n, s)
     rows = min(ROWS, most * 16)
     step = max(2, min(24, (max(beside.high, rows) if beside else rows) / most))

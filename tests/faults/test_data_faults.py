@@ -149,10 +149,11 @@ def program(mark):
     from mha_lab.models.intents import TRAINED
     from mha_lab.widgets import _timings
 
+    counts = tasks.recorded_head_counts()
     read_by = {
         "digit_readers.safetensors": [tasks.recorded_digit_readers],
         "head_counts.npz": [tasks.recorded_head_counts],
-        "head_maps.npz": [lambda: tasks.recorded_head_counts().readings],
+        "head_maps.npz": [lambda: tasks.HeadCounts.readings.func(counts)],  # anew, and this file alone
         "intent_speed.npz": [tasks.recorded_intent_speed],
         "intents.npz": [tasks.recorded_intents],
         "long_sequences.npz": [long_sequences.recorded],
