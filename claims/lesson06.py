@@ -131,13 +131,15 @@ def one_head_by_hand(mlp):
     "06.four-heads",
     cell="say-it",
     says="On a task with four look-ups and no MLP, one head stays at a third, which is what an even mixture of four "
-    "allows, and four heads answer everything after 800 steps with the same parameters; two get {two:.2f} after 3,000.",
+    "allows, and four heads answer nearly everything (0.98 or more) after 800 steps with the same parameters; two get "
+    "{two:.2f} after 3,000.",
     tried="A new seed for four heads; a task of another size, with six keys and three pointers, for one head "
     "and three; one head at three times the learning rate for 3,000 steps; and fewer heads than questions: two for "
     "3,000 steps, two for 800 at 1e-2, and three, 21 wide, for 800.",
     attacks=("seeds", "size", "budget", "opponent"),
-    out="Four heads: {four:.3f}. Three pointers: one head {one_of_three:.2f}, where an even "
-    "mixture of three allows {allowed:.2f}, three heads {three:.3f}. One head at 1e-2: {one_fast:.2f}. The lesson had "
+    out="Four heads: {four:.3f}; recorded, with five seeds, .977 to 1.000. Three pointers: one head "
+    "{one_of_three:.2f}, where an even mixture of three allows {allowed:.2f}, three heads {three:.3f}. One head at "
+    "1e-2: {one_fast:.2f}. The lesson had "
     "said that four questions need four heads. Refuted, and rewritten: two heads reach {two:.2f}, and {two_fast:.2f} "
     "after 800 steps at 1e-2; three {three_of_four:.2f}.",
     minutes=2,
