@@ -1,7 +1,10 @@
 """Where HeadExplorer's maps come from: shuffled columns and shared keys, models trained at each head count, the three
 views; and that its picture stands where the page draws."""
 
+import io
 import json
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,12 +14,14 @@ from PIL import Image
 from test_widgets import WORDS, from_projection, png_of, projection, recording
 from traitlets import TraitError
 
-from mha_lab import MultiHeadAttention, tasks
+from mha_lab import MultiHeadAttention, _data, tasks
 from mha_lab.pretrained import recorded, recorded_projection
+from mha_lab.tasks import head_counts
 from mha_lab.widgets import HeadExplorer, _head_layout, _head_picture, _timings
 from mha_lab.widgets._sources import permutation
 
 HEADS = 1, 2, 4
+HEAD_COUNTS = 1, 2, 4, 8, 16, 32, 64  # of lesson 06's sweep
 
 
 def read_with(heads, sentence="the cat saw the dog", **more):
@@ -393,3 +398,19 @@ def test_our_own_layers_with_dropout_on_are_answered_with_the_remedy_wherever_th
         HeadExplorer.from_trained({3: dropped}, d_model=12)
     dropped.weights = layer.eval().bfloat16()(x.bfloat16(), need_weights=True)[1]
     assert HeadExplorer.from_trained({3: dropped}, d_model=12).weights.shape == (3, 5, 5)
+
+
+def test_the_recorded_maps_are_what_their_generator_writes(monkeypatch):
+    """Its line, its seed, its budgets, and rows of bytes that sum to 1 but for their rounding."""
+    monkeypatch.setattr(sys, "path", [str(Path(__file__).parents[2] / "data"), *sys.path])
+    import record_head_maps
+
+    file = np.load(io.BytesIO(_data.read(head_counts.HEAD_MAPS, head_counts.HEAD_MAPS_SHA256)), allow_pickle=False)
+    assert (str(file["line"]), int(file["seed"])) == (record_head_maps.LINE, record_head_maps.SEED)
+    names = {f"maps_{h}_{steps}" for h in HEAD_COUNTS for steps in record_head_maps.BUDGETS}
+    assert set(file.files) == names | {"line", "seed"}
+    for name in names:
+        sums = ((file[name] / 255.0) ** 2).sum(axis=-1)
+        assert np.abs(sums - 1).max() < 0.03
+    seen = tasks.characters().vocabularies[0]
+    assert record_head_maps.spelt(record_head_maps.LINE).max() < seen
