@@ -86,12 +86,14 @@ class Tool:
     most: float = math.inf  # scores in a layer above which it is not asked
     in_kernel: bool = False  # where it draws
     limits: Limits | None = None  # of its own, for what is as large whatever the text: asked once, at few tokens
+    only: tuple[int, int] | None = None  # heads and tokens at which alone it is asked
 
 
 AT_ONCE = "performance.now()"  # what is drawn within the event's handler: another state as soon as that has ended
 STAGE = "const stage = find('.mha-heads-stage'), place = stage.places[i % stage.places.length];"
 CELL = "[place.x + (((3 * i + 1) % n) + 0.5) * place.cell, place.y + (((7 * i + 3) % n) + 0.5) * place.cell]"
 HOVER = f"{STAGE} over(stage, 'pointermove', ...{CELL})", "find('.mha-heads-readout').textContent"
+TRAINED = HOVER[0].replace("% n)", "% 8)"), HOVER[1]  # its first text has 8 tokens
 SLIDER = "find('.mha-heads input[type=range]')"
 SLIDE = f"walk({SLIDER})", "find('.mha-heads').dataset.drawn"
 HOVERED = "find('.mha-heads-stage')", "pointermove", f"{STAGE} return {CELL}"
@@ -140,6 +142,27 @@ TOOLS = (
         limits=Limits(150, 16.7, 400),
     ),
     Tool(
+        "HeadExplorer, all layers",
+        "HeadExplorer([SimpleNamespace(sentence='twelve', tokens=tokens, weights=np.tile(weights, (6, 1, 1, 1)))], "
+        "view='overview')",
+        MAPS,
+        {"hover": HOVER, "layer": SLIDE},
+        {"hover": HOVERED, "layer": SLID},
+        data=lambda heads, n: 6 * LAYERS * heads * n * n + 150_000,  # its picture is of random numbers, all of them
+        limits=Limits(300, 16.7, 300),
+        only=(12, 64),
+    ),
+    Tool(
+        "HeadExplorer, trained",
+        "HeadExplorer.from_trained(recorded_head_counts().readings, d_model=64, bias=False, num_heads=heads - 4)",
+        MAPS,
+        {"hover": TRAINED, "head count": SLIDE},
+        {"hover": (*HOVERED[:2], HOVERED[2].replace("% n)", "% 8)")), "head count": SLID},
+        data=lambda heads, n: 300_000,
+        limits=Limits(300, 16.7, 400),
+        only=(12, 16),
+    ),
+    Tool(
         "interact + matplotlib",
         "interact(draw, layer=(0, 1));",
         "find('img')?.complete && find('img').naturalWidth",
@@ -182,6 +205,7 @@ import numpy as np
 import torch
 from types import SimpleNamespace
 from ipywidgets import Widget, interact
+from mha_lab.tasks import recorded_head_counts
 from mha_lab.widgets import HeadExplorer, LayerMap
 """
 PREPARE = """
@@ -328,7 +352,8 @@ PROBE = """(() => {
     const over = (node, type, x, y) => {
         const box = node.getBoundingClientRect();
         const Kind = type.startsWith('pointer') ? PointerEvent : MouseEvent;
-        node.dispatchEvent(new Kind(type, { clientX: box.x + x, clientY: box.y + y, bubbles: true, pointerType: 'mouse' }));
+        const at = { clientX: box.x + x, clientY: box.y + y };
+        node.dispatchEvent(new Kind(type, { ...at, bubbles: true, pointerType: 'mouse' }));
     };
     Object.assign(probe, { NAMES });
 })();""".replace("NAMES", NAMES)
@@ -406,7 +431,9 @@ class Page(Lab):
 
 def measure(lab, tools, heads, n, changes):
     """{tool: [what each round found]}, the tools in turn."""
-    asked = {tool: [] for tool in tools if heads * n * n <= tool.most and (tool.limits is None or n <= FEW)}
+    fitting = [tool for tool in tools if heads * n * n <= tool.most]
+    wanted = [tool for tool in fitting if (tool.only or (heads, n if tool.limits is None else FEW)) == (heads, n)]
+    asked = {tool: [] for tool in wanted}
     for number in range(ROUNDS):
         for tool, rounds in asked.items():
             if rounds and rounds[-1]["cell"]["first"] > 1000 * SLOW:

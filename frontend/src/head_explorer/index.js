@@ -75,7 +75,7 @@ function render({ model, el }) {
     pointAt(stage, get, change, () => view.moved()),
     () => model.off("msg:custom", heard),
     () => view.dispose(),
-    kernel.dispose,
+    () => kernel.dispose(),
   ];
   stage.schedule();
   return () => {
