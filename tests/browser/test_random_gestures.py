@@ -1,79 +1,68 @@
-"""500 gestures at random, by mouse and finger: no error in the page, and no memory that stays taken."""
+"""Anything goes: 500 gestures of mouse, finger and keyboard, drawn by lot, on every explorer. Needs no JupyterLab."""
+
+from random import Random
 
 import pytest
-from playwright.sync_api import expect
-from test_cost_explorer_page import MACHINE
+from test_accessibility import EXPLORERS, SETUP
 
-from mha_lab.widgets import CostExplorer, KVCacheExplorer
-
-GESTURES = """async ([seed, count]) => {
-    let state = seed;
-    const random = () => (state = (state * 1103515245 + 12345) % 2147483648) / 2147483648;
-    const pick = (all) => all[Math.floor(random() * all.length)];
-    const root = document.querySelector('.mha');
-    const all = (selector) => [...root.querySelectorAll(selector)];
-    const point = (kind) => {
-        const picture = pick(all('svg, canvas'));
-        if (!picture) return;
-        const box = picture.getBoundingClientRect();
-        const [x, y] = [box.x + random() * box.width, box.y + random() * box.height];
-        const pointerType = kind === 'tap' ? 'touch' : 'mouse';
-        const at = { clientX: x, clientY: y, bubbles: true, pointerId: 1, pointerType };
-        if (kind === 'move') picture.dispatchEvent(new PointerEvent('pointermove', at));
-        if (kind === 'click') picture.dispatchEvent(new MouseEvent('click', at));
-        const tap = kind === 'tap' ? ['pointerdown', 'pointerup'] : [];
-        for (const name of tap) picture.dispatchEvent(new PointerEvent(name, at));
-    };
-    const acts = {
-        slide() {
-            const slider = pick(all('input[type="range"]:not(:disabled)'));
-            slider.value = Number(slider.min) + random() * (Number(slider.max) - Number(slider.min));
-            slider.dispatchEvent(new Event('input', { bubbles: true }));
-        },
-        choose() {
-            const menu = pick(all('select'));
-            menu.value = pick([...menu.options].filter((option) => !option.disabled)).value;
-            menu.dispatchEvent(new Event('change', { bubbles: true }));
-        },
-        press: () => pick(all('input[type="radio"], input[type="checkbox"], button'))?.click(),
-        unfold() {
-            const fold = pick(all('details'));
-            if (fold && random() < 0.3) fold.open = !fold.open;
-        },
-        move: () => point('move'),
-        click: () => point('click'),
-        tap: () => point('tap'),
-    };
-    for (let i = 0; i < count; i++) {
-        acts[pick(Object.keys(acts))]();
-        if (i % 3 === 0) await new Promise(requestAnimationFrame);
-    }
-}"""
+GESTURES = 500
+WARM = 50  # after these the page has made what it keeps: canvases, numbers' formats
+KEYS = "ArrowLeft ArrowRight ArrowUp ArrowDown Home End Enter Space Escape Tab Shift+Tab Shift+ArrowDown a".split()
+CONTROLS = ".mha :is(input, select, button, summary, [tabindex='0'])"
 
 
-def costs():
-    made = {}
-    exec(MACHINE, made)
-    by_heads = {heads: [(1024, 0.01 * heads, "explicit"), (64, 0.001, "fused")] for heads in (1, 2, 16, 32)}
-    return CostExplorer(machine=made["machine"], measured=[(1024, 1.0, "explicit")], by_heads=by_heads)
+def explorers():
+    space = {}
+    exec(SETUP, space)
+    return [(name, eval(call, space)) for name, calls in EXPLORERS.items() for call in calls[-1:]]
 
 
-@pytest.mark.parametrize("explorer", [costs, KVCacheExplorer])
-def test_500_random_gestures_leave_no_error_and_no_memory_taken(explorer, browser, tmp_path):
-    page = browser.new_page()
-    errors = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(explorer().save_html(tmp_path / "page.html").as_uri())
-    expect(page.locator(".mha[data-drawn]")).to_have_count(1)
-    session = page.context.new_cdp_session(page)
+def heap(page, session):
+    session.send("HeapProfiler.collectGarbage")
+    return session.send("Runtime.getHeapUsage")["usedSize"]
 
-    def heap():
-        session.send("HeapProfiler.collectGarbage")
-        return session.send("Runtime.getHeapUsage")["usedSize"]
 
-    page.evaluate(GESTURES, [1, 100])  # what is made once is there
-    before = heap()
-    page.evaluate(GESTURES, [2, 500])
-    assert errors == []
-    assert heap() < 1.2 * before
-    page.close()
+def gesture(page, lot, box):
+    """One of them: at a place of the explorer, or with the keyboard at one of its controls."""
+    x, y = box["x"] + lot.random() * box["width"], box["y"] + lot.random() * min(box["height"], 850)
+    kind = lot.choice(["move", "click", "tap", "drag", "key", "key", "choose"])
+    if kind == "move":
+        page.mouse.move(x, y)
+    elif kind == "click":
+        page.mouse.click(x, y, click_count=lot.choice([1, 1, 2]))
+    elif kind == "tap":
+        page.touchscreen.tap(x, y)
+    elif kind == "drag":
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + lot.uniform(-200, 200), y + lot.uniform(-50, 50), steps=3)
+        page.mouse.up()
+    elif kind == "key":
+        page.keyboard.press(lot.choice(KEYS))
+    else:
+        page.evaluate(
+            "([css, i]) => { const all = document.querySelectorAll(css); all[i % all.length].focus(); }",
+            [CONTROLS, lot.randrange(99)],
+        )
+
+
+@pytest.mark.parametrize("name, explorer", explorers(), ids=EXPLORERS)
+def test_500_gestures_bring_no_error_and_no_growing_page(browser, tmp_path, name, explorer):
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, has_touch=True, offline=True)
+    page = context.new_page()
+    complaints = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+    page.goto(explorer.save_html(tmp_path / "page.html").as_uri())
+    page.wait_for_selector(".mha-alive .mha")
+    box = page.locator(".mha").bounding_box()
+    session, lot = context.new_cdp_session(page), Random(name)
+    for _ in range(WARM):
+        gesture(page, lot, box)
+    before = heap(page, session)
+    for _ in range(GESTURES - WARM):
+        gesture(page, lot, box)
+    after = heap(page, session)
+    context.close()
+    assert complaints == []
+    assert after < 1.2 * before, f"{before:,} bytes before, {after:,} after"
