@@ -18,7 +18,7 @@ from mha_lab import MultiHeadAttention, _data, tasks
 from mha_lab.pretrained import recorded, recorded_projection
 from mha_lab.tasks import head_counts
 from mha_lab.widgets import HeadExplorer, _head_layout, _head_picture, _timings
-from mha_lab.widgets._sources import permutation
+from mha_lab.widgets._projection import permutation
 
 HEADS = 1, 2, 4
 HEAD_COUNTS = 1, 2, 4, 8, 16, 32, 64  # of lesson 06's sweep
