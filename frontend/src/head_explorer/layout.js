@@ -95,7 +95,7 @@ export function glance(width, height, charts = 1) {
 
 /**
  * Where every map of n rows and s columns stands. Without pins the heads fill the room; with pins they become a strip of
- * thumbnails, and the pinned heads stand large below it, two of them beside their difference. _picture.py has the same.
+ * thumbnails, and the pinned heads stand large below it, two of them beside their difference. _head_layout.py has the same.
  * @param {Room} room
  * @returns {Layout}
  */

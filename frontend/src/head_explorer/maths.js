@@ -88,7 +88,7 @@ export function sharedKeys(key, width, heads, keyHeads) {
 }
 
 /**
- * An order of `width` columns that follows from the seed; Python's _sources.py has the same. Seed 0 is the order they have.
+ * An order of `width` columns that follows from the seed; Python's _projection.py has the same. Seed 0 is the order they have.
  * @param {number} width
  * @param {number} seed
  */
