@@ -8,8 +8,8 @@ from mha_lab.widgets._picture import ABOVE, BELOW, INK, LINE, MUTED, PAGE, STRON
 from mha_lab.widgets._tiles import BYTES
 
 WIDE = 400  # what slow memory has; as in layout.js
-WORDS, STRIP, GAP, LETTERS = 76, 30, 10, 16
-LARGEST, SMALLEST, MATRIX = 30, 10, 288
+WORDS, STRIP, GAP, LETTERS = 68, 30, 8, 16
+LARGEST, SMALLEST, MATRIX = 30, 10, 264
 FORGOTTEN = "#c4c4c4"
 TOP, BESIDE, ROW, CELL = 34, 34, 24, 46
 

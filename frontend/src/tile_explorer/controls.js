@@ -108,8 +108,8 @@ function tileSizes(/** @type {number} */ N, /** @type {Parameters<typeof control
     "line",
     "div",
     {},
-    field("queries in a tile", rows.node, rows.text),
-    field("keys in a tile", columns.node, columns.text),
+    field("tile: queries", rows.node, rows.text),
+    field("× keys", columns.node, columns.text),
     field(causal, "causal"),
     part("pair", "span", {}, "cells", cells.node),
   );
@@ -142,7 +142,7 @@ function readout() {
 
 /** What the marks in the matrix mean. */
 function legend() {
-  const kinds = { waiting: "to come", present: "in fast memory", forgotten: "used, forgotten", skipped: "skipped" };
+  const kinds = { waiting: "to come", present: "in fast memory", forgotten: "forgotten", skipped: "skipped" };
   const item = (/** @type {[string, string]} */ [kind, text]) =>
     element("li", { "data-kind": kind }, element("i"), text);
   return part("legend", "ul", {}, ...Object.entries(kinds).map(item));

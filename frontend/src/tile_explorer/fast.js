@@ -3,7 +3,7 @@
 
 import { element, named } from "../shared/dom.js";
 import { clipped } from "../shared/words.js";
-import { partsHeld, short } from "./speech.js";
+import { partsHeld, rounded, short } from "./speech.js";
 import { shade } from "./tints.js";
 
 /** @typedef {import("./state.js").State} State */
@@ -11,18 +11,30 @@ import { shade } from "./tints.js";
 const part = named("mha-tiles");
 const STRONGEST = 50; // percent of colour: words on it stay legible
 const KEPT = ["largest m", "shrink", "total l"];
-const cut = (/** @type {string} */ word) => clipped(word, 8, (text) => [...text].length);
+const cut = (/** @type {string} */ word, most = 8) => clipped(word, most, (text) => [...text].length);
 
 export function fastMemory() {
   const parts = part("parts", "ul");
   const table = element("table", { ariaLabel: "fast memory" });
   const frame = part("frame", "div", { tabIndex: 0, role: "group", ariaLabel: "numbers in fast memory" }, table);
   const node = part("fast", "div", {}, part("title", "p", {}, "Fast memory"), parts, frame);
+  let [tight, drawnWidth] = [false, 0];
+  /** @param {State} now */
+  const fill = (now) => {
+    table.replaceChildren(...rows(now, tight));
+    table.classList.toggle("mha-tiles-tight", tight);
+  };
   /** @param {State} now */
   const show = (now) => {
     const held = partsHeld(now);
     parts.replaceChildren(...held.map(({ hue, words }) => element("li", { "data-hue": hue }, words)));
-    table.replaceChildren(...(now.present ? rows(now) : []));
+    if (frame.clientWidth !== drawnWidth) tight = false;
+    fill(now);
+    if (!tight && frame.scrollWidth > frame.clientWidth) {
+      tight = true; // and stays so at this width: the table would jump from step to step
+      fill(now);
+    }
+    drawnWidth = frame.clientWidth;
   };
   /** Marks the query that is read. @param {State} now */
   const mark = ({ row }) => {
@@ -33,37 +45,35 @@ export function fastMemory() {
   return { node, table, show, mark };
 }
 
-/** @param {State} now */
-function rows(now) {
+/**
+ * @param {State} now
+ * @param {boolean} tight scores in one decimal, sums as tints: the read-out has them in full
+ */
+function rows(now, tight) {
   const { present, words, V } = now;
   if (!present) return [];
-  const { first, start, stop, output } = present;
+  const { start, stop, output } = present;
   const heading = (/** @type {string} */ text, more = {}) =>
     element("th", { scope: "col", title: text, ...more }, text);
-  const keys = words.slice(start, stop).map((word) => heading(cut(word), { title: word, className: "mha-tiles-key" }));
-  const kept = output ? ["largest m", "total l"] : KEPT;
-  const last = heading(output ? "output o / l" : "summed o", { colSpan: V, className: "mha-tiles-output" });
-  const head = element(
-    "tr",
-    {},
-    element("th", { scope: "col" }, "query"),
-    ...keys,
-    ...kept.map((k) => heading(k)),
-    last,
-  );
-  const body = present.running.map((running, i) => rowOf(now, running, i));
-  return [element("thead", {}, head), element("tbody", { "data-first": String(first) }, ...body)];
+  const named = (/** @type {string} */ name) => (tight ? name.replace(/^(largest|total|summed|output) /, "") : name);
+  const keys = words.slice(start, stop).map((word) => heading(cut(word, tight ? 4 : 6), { title: word }));
+  const kept = output ? KEPT.filter((name) => name !== "shrink") : KEPT;
+  const last = heading(named(output ? "output o / l" : "summed o"), { colSpan: tight ? 1 : V });
+  const head = element("tr", {}, heading("query"), ...keys, ...kept.map((name) => heading(named(name))), last);
+  const body = present.running.map((running, i) => rowOf(now, running, i, tight));
+  return [element("thead", {}, head), element("tbody", {}, ...body)];
 }
 
 /** A query's scores or weights, what it keeps, and its sum or output. */
 function rowOf(
   /** @type {State} */ { present, words, cells, reach },
-  /** @type {import("./maths.js").Running} */ { largest, shrink, total, summed },
+  /** @type {import("./maths.js").Running} */ { largest, shrink, total, summed: sum },
   /** @type {number} */ i,
+  /** @type {boolean} */ tight,
 ) {
   const { first, scores, weights, before, output } = /** @type {NonNullable<State["present"]>} */ (present);
-  const cellOf = (/** @type {number} */ number, /** @type {number} */ most, classes = "") => {
-    const cell = element("td", { className: `${classes} mha-data` }, short(number));
+  const cellOf = (/** @type {number} */ number, /** @type {number} */ most, digits = 2) => {
+    const cell = element("td", { className: "mha-data" }, rounded(number, digits));
     cell.style.backgroundColor = shade(number, most, STRONGEST);
     return cell;
   };
@@ -71,12 +81,22 @@ function rowOf(
   const tile = asked.map((number, at) =>
     scores[i][at] === -Infinity
       ? element("td", { className: "mha-tiles-hidden" }, element("span", {}, "masked"))
-      : cellOf(number, cells === "scores" ? reach : 1),
+      : cellOf(number, cells === "scores" ? reach : 1, tight ? 1 : 2),
   );
-  const factor = before[i].largest === -Infinity ? "–" : `× ${short(shrink)}`;
+  const factor = before[i].largest === -Infinity ? "–" : `×${tight ? "" : " "}${short(shrink)}`;
   const kept = [short(largest), ...(output ? [] : [factor]), short(total)].map((text) => element("td", {}, text));
-  const sums = output ? output[i] : summed;
+  const sums = output ? output[i] : sum;
   const most = Math.max(1e-9, ...sums.map(Math.abs));
-  const name = element("th", { scope: "row", title: words[first + i] }, cut(words[first + i]));
-  return element("tr", { "data-row": first + i }, name, ...tile, ...kept, ...sums.map((sum) => cellOf(sum, most)));
+  const summed = tight ? [strip(sums, most)] : sums.map((number) => cellOf(number, most));
+  const name = element("th", { scope: "row", title: words[first + i] }, cut(words[first + i], tight ? 6 : 8));
+  return element("tr", { "data-row": first + i }, name, ...tile, ...kept, ...summed);
+}
+
+/** Numbers as a strip of tints. @param {number[]} numbers @param {number} most */
+function strip(numbers, most) {
+  const end = (/** @type {number} */ i) => `${(100 * i) / numbers.length}%`;
+  const title = numbers.map(short).join("  ");
+  const tints = part("strip", "span", { className: "mha-tiles-strip mha-data", role: "img", title, ariaLabel: title });
+  tints.style.background = `linear-gradient(to right, ${numbers.map((number, i) => `${shade(number, most)} ${end(i)} ${end(i + 1)}`)})`;
+  return element("td", {}, tints);
 }

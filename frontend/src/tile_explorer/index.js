@@ -127,9 +127,9 @@ function memoryChart(figure) {
     if (asked === drawnFor) return;
     drawnFor = asked;
     dispose();
-    const label = `Memory as texts grow: ${lengthInWords(now, 65536)}`;
-    const picture = chart({ ...chartOf(now, width), label });
-    say(caption, label);
+    const words = lengthInWords(now, 65536);
+    const picture = chart({ ...chartOf(now, width), label: `Memory as texts grow: ${words}` });
+    say(caption, words);
     figure.replaceChildren(caption, picture.node);
     dispose = pointing(picture.node, {
       read(spot) {
@@ -141,7 +141,7 @@ function memoryChart(figure) {
       },
       pin: () => {},
       clear() {
-        say(caption, label);
+        say(caption, words);
         picture.read(null);
       },
     });

@@ -6,8 +6,8 @@ import { BYTES } from "./state.js";
 
 /** @typedef {{ x: number, y: number, w: number, h: number }} Box */
 
-const [WORDS, STRIP, GAP, LETTERS] = [76, 30, 10, 16];
-const [LARGEST, SMALLEST, MATRIX] = [30, 10, 288]; // of a cell, and of all cells side by side
+const [WORDS, STRIP, GAP, LETTERS] = [68, 30, 8, 16];
+const [LARGEST, SMALLEST, MATRIX] = [30, 10, 264]; // of a cell, and of all cells side by side
 
 /**
  * Q at the left of the scores, O at their right, K and V above them.
@@ -61,7 +61,7 @@ export function chartOf({ N, memory }, width) {
   const lengths = Array.from({ length: LONGEST + 1 }, (_, i) => 2 ** i);
   return {
     width,
-    height: 134,
+    height: 126,
     across: {
       low: 1,
       high: 2 ** LONGEST,

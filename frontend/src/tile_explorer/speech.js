@@ -8,12 +8,13 @@ import { BYTES, stepOf, writtenAt } from "./state.js";
 /** @typedef {import("./state.js").State} State */
 /** @typedef {import("./maths.js").Step} Step */
 
-/** A number in two decimals with a true minus. @param {number} number */
-export const short = (number) => {
+/** A number with a true minus. @param {number} number @param {number} decimals */
+export function rounded(number, decimals) {
   if (number === -Infinity) return "−∞";
-  const digits = number.toFixed(2);
-  return digits === "-0.00" ? "0.00" : digits.replace("-", "−");
-};
+  const digits = number.toFixed(decimals);
+  return Number(digits) === 0 ? digits.replace("-", "") : digits.replace("-", "−");
+}
+export const short = (/** @type {number} */ number) => rounded(number, 2);
 
 const bytes = (/** @type {number} */ count) => `${grouped(count)} byte${count === 1 ? "" : "s"}`;
 const vector = (/** @type {number[]} */ numbers) => `(${numbers.map(short).join(", ")})`;
@@ -82,10 +83,7 @@ export function arithmetic(state) {
         : `= exp(${short(before.largest)} − ${bracket(now.largest)}) = ${short(now.shrink)}`,
     ],
     ["total l", `= ${begins ? "" : `${short(before.total)} · ${short(now.shrink)} + `}${plus} = ${short(now.total)}`],
-    [
-      "summed o",
-      `= ${begins ? "" : `${vector(before.summed)} · ${short(now.shrink)} + `}Σ exp(s − m) · v = ${vector(now.summed)}`,
-    ],
+    ["summed o", `= ${begins ? "" : `old o · ${short(now.shrink)} + `}Σ exp(s − m) · v = ${vector(now.summed)}`],
   ];
 }
 
