@@ -25,13 +25,19 @@ def named(path):
     return str(path.relative_to(FRONTEND))
 
 
+# HeadExplorer has three sources, three views, charts and a measurement.
+WEIGHTS = {"HeadExplorer": (60_000, 26_000)}
+"""Bytes of a bundle, and of the same packed, where they may be more than of the others."""
+
+
 # the bundles ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", widgets.__all__)
 def test_each_bundle_is_small_import_free_and_calls_nobody(name):
     code, style = str(getattr(widgets, name)._esm), str(getattr(widgets, name)._css)
-    assert len(code.encode()) < 40_000 and len(gzip.compress(code.encode())) < 16_000
+    most, most_packed = WEIGHTS.get(name, (40_000, 16_000))
+    assert len(code.encode()) < most and len(gzip.compress(code.encode())) < most_packed
     assert not re.search(r"\bimport\b", re.sub(r'"[^"]*"|`[^`]*`', "", code)) and "@import" not in style
     assert "http" not in code.replace("http://www.w3.org/2000/svg", "") + style  # the name of SVG, not an address
 
