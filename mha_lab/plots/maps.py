@@ -239,8 +239,8 @@ def _allowed(mask, shape):
         raise ValueError(f"mask has shape {mask.shape} and the map {shape}: they must be equal.") from None
 
 
-def _clipped(word, longest=60):
-    """A word with no more letters than there is room for: Matplotlib would measure a million of them."""
+def _clipped(word, longest=28):
+    """A word with no more letters than leave room for the map: Matplotlib would measure a million of them."""
     word = str(word)
     return word if len(word) <= longest else word[: longest - 1] + "…"
 

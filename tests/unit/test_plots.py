@@ -271,9 +271,11 @@ def test_what_cannot_be_drawn_is_refused_in_one_sentence(draw, message):
     assert "\n" not in str(refusal.value)
 
 
-def test_a_word_of_any_length_is_drawn_in_no_time():
-    ax = plots.attention_map(np.eye(2), ["x" * 10**6, "b"])
-    assert words(ax.get_yticklabels())[0] == "x" * 59 + "…"
+def test_a_word_of_any_length_is_drawn_in_no_time_and_leaves_room_for_the_map():
+    ax = plots.attention_map(np.eye(4), ["x" * 10**6, "b", "c", "d"])
+    assert words(ax.get_yticklabels())[0] == "x" * 27 + "…"
+    ax.figure.canvas.draw()
+    assert ax.get_window_extent().width > 40
 
 
 def test_every_one_of_many_curves_is_drawn():
