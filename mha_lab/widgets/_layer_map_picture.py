@@ -42,7 +42,8 @@ def draw(layer) -> tuple[bytes, int]:
     for corners in arrows(places, mode):
         _arrow(page, [(x, y + HEAD) for x, y in corners])
     for part in parts:
-        _part(page, part, places[part.name], sizes, mode)
+        faint = INK if {part.name, "split"} & {*layer.lit} else MUTED  # on a lit part a faint letter is too faint
+        _part(page, part, places[part.name], sizes, mode, faint)
     _totals(page, layer, places["concat"].hit[0] + 2)
     _table(page, layer, parts, bottom + 26)
     page.image = page.image.quantize(
@@ -85,7 +86,7 @@ def _arrow(page, corners):
     )
 
 
-def _part(page, part: Part, place: Placed, sizes, mode):
+def _part(page, part: Part, place: Placed, sizes, mode, faint):
     hues = HUES.get(part.name, [OTHER])
     for i, (box, stripes, sheets) in enumerate(place.blocks):
         x, y, w, h = _down(box)
@@ -101,7 +102,7 @@ def _part(page, part: Part, place: Placed, sizes, mode):
         page.box(x, y, w, h, PAGE, hues[0], 2)
         page.text(x + w / 2, y + h / 2, MATRICES[part.name], 12, anchor="mm", bold=True)
     title = _title_of_heads(sizes) if part.name == "split" else part.label
-    words = (place.title, title, INK, True), (place.letters, f"({part.shape})", MUTED, False)
+    words = (place.title, title, INK, True), (place.letters, f"({part.shape})", faint, False)
     for spot, text, colour, bold in (*words, (place.numbers, _tuple(numbers(part.shape, sizes)), INK, False)):
         if spot:
             x, y, side = spot
