@@ -127,8 +127,10 @@ class Page:
         return text[: max(fitting, 1)] + "…"
 
     def box(self, x, y, width, height, colour=None, outline=None, thick=1):
-        right, bottom = _pixel(x + width, y + height)
-        self.draw.rectangle([*_pixel(x, y), right - 1, bottom - 1], colour, outline, round(thick * FINE))
+        """A box, however thin: at least as wide and as high as a pixel of the picture."""
+        (left, top), (right, bottom) = _pixel(x, y), _pixel(x + width, y + height)
+        corners = [left, top, max(left, right - 1), max(top, bottom - 1)]
+        self.draw.rectangle(corners, colour, outline, round(thick * FINE))
 
     def line(self, corners, colour, dash=None):
         """Through these points; dash as (drawn, left out)."""

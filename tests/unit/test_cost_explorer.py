@@ -157,6 +157,14 @@ def test_points_at_head_counts_that_no_such_layer_has_are_refused():
         CostExplorer(by_heads=[(1024, 0.05, "explicit")])
 
 
+def test_a_share_and_a_spread_thinner_than_a_pixel_are_drawn_too():
+    for sizes in {"n": 2**20, "d_model": 64}, {"n": 1, "d_model": 8192}, {"num_heads": 512, "num_kv_heads": 1}:
+        assert CostExplorer(**sizes).picture()[0]
+    for spread in 1e-9, 1e-6, 1e-3:
+        took = measure.Timing(0.03, 0.03 - spread, 0.03 + spread, 0.02, 3, "cpu", 1)
+        assert CostExplorer(measured=[(1024, took, "fused"), (2048, took, "fused")]).picture()[0]
+
+
 def test_more_points_than_a_page_can_draw_are_refused():
     points = [(n, 0.01, "fused") for n in range(1, 2002)]
     assert len(CostExplorer(measured=points[:2000])._measured) == 2000
