@@ -11,6 +11,9 @@ import anywidget
 import traitlets
 from IPython import get_ipython
 
+TOLD = {"can_read", "can_predict", "how_to_read", "loaded"} | {"timings", "measuring", "progress", "seconds_left"}
+"""Traits that say how Python is doing. Like all whose names begin with _, they are for the page to read."""
+
 _awake: "weakref.WeakSet[Living]" = weakref.WeakSet()
 _watched: "weakref.WeakSet" = weakref.WeakSet()  # shells that tell when a cell begins
 
@@ -107,7 +110,7 @@ class Living(anywidget.AnyWidget):
         self._pages.add(_session())
         try:
             for name in sync_data:
-                if name.startswith("_") and name not in self.fixed:
+                if name in TOLD or (name.startswith("_") and name not in self.fixed):
                     raise traitlets.TraitError(f"{name} is what Python tells the page; the page cannot set it.")
             super().set_state(sync_data)
         except Exception:

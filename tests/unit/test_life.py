@@ -47,6 +47,15 @@ def test_what_a_page_may_not_set_is_refused_in_words_and_nothing_of_the_message_
     assert explorer.level == 3
 
 
+def test_a_page_cannot_say_how_python_is_doing():
+    explorer = HeadExplorer.from_projection(np.ones((2, 4)), np.ones((2, 4)), ["a", "b"])
+    for name, value in {"measuring": True, "timings": ["nonsense"], "can_read": True, "progress": "half"}.items():
+        before = getattr(explorer, name)
+        with pytest.raises(traitlets.TraitError, match=f"{name} is what Python tells the page"):
+            explorer.set_state({name: value})
+        assert getattr(explorer, name) == before
+
+
 def test_outside_a_notebook_an_explorer_never_rests():
     explorer = Living()
     explorer._cell_begins("any")
