@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 import traitlets
 
 from mha_lab import _door
@@ -128,7 +129,7 @@ class TileExplorer(Explorer):
     @traitlets.validate("query_rows", "key_columns")
     def _is_a_size(self, proposal):
         name, value, n = proposal["trait"].name, proposal["value"], len(self.tokens)
-        if value is True or not 1 <= value <= n:
+        if isinstance(value, bool) or not 1 <= value <= n:
             raise traitlets.TraitError(
                 f"{name}={_door._short(value)}: a tile of {plural(n, 'token')} has 1 to {n} of them."
             )
@@ -137,14 +138,16 @@ class TileExplorer(Explorer):
     @traitlets.validate("step")
     def _is_a_step(self, proposal):
         value = proposal["value"]
-        if value is True or not 0 <= value <= self.last:
+        if min(self.query_rows, self.key_columns) < 1:
+            return value  # what is wrong is the tile, and that is said for itself
+        if isinstance(value, bool) or not 0 <= value <= self.last:
             raise traitlets.TraitError(f"step={_door._short(value)}: with these tiles the steps are 0 to {self.last}.")
         return value
 
     @traitlets.validate("row")
     def _is_a_row(self, proposal):
         value, n = proposal["value"], len(self.tokens)
-        if value is True or not -1 <= value < n:
+        if isinstance(value, bool) or not -1 <= value < n:
             raise traitlets.TraitError(
                 f"row={_door._short(value)}: it must be 0 to {n - 1}, or -1 for the present tile's."
             )
@@ -169,8 +172,9 @@ def _given(query, key, value, tokens, seed):
         n = len(tokens) if isinstance(tokens, list | tuple) else 0
         tokens = words(tokens, n, "numbers")
         _short_enough(n)
-        draw = np.random.default_rng(_door.seed("seed", seed))
-        return (*(draw.normal(size=(3, n, 4)).astype(np.float32) * np.float32([[[1.4]], [[1.4]], [[1]]])), tokens)
+        generator = torch.Generator().manual_seed(_door.seed("seed", seed))
+        query, key, value = torch.randn(3, n, 4, generator=generator, dtype=torch.float32, device="cpu").numpy()
+        return 1.4 * query, 1.4 * key, value, tokens  # so that some keys are liked better than others
     if missing:
         raise ValueError(f"{' and '.join(missing)} not given: give query, key and value, or none of them.")
     query, key, value = (numbers(name, data, "(N, K)") for name, data in parts.items())

@@ -18,14 +18,19 @@ export const short = (/** @type {number} */ number) => rounded(number, 2);
 
 const bytes = (/** @type {number} */ count) => `${grouped(count)} byte${count === 1 ? "" : "s"}`;
 const vector = (/** @type {number[]} */ numbers) => `(${numbers.map(short).join(", ")})`;
-const span = (/** @type {number} */ from, /** @type {number} */ to) =>
-  to - from > 1 ? `${from}–${to - 1}` : `${from}`;
+const span = (
+  /** @type {string} */ one,
+  /** @type {string} */ many,
+  /** @type {number} */ from,
+  /** @type {number} */ to,
+) => (to - from > 1 ? `${many} ${from}–${to - 1}` : `${one} ${from}`);
 
 /** Where a step is. @param {Step} step */
-export const placeInWords = ({ first, end, start, stop }) =>
-  start === stop
-    ? `queries ${span(first, end)}: write their output`
-    : `queries ${span(first, end)} × keys ${span(start, stop)}`;
+export function placeInWords({ first, end, start, stop }) {
+  const queries = span("query", "queries", first, end);
+  if (start < stop) return `${queries} × ${span("key", "keys", start, stop)}`;
+  return `${queries}: write ${end - first > 1 ? "their" : "its"} output`;
+}
 
 /** @param {State} state */
 export const stepInWords = ({ step, last, present }) =>
