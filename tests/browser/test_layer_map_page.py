@@ -263,6 +263,21 @@ def test_a_finger_reads_with_a_tap_and_keeps_with_a_second_one(opened):
     expect(title(root)).to_have_text("mask")
 
 
+def test_a_finger_that_moves_takes_the_read_out_along(opened):
+    page = opened(LayerMap(), **PHONE)
+    root = page.locator(".mha-layer")
+    part(root, "key").scroll_into_view_if_needed()
+    session = page.context.new_cdp_session(page)
+    for kind, name in ("touchStart", "query"), ("touchMove", "key"), ("touchMove", "value"):
+        box = part(root, name).locator(".mha-layer-hit").bounding_box()
+        point = {"x": box["x"] + box["width"] / 2, "y": box["y"] + 60}
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+        expect(title(root)).to_have_text(name)
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    expect(title(root)).to_have_text("value")
+    expect(root.locator("[aria-pressed=true]")).to_have_count(0)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_on_a_phone_everything_stands_below_each_other_and_nothing_is_cut_off(opened, mode):
     page = opened(LayerMap(mode=mode, num_kv_heads=2, lit="output"), **PHONE)
