@@ -144,13 +144,13 @@ def with_lines(heads, n, s, width, *, head=0, word_room=60, limit=TALL, unit=1.0
 
 def _fit(heads, room) -> Layout:
     """The largest maps of whole device pixels a cell, or cells a pixel, with which `heads` maps fit; a bit smaller for
-    fewer rows."""
+    fewer rows, but not so small that they lose their words."""
     best = None
     whole = max(1, math.floor(room.largest / math.sqrt(room.n * room.s) / room.unit))  # a long map has a square's area
     for step in (*range(whole, 0, -1), 1 / 2, 1 / 3, 1 / 4, 1 / 6, 1 / 8):
         found = _attempt(heads, room, step)
         fits = found.most >= 1 and found.height <= room.limit
-        if best and (not fits or step < 0.85 * best.step):
+        if best and (not fits or step < 0.85 * best.step or (best.words and not found.words)):
             break
         if not fits and max(found.wide, found.high) > SMALLEST and step > 1 / 8:
             continue
@@ -167,7 +167,7 @@ def _attempt(heads, room, step) -> Grid:
     long = room.word_room * font / 12
     # Above, words lean by 60 degrees; without words there is room for the frame of a chosen head.
     beside, above = (long + 10, long * 0.87 + 6 + font / 2) if words else (3, 3)
-    gap = 14 if wide >= 100 else 8 if wide >= 48 else 4
+    gap = 14 if wide >= 120 else 8 if wide >= 48 else 4
     label = 18 if wide >= 60 else 13 if wide >= 40 else 0
     most = math.floor((room.width - beside * 1.5 + gap) / (wide + gap))
     rows = math.ceil(heads / max(1, most))

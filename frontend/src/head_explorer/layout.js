@@ -85,7 +85,7 @@ export function glance(width, height, charts = 1) {
     return { mode: "beside", limit: max(LEAST, min(height, TALL)), column, chart };
   }
   const half = round(0.52 * width);
-  const least = charts > 1 ? 140 : 170;
+  const least = charts > 1 ? 120 : 170;
   const chart = { width: half - INSET, height: round(max(least, min(0.38 * height, 0.6 * half))) };
   if (charts > 1) Object.assign(chart, { width: floor((width - INSET - GAP) / 2), height: least });
   const words = charts > 1 ? WORDS_BELOW : 0;
@@ -131,7 +131,7 @@ export function arrange(room) {
 
 /**
  * The largest maps of whole device pixels a cell, or cells a pixel, with which `heads` maps fit; a bit smaller for fewer
- * rows.
+ * rows, but not so small that they lose their words.
  * @param {{ heads: number, n: number, s: number, width: number, wordRoom: number, unit: number, limit: number,
  *   largest: number, withWords: boolean }} given
  */
@@ -143,7 +143,7 @@ function fit(given) {
   for (const step of [...Array.from({ length: whole }, (_, i) => whole - i), 1 / 2, 1 / 3, 1 / 4, 1 / 6, 1 / 8]) {
     const found = attempt(given, step);
     const fits = found.most >= 1 && found.height <= limit;
-    if (best && (!fits || step < 0.85 * best.step)) break;
+    if (best && (!fits || step < 0.85 * best.step || (best.words && !found.words))) break;
     if (!fits && max(found.wide, found.high) > SMALLEST && step > 1 / 8) continue;
     if (best && found.rows >= best.rows) continue;
     best = found;
@@ -165,7 +165,7 @@ function attempt({ heads, n, s, width, wordRoom, unit, withWords }, step) {
   const long = (wordRoom * font) / 12;
   // Above, words lean by 60 degrees; without words there is room for the frame of a chosen head.
   const [room, above] = words ? [long + 10, long * 0.87 + 6 + font / 2] : [3, 3];
-  const gap = wide >= 100 ? 14 : wide >= 48 ? 8 : 4;
+  const gap = wide >= 120 ? 14 : wide >= 48 ? 8 : 4;
   const label = wide >= 60 ? 18 : wide >= 40 ? 13 : 0;
   const most = floor((width - room * 1.5 + gap) / (wide + gap));
   const rows = ceil(heads / max(1, most));

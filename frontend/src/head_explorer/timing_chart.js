@@ -10,7 +10,9 @@ import { kink, PATHS, sentence } from "./timing_words.js";
  * @typedef {import("./traits.js").TimingRow} Row
  */
 
-const ROOMY = 340; // px, in which a remark does not cover the curves
+const ROOMY = [340, 170]; // px across and up, in which a remark does not cover the curves
+
+const LOW = 130; // px; a lower chart has no room for a remark
 
 const ms = (/** @type {number} */ seconds) => 1000 * seconds;
 
@@ -31,7 +33,7 @@ export function timingChart(result, counts, { width, height }) {
     up: { low, high, log: true, ticks: roundTicks(low, high), words: String, title: "ms" },
     series: PATHS.flatMap((path, i) => seriesOf(result, path, /** @type {1 | 2} */ (i + 1))),
     lines: [{ kind: "here", at: 1 }],
-    notes: noteOf(result, width),
+    notes: height < LOW ? [] : noteOf(result, width >= ROOMY[0] && height >= ROOMY[1]),
   });
   return {
     node: made.node,
@@ -64,10 +66,10 @@ function seriesOf(result, path, hue) {
 
 /**
  * @param {Timing} result
- * @param {number} width
+ * @param {boolean} roomy
  */
-function noteOf(result, width) {
+function noteOf(result, roomy) {
   const row = kink(result);
-  const words = width < ROOMY ? "d_head 1" : "d_head 1: a quicker routine";
+  const words = roomy ? "d_head 1: a quicker routine" : "d_head 1";
   return row?.median ? [{ x: row.heads, y: ms(row.median), words }] : [];
 }
