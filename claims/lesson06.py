@@ -43,11 +43,11 @@ def one_head():
     return {"usual": usual, "long": long, "wide": wide, "mlp": mlp}
 
 
-def one_head_and_an_mlp(steps=800):
+def one_head_and_an_mlp(steps=800, seed=FRESH):
     task = tasks.lookup()
-    torch.manual_seed(FRESH)
+    torch.manual_seed(seed)
     model = models.Encoder(task.vocabularies, task.answers, num_heads=1, mlp=256)
-    train.fit_whole(model, task.draw, steps=steps, seed=FRESH, progress=False)
+    train.fit_whole(model, task.draw, steps=steps, seed=seed, progress=False)
     return sweep.accuracy(model.eval())
 
 
@@ -59,18 +59,20 @@ def one_head_and_an_mlp(steps=800):
     tried="The lesson said that a second softmax is missing. Weights set by hand, so that the one average is uneven: "
     "the largest value is the first pointer's, and what is left says something of the others. The same with an MLP "
     "behind the head, which reads off each value's weight whose it was. Then the recipe's training of that model, "
-    "for 3,000 steps instead of 800.",
-    attacks=("construction", "budget"),
+    "for 3,000 steps instead of 800, with two seeds.",
+    attacks=("construction", "budget", "seeds"),
     out="Refuted, and rewritten: by hand {linear:.2f} where a linear layer reads the average (an even one allows .34), "
-    "{with_mlp:.4f} where an MLP of 256 does. Trained for 3,000 steps, one head and that MLP get {trained:.2f}.",
-    minutes=0.6,
+    "{with_mlp:.4f} where an MLP of 256 does. Trained for 3,000 steps, one head and that MLP get {trained:.2f} and "
+    "{again:.2f}: most, and not nearly all, as the lesson had said of the first seed.",
+    minutes=1.1,
 )
 def one_average():
     examples = tasks.lookup().draw(20_000, torch.Generator().manual_seed(11))
     linear, with_mlp = (one_head_by_hand(mlp).accuracy(examples).mean().item() for mlp in (0, 256))
     trained = kept("06.one-average trained", lambda: one_head_and_an_mlp(3000))
-    assert with_mlp == 1 and linear > 0.4 and trained > 0.8
-    return {"linear": linear, "with_mlp": with_mlp, "trained": trained}
+    again = kept("06.one-average again", lambda: one_head_and_an_mlp(3000, seed=12))
+    assert with_mlp == 1 and linear > 0.4 and 0.6 < min(trained, again) < 0.9
+    return {"linear": linear, "with_mlp": with_mlp, "trained": trained, "again": again}
 
 
 SHARES = 8, 4, 2, 1  # of a head's weight on the keys of the four pointers
