@@ -8,7 +8,7 @@ import { PATHS, sum } from "./maths.js";
 /** @typedef {import("./maths.js").Costs} Costs */
 /** @typedef {import("../shared/chart_layout.js").Chart} Chart */
 
-const [NARROWEST, WIDEST, GAP] = [250, 400, 12]; // of charts, and between them: three stand side by side on a projector
+const [NARROWEST, WIDEST, GAP] = [250, 640, 12]; // of charts, and between them: three stand side by side on a projector
 const TICKS = [16, 128, 1024, 8192, 65536];
 const [MOST_MAPS, BETWEEN] = [512, 3]; // squares that are drawn, and pixels between them
 
