@@ -33,6 +33,9 @@ EXPLORERS = {
     "HeadExplorer": [
         "HeadExplorer([recording])",
         "HeadExplorer([recording], stretch=True, pinned=[2, 0])",
+        "HeadExplorer([recording], view='overview')",
+        "HeadExplorer([recording], view='lines')",
+        "HeadExplorer.from_projection(query, key, tokens, num_heads=4, num_kv_heads=2, shuffle=1)",
         "HeadExplorer.from_projection(query, key, tokens, num_heads=4)",
         "HeadExplorer.from_projection(query, key, tokens, num_heads=12, causal=True, pinned=[5])",
     ],
@@ -59,6 +62,10 @@ EXPLORERS = {
     "OutputMixer": [
         "OutputMixer(rng.normal(size=(3, 5, 2)), rng.normal(size=(6, 4)), tokens)",
         "OutputMixer(rng.normal(size=(3, 5, 2)), rng.normal(size=(6, 40)), tokens, active=[1])",
+    ],
+    "TileExplorer": [
+        "TileExplorer(step=0, causal=False)",
+        "TileExplorer(rng.normal(size=(5, 2)), rng.normal(size=(5, 2)), rng.normal(size=(5, 8)), tokens, query_rows=2)",
     ],
     "TrueOrFalse": ["TrueOrFalse()", "TrueOrFalse(answers={'scale': True, 'own-slice': False})"],
 }
