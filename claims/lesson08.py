@@ -343,27 +343,32 @@ def near_and_far():
 @claim(
     "08.one-head-rate",
     cell="document-two-needed",
-    says="Which one it chooses is the recipe's doing: at a third of the learning rate another seed, after 1,600 steps, "
-    "had near at {near:.2f} and far at {far:.2f}.",
-    tried="The lesson said that one head left to itself chooses far. A fresh seed at a learning rate of 3e-3 instead "
-    "of 1e-2, which might also have found both.",
+    says="Which one it chooses is the recipe's doing: at a third of the learning rate, after 1,600 steps, two other "
+    "seeds had near at {near:.2f} and far at {far:.2f} or less; at the usual rate one of them chose far.",
+    tried="The lesson said that one head left to itself chooses far. Two fresh seeds at a learning rate of 3e-3 "
+    "instead of 1e-2, which might also have found both; and one of them at 1e-2, so that nothing but the rate and the "
+    "steps differs.",
     attacks=("seeds", "budget", "one thing"),
-    out="Near {near:.2f} right, far {far:.2f}: the other choice, and again not both.",
-    minutes=0.5,
+    out="Near {near:.2f} right or more, far {far:.2f} at most: the other choice, and again not both. The same seed at "
+    "1e-2, 400 steps: near {usual_near:.2f}, far {usual_far:.2f}.",
+    minutes=1,
 )
 def one_head_rate():
     task = tasks.document()
 
-    def right():
-        torch.manual_seed(21)
+    def right(seed, lr, steps):
+        torch.manual_seed(seed)
         places = models.Sinusoidal(64)
         model = models.Encoder(task.vocabularies, task.answers, num_heads=1, positions=places, causal=True)
-        train.fit_whole(model, task.draw, steps=1600, batch_size=16, lr=3e-3, seed=21, progress=False)
+        train.fit_whole(model, task.draw, steps=steps, batch_size=16, lr=lr, seed=seed, progress=False)
         return model.eval().accuracy(task.draw(100, torch.Generator().manual_seed(78))).tolist()
 
-    near, far = kept("08.one-head-rate", right)
-    assert near > 0.9 and far < 0.3, (near, far)
-    return {"near": near, "far": far}
+    cases = {"first": (21, 3e-3, 1600), "second": (22, 3e-3, 1600), "usual": (21, 1e-2, 400)}
+    found = {name: kept(f"08.one-head-rate {name}", lambda case=case: right(*case)) for name, case in cases.items()}
+    near, far = min(found["first"][0], found["second"][0]), max(found["first"][1], found["second"][1])
+    usual_near, usual_far = found["usual"]
+    assert near > 0.9 and far < 0.3 and usual_near < 0.5 and usual_far > 0.9, found
+    return {"near": near, "far": far, "usual_near": usual_near, "usual_far": usual_far}
 
 
 @claim(
