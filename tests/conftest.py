@@ -2,12 +2,14 @@
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import javascript as modules
 import pytest
 import torch
 from hypothesis import settings
+from playwright.sync_api import sync_playwright
 
 # The same examples every time: ten runs are ten times the same test. No deadline: a busy machine is no failure.
 settings.register_profile("lab", derandomize=True, deadline=None, database=None)
@@ -72,19 +74,24 @@ def javascript(request):
         return
     if modules.REQUIRED:
         raise pytest.UsageError(f"NODE_CHECKS=required, and {modules.NO_NODE}.")
-    page = request.getfixturevalue("modules_page")
-    yield lambda module, body, **data: modules.call_in_page(page, module, body, data)
+    in_page = request.getfixturevalue("in_modules_page")
+    yield lambda module, body, **data: in_page(modules.call_in_page, module, body, data)
 
 
 @pytest.fixture(scope="session")
-def modules_page(request):
-    """A page that can import what lies in frontend/."""
+def in_modules_page():
+    """in_modules_page(act, …): what act(page, …) returns, of a page that can import what lies in frontend/. Playwright
+    has a thread of its own: where it runs, its event loop runs too, and a test that runs a lesson needs its own."""
     if not find_chromium():
         pytest.skip(NO_CHROMIUM)
-    page = request.getfixturevalue("browser").new_page()
-    modules.serve(page)
-    yield page
-    page.close()
+    with ThreadPoolExecutor(1) as elsewhere:
+        playwright = elsewhere.submit(lambda: sync_playwright().start()).result()
+        browser = elsewhere.submit(lambda: playwright.chromium.launch(**launch_arguments())).result()
+        page = elsewhere.submit(browser.new_page).result()
+        elsewhere.submit(modules.serve, page).result()
+        yield lambda act, *given: elsewhere.submit(act, page, *given).result()
+        elsewhere.submit(browser.close).result()
+        elsewhere.submit(playwright.stop).result()
 
 
 def pytest_collection_modifyitems(items):

@@ -186,11 +186,11 @@ def test_nodes_own_runner_finds_nothing_wrong():
     assert run.returncode == 0, run.stdout[-4000:] + run.stderr
 
 
-def test_the_same_tests_hold_in_a_browser(modules_page):
+def test_the_same_tests_hold_in_a_browser(in_modules_page):
     """Where no Node is, they are all that there is; a few lines stand in for node:test and node:assert."""
     stands_in = {"node:test": "/test/browser/test.js", "node:assert/strict": "/test/browser/assert.js"}
     imports = "".join(f'await import("/{named(path)}");\n' for path in TESTS)
-    page = f"""<!doctype html><title>tests</title>
+    text = f"""<!doctype html><title>tests</title>
         <script type="importmap">{json.dumps({"imports": stands_in})}</script>
         <script type="module">
         import {{ finished }} from "node:test";
@@ -200,8 +200,13 @@ def test_the_same_tests_hold_in_a_browser(modules_page):
         }} catch (problem) {{
             window.failures = [String(problem.stack)];
         }}</script>"""
-    modules.serve(modules_page, {"tests": page})
-    modules_page.goto(f"{modules.ADDRESS}tests")
-    modules_page.wait_for_function("window.failures")
-    assert modules_page.evaluate("window.failures") == []
-    modules_page.goto(modules.ADDRESS)
+
+    def failures(page):
+        modules.serve(page, {"tests": text})
+        page.goto(f"{modules.ADDRESS}tests")
+        page.wait_for_function("window.failures")
+        found = page.evaluate("window.failures")
+        page.goto(modules.ADDRESS)
+        return found
+
+    assert in_modules_page(failures) == []
