@@ -100,6 +100,8 @@ HOVERED = "find('.mha-heads-stage')", "pointermove", f"{STAGE} return {CELL}"
 SLID = SLIDER, "input", f"return knob({SLIDER}, i)"
 MAPS = "find('.mha-heads[data-drawn]') && filled(find('.mha-heads canvas'))"
 PARTS = "const parts = all('.mha-layer-hit');"
+TILE_STEPS = "find('.mha-tiles-line > input')"
+SCORES = "over(find('.mha-tiles-drawing'), 'pointermove', 150 + 12 * (i % 16), 120 + 12 * (i % 7))"
 LAYER_HEADS = "find('.mha-layer input[type=range]')"
 TOOLS = (
     Tool(
@@ -163,6 +165,21 @@ TOOLS = (
         only=(12, 16),
     ),
     Tool(
+        "TileExplorer",
+        "TileExplorer(tokens=[str(i) for i in range(FEW)])",
+        "find('.mha-tiles[data-drawn] .mha-tiles-score')",
+        {
+            "hover": (SCORES, "find('.mha-tiles-readout > p').textContent"),
+            "step": (f"walk({TILE_STEPS})", "find('.mha-tiles').dataset.drawn"),
+        },
+        {
+            "hover": ("find('.mha-tiles-drawing')", "pointermove", "return [150 + 12 * (i % 16), 120 + 12 * (i % 7)]"),
+            "step": (TILE_STEPS, "input", f"return knob({TILE_STEPS}, i)"),
+        },
+        data=lambda heads, n: 0,
+        limits=Limits(150, 16.7, 400),
+    ),
+    Tool(
         "interact + matplotlib",
         "interact(draw, layer=(0, 1));",
         "find('img')?.complete && find('img').naturalWidth",
@@ -206,11 +223,11 @@ import torch
 from types import SimpleNamespace
 from ipywidgets import Widget, interact
 from mha_lab.tasks import recorded_head_counts
-from mha_lab.widgets import HeadExplorer, LayerMap
+from mha_lab.widgets import HeadExplorer, LayerMap, TileExplorer
 """
 PREPARE = """
 Widget.close_all()
-heads, n, D_MODEL = {heads}, {n}, {D_MODEL}
+heads, n, D_MODEL, FEW = {heads}, {n}, {D_MODEL}, {FEW}
 rng = np.random.default_rng(0)
 weights = np.exp(2 * rng.normal(size=({LAYERS}, heads, n, n)))
 weights = (weights / weights.sum(axis=-1, keepdims=True)).astype(np.float32)
@@ -399,7 +416,7 @@ class Page(Lab):
 
     def ask(self, tool, heads, n, changes, start):
         """One cell and `changes` of each gesture, the first of them the start-th: {"cell": …, a gesture: …, …}."""
-        self.python(f"exec({PREPARE.format(heads=heads, n=n, LAYERS=LAYERS, D_MODEL=D_MODEL)!r})")
+        self.python(f"exec({PREPARE.format(heads=heads, n=n, LAYERS=LAYERS, D_MODEL=D_MODEL, FEW=FEW)!r})")
         names = f"const {{ {NAMES} }} = probe; const [heads, n] = [{heads}, {n}];"
         found = {
             "cell": self.page.evaluate(

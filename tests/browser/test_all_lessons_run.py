@@ -14,6 +14,7 @@ EXPLORERS = {
     "OutputMixer": ".mha-mix",
     "CostExplorer": ".mha-cost",
     "KVCacheExplorer": ".mha-cache",
+    "TileExplorer": ".mha-tiles",
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
 

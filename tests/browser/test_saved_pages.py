@@ -23,6 +23,7 @@ from mha_lab.widgets import (
     KVCacheExplorer,
     LayerMap,
     OutputMixer,
+    TileExplorer,
     TrueOrFalse,
 )
 from mha_lab.widgets._static import document, host
@@ -120,6 +121,11 @@ def point(page):
     expect(page.locator(".mha-layer-readout b")).to_have_text("scores")
 
 
+def next_tile(page):
+    page.get_by_role("button", name="step ▶").click()
+    expect(page.locator(".mha-tiles-line output").first).to_contain_text("step 2 of 9")
+
+
 def switches():
     return HeadSwitches(lambda mask: {"cat": mask.mean()}, num_layers=1, num_heads=4)
 
@@ -159,6 +165,7 @@ def look_from_a_word(page):
         (CostExplorer, grow),
         (KVCacheExplorer, choose),
         (LayerMap, point),
+        (TileExplorer, next_tile),
         (switches, ablate),
         (intent, look_from_a_word),
     ],
@@ -184,6 +191,7 @@ LOOKS = """(root) => [...root.querySelectorAll('*')].map((node) => {
         CostExplorer,
         KVCacheExplorer,
         LayerMap,
+        TileExplorer,
         switches,
         intent,
     ],

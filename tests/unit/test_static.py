@@ -19,6 +19,7 @@ from mha_lab.widgets import (
     HeadSwitches,
     KVCacheExplorer,
     OutputMixer,
+    TileExplorer,
     TrueOrFalse,
 )
 from mha_lab.widgets._static import document, host
@@ -57,6 +58,10 @@ def mixer():
     return OutputMixer(np.ones((2, 3, 2)), np.ones((4, 3)), HOSTILE)
 
 
+def tiles():
+    return TileExplorer(tokens=HOSTILE)
+
+
 def switches():
     return HeadSwitches(lambda mask: {HOSTILE[0]: mask.mean(), HOSTILE[1]: 0}, num_layers=1, num_heads=3)
 
@@ -65,7 +70,7 @@ def trained():
     return HeadExplorer(recorded(), model=lambda: None)
 
 
-ALL = [projection, trained, stepper, mixer, switches, TrueOrFalse, CostExplorer, KVCacheExplorer]
+ALL = [projection, trained, stepper, mixer, switches, tiles, TrueOrFalse, CostExplorer, KVCacheExplorer]
 
 
 def saved(explorer, folder):

@@ -1,7 +1,7 @@
 // @ts-check
 // The picture: slow memory with the whole Q, K, V and O around the scores, of which only the present tile is anywhere.
 
-import { drawn, uniqueName } from "../shared/dom.js";
+import { drawn } from "../shared/dom.js";
 import { clipped } from "../shared/words.js";
 import { tilesOf } from "./state.js";
 import { shade } from "./tints.js";
@@ -25,22 +25,17 @@ const boxPath = (/** @type {Box} */ { x, y, w, h }) => `M${x} ${y}h${w}v${h}h${-
 
 /** A picture of slow memory: paint(layout, state), and mark(layout, state) for what is read alone. */
 export function painting() {
-  const hatching = uniqueName();
   const svg = drawn("svg", { ...name("drawing"), role: "img" });
   const body = drawn("g");
   const marks = drawn("g", name("marks"));
-  svg.append(drawn("defs", {}, hatch(hatching)), body, marks);
+  svg.append(body, marks);
   return {
     svg,
     /** @param {Layout} layout @param {State} state */
     paint(layout, state) {
       svg.setAttribute("width", String(layout.width));
       svg.setAttribute("height", String(layout.height));
-      body.replaceChildren(
-        ...strips(layout, state),
-        ...matrix(layout, state, `url(#${hatching})`),
-        ...rowWords(layout, state),
-      );
+      body.replaceChildren(...strips(layout, state), ...matrix(layout, state), ...rowWords(layout, state));
     },
     /** @param {Layout} layout @param {State} state */
     mark({ scores, cell, output }, { row, column }) {
@@ -52,10 +47,19 @@ export function painting() {
   };
 }
 
+const STRIPE = 6; // pixels between two, all over the picture
+
 /** Stripes: what is nowhere stored. */
-function hatch(/** @type {string} */ id) {
-  const stripe = drawn("path", { d: "M-1 7L7 -1M-1 1L1 -1M5 7L7 5", ...name("stripe") });
-  return drawn("pattern", { id, width: 6, height: 6, patternUnits: "userSpaceOnUse" }, stripe);
+function stripes(/** @type {Box[]} */ boxes) {
+  const lines = boxes.flatMap(({ x, y, w, h }) => {
+    const [from, to] = [Math.floor((x + y) / STRIPE) + 1, Math.ceil((x + w + y + h) / STRIPE)];
+    return Array.from({ length: to - from }, (_, i) => {
+      const sum = (from + i) * STRIPE; // x + y on this stripe
+      const [left, right] = [Math.max(x, sum - y - h), Math.min(x + w, sum - y)];
+      return `M${left} ${sum - left}L${right} ${sum - right}`;
+    });
+  });
+  return drawn("path", { d: lines.join(""), ...name("stripes") });
 }
 
 /** Q, K, V and O, row by row; the blocks whose copies are in fast memory are filled. */
@@ -99,7 +103,7 @@ function strips(/** @type {Layout} */ layout, /** @type {State} */ { present, tr
 }
 
 /** The scores: nowhere but in the present tile. */
-function matrix(/** @type {Layout} */ layout, /** @type {State} */ state, /** @type {string} */ fill) {
+function matrix(/** @type {Layout} */ layout, /** @type {State} */ state) {
   const { scores, cell } = layout;
   const boxOf = (/** @type {import("./maths.js").Step} */ { first, end, start, stop }) => ({
     x: scores.x + start * cell,
@@ -109,17 +113,15 @@ function matrix(/** @type {Layout} */ layout, /** @type {State} */ state, /** @t
   });
   const tiles = tilesOf(state);
   const boxes = (/** @type {string} */ kind) => tiles.filter((tile) => tile.kind === kind).map(boxOf);
-  const area = (/** @type {string} */ kind, more = {}) =>
-    drawn("path", { d: boxes(kind).map(boxPath).join(""), ...name(kind), ...more });
+  const area = (/** @type {string} */ kind) => drawn("path", { d: boxes(kind).map(boxPath).join(""), ...name(kind) });
   const crosses = boxes("skipped").map(({ x, y, w, h }) => `M${x} ${y}l${w} ${h}M${x + w} ${y}l${-w} ${h}`);
   const below = scores.y + scores.h + 14;
   return [
-    area("waiting", { fill }),
     area("forgotten"),
-    area("forgotten", { fill }),
     area("skipped"),
     drawn("path", { d: crosses.join(""), ...name("cross") }),
-    ...presentCells(state, scores, { cell, fill }),
+    ...presentCells(state, scores, cell),
+    stripes([...boxes("waiting"), ...boxes("forgotten"), ...maskedCells(state, scores, cell)]),
     drawn("path", { d: tiles.map(boxOf).map(boxPath).join(""), ...name("grid") }),
     drawn("path", { d: boxes("present").map(boxPath).join(""), ...name("present") }),
     words(scores.x + scores.w / 2, below, `scores: ${state.N} × ${state.N}, never stored`, "letters", {
@@ -129,21 +131,30 @@ function matrix(/** @type {Layout} */ layout, /** @type {State} */ state, /** @t
 }
 
 /** The one tile that is in fast memory, as tints. */
-function presentCells(
-  /** @type {State} */ { present, cells, reach },
-  /** @type {Box} */ scores,
-  /** @type {{ cell: number, fill: string }} */ { cell, fill },
+function presentCells(/** @type {State} */ state, /** @type {Box} */ scores, /** @type {number} */ cell) {
+  const { present, cells, reach } = state;
+  return cellsOf(state, scores, cell, false).map(({ i, at, ...place }) => {
+    const box = rect(place, "score mha-data");
+    box.style.fill = shade(Number(present?.[cells][i][at]), cells === "scores" ? reach : 1);
+    return box;
+  });
+}
+
+const maskedCells = (/** @type {State} */ state, /** @type {Box} */ scores, /** @type {number} */ cell) =>
+  cellsOf(state, scores, cell, true);
+
+/** The cells of the present tile that are masked, or those that are not. */
+function cellsOf(
+  /** @type {State} */ { present },
+  /** @type {Box} */ { x, y },
+  /** @type {number} */ cell,
+  /** @type {boolean} */ masked,
 ) {
-  if (!present) return [];
-  return present[cells].flatMap((row, i) =>
-    row.map((number, at) => {
-      const [x, y] = [scores.x + (present.start + at) * cell, scores.y + (present.first + i) * cell];
-      const masked = present.scores[i][at] === -Infinity;
-      const box = rect({ x, y, w: cell, h: cell }, masked ? "masked" : "score mha-data");
-      box.style.fill = masked ? fill : shade(number, cells === "scores" ? reach : 1);
-      return box;
-    }),
-  );
+  const { scores, start, first } = present ?? { scores: [], start: 0, first: 0 };
+  const all = scores.flatMap((row, i) => row.map((score, at) => ({ i, at, hidden: score === -Infinity })));
+  return all
+    .filter(({ hidden }) => hidden === masked)
+    .map(({ i, at }) => ({ i, at, x: x + (start + at) * cell, y: y + (first + i) * cell, w: cell, h: cell }));
 }
 
 /** The word of each query. */
