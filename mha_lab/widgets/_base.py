@@ -1,8 +1,10 @@
 """What the explorers share: the picture beside the live view, colours, and checks at the door."""
 
 import base64
+import operator
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import numpy as np
 import traitlets
@@ -66,6 +68,20 @@ class OneOf(traitlets.Enum):
     def error(self, obj, value, error=None, info=None):
         *others, last = map(repr, self.values)
         raise traitlets.TraitError(f"{self.name}={value!r}: it must be {', '.join(others)} or {last}.")
+
+
+class Whole(traitlets.Int):
+    """A whole number, one of NumPy's too. True is none, though Python and a page's JSON would let it pass for 1."""
+
+    info_text = "a whole number"
+
+    def validate(self, obj, value):
+        if not isinstance(value, bool) and hasattr(value, "__index__"):
+            with suppress(TypeError):  # an array of several numbers has one too
+                return operator.index(value)
+        if self.name is None:  # within a list, whose own error says which
+            self.error(obj, value)
+        raise traitlets.TraitError(f"{self.name} is {_door.told(value)}; it must be a whole number.")
 
 
 class Between(traitlets.Float):

@@ -11,7 +11,7 @@ from mha_lab.cost import Machine
 from mha_lab.measure import Timing
 from mha_lab.published import MODELS, Model, projections
 from mha_lab.widgets import _cost_picture
-from mha_lab.widgets._base import STATIC, Explorer, OneOf, plural
+from mha_lab.widgets._base import STATIC, Explorer, OneOf, Whole, plural
 from mha_lab.widgets._cost_sizes import (
     BYTES,
     HEADS,
@@ -25,6 +25,14 @@ from mha_lab.widgets._cost_sizes import (
     not_shown,
     point_of,
 )
+
+
+class Width(Whole):
+    """A whole number or None, which is checked too: d_model / num_heads may not come out even. (allow_none would let it
+    pass unseen.)"""
+
+    def validate(self, obj, value):
+        return None if value is None else super().validate(obj, value)
 
 
 class CostExplorer(Explorer):
@@ -48,14 +56,13 @@ class CostExplorer(Explorer):
     _css = STATIC / "cost_explorer.css"
     fixed = ("_models", "_others", "_machine", "_measured", "_measured_at")
 
-    n = traitlets.Int(1024).tag(sync=True)
-    d_model = traitlets.Int(512).tag(sync=True)
-    num_heads = traitlets.Int(8).tag(sync=True)
-    num_kv_heads = traitlets.Int(8).tag(sync=True)
-    # Int(allow_none=True) would let None pass unseen, where d_model / num_heads may not come out even.
-    d_head = traitlets.Union([traitlets.Int(), traitlets.Enum([None])], default_value=None).tag(sync=True)
+    n = Whole(1024).tag(sync=True)
+    d_model = Whole(512).tag(sync=True)
+    num_heads = Whole(8).tag(sync=True)
+    num_kv_heads = Whole(8).tag(sync=True)
+    d_head = Width(None).tag(sync=True)
     latent = traitlets.Union([traitlets.Dict(), traitlets.Enum([None])], default_value=None).tag(sync=True)
-    batch = traitlets.Int(1).tag(sync=True)
+    batch = Whole(1).tag(sync=True)
     dtype = OneOf(list(BYTES), "float32").tag(sync=True)
     bias = OneOf([True, False, "QKV"], True).tag(sync=True)
     against = OneOf(["tokens", "heads"], "tokens").tag(sync=True)
@@ -235,6 +242,6 @@ class CostExplorer(Explorer):
     @traitlets.validate("n", "batch")
     def _within(self, proposal):
         name, value = proposal["trait"].name, proposal["value"]
-        if name in MOST and value is not None and (value is True or not 1 <= value <= MOST[name]):
+        if name in MOST and value is not None and not 1 <= value <= MOST[name]:
             raise traitlets.TraitError(f"{name}={_door._short(value)}: it must lie between 1 and {MOST[name]:,}.")
         return value

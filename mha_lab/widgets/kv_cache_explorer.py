@@ -8,7 +8,7 @@ import traitlets
 from mha_lab import _door
 from mha_lab._door import divisors
 from mha_lab.published import MODELS, Model, Store, stores
-from mha_lab.widgets._base import STATIC, Between, Explorer, OneOf
+from mha_lab.widgets._base import STATIC, Between, Explorer, OneOf, Whole
 from mha_lab.widgets._cache_picture import draw, size
 from mha_lab.widgets._presets import preset
 
@@ -40,9 +40,9 @@ class KVCacheExplorer(Explorer):
     fixed = ("_presets", "_others", "_contexts", "_batches")
 
     model = traitlets.Unicode().tag(sync=True)
-    context = traitlets.Int(1024).tag(sync=True)
-    batch = traitlets.Int(1).tag(sync=True)
-    num_kv_heads = traitlets.Int(1).tag(sync=True)
+    context = Whole(1024).tag(sync=True)
+    batch = Whole(1).tag(sync=True)
+    num_kv_heads = Whole(1).tag(sync=True)
     bytes_per_number = OneOf(list(WIDTHS), 2).tag(sync=True)
     budget = OneOf(list(BUDGETS), 16).tag(sync=True)
     bandwidth = Between(100.0, 1, 10_000, "GB/s").tag(sync=True)
@@ -169,7 +169,7 @@ class KVCacheExplorer(Explorer):
     @traitlets.validate("num_kv_heads")
     def _num_kv_heads_divides(self, proposal):
         heads, g = self._model().num_heads, proposal["value"]
-        if g is True or g < 1 or heads % g:
+        if g < 1 or heads % g:
             raise traitlets.TraitError(
                 f"{heads} query heads cannot share num_kv_heads={_door._short(g)}; what divides it: {divisors(heads)}."
             )
@@ -179,7 +179,7 @@ class KVCacheExplorer(Explorer):
     def _is_in_range(self, proposal):
         name, value = proposal["trait"].name, proposal["value"]
         most = CONTEXTS[-1] if name == "context" else BATCHES[-1]
-        if value is True or not 1 <= value <= most:
+        if not 1 <= value <= most:
             raise traitlets.TraitError(f"{name}={_door._short(value)}: it must lie between 1 and {most:,}.")
         return value
 
