@@ -18,7 +18,7 @@ const LONGEST = 8; // numbers of the query that are written out
 /**
  * @param {Given} fixed
  * @param {[number, string][]} colours
- * @param {{ change: (traits: Partial<Traits>) => void, next: () => void, play: ReturnType<typeof import("./playing.js").playing> }} acts
+ * @param {{ change: (traits: Partial<Traits>) => void, next: () => void, play: ReturnType<typeof import("../shared/playing.js").playing> }} acts
  */
 export function controls(fixed, colours, { change, next, play }) {
   const { words, H, last } = fixed;
@@ -56,7 +56,7 @@ export function controls(fixed, colours, { change, next, play }) {
     stage.show(now.stage - 1);
     query.replaceChildren(vector(now.q, largest(now.q), LONGEST));
     step.ariaDisabled = String(now.stage === last); // and not disabled: that would lose the focus
-    playButton.textContent = play.word;
+    playButton.textContent = play.on ? "pause" : play.calm ? "all stages" : "play";
     heat.show(now.temperature);
     causal.checked = now.causal;
     numbers.show(now);

@@ -5,16 +5,18 @@
 
 import { countDrawing, observe, scheduler } from "../shared/frames.js";
 import { stepped } from "../shared/keys.js";
+import { playing } from "../shared/playing.js";
 import { changer, watch } from "../shared/traits.js";
 import { quoted } from "../shared/words.js";
 import { controls } from "./controls.js";
 import { pointingAt } from "./numbers.js";
-import { playing } from "./playing.js";
 import { explain, explainSum } from "./speech.js";
 import { columnOf, derived, featureOf, given, keyOf } from "./state.js";
 
 /** @typedef {import("./traits.js").Traits} Traits */
 /** @typedef {import("./state.js").State} State */
+
+const PAUSE = 1300; // ms between the stages
 
 /** @type {import("@anywidget/types").Render<Traits>} */
 function render({ model, el }) {
@@ -22,7 +24,8 @@ function render({ model, el }) {
   const { D, last } = fixed;
   const change = changer(model);
   const go = (/** @type {number} */ stage) => stage >= 1 && stage <= last && change({ stage });
-  const play = playing({ stage: () => model.get("stage"), last, go, changed: () => schedule() });
+  const acts = { at: () => model.get("stage"), first: 1, last: () => last, go, changed: () => schedule() };
+  const play = playing({ ...acts, pause: PAUSE });
   const next = () => go(model.get("stage") + 1);
   const view = controls(fixed, model.get("_colours"), { change, next, play });
   let now = present(); // what is drawn: pointing at it changes none of its numbers
@@ -55,12 +58,12 @@ function render({ model, el }) {
     change(move);
   });
   el.append(view.root);
-  const acts = { adding: () => now.adding, key: set("hovered"), feature: set("feature"), head: set("head") };
+  const read = { adding: () => now.adding, key: set("hovered"), feature: set("feature"), head: set("head") };
   const ends = [
     watch(model, ["position", "head", "stage", "temperature", "causal"], schedule),
     watch(model, ["hovered", "feature"], () => schedule.pending || point()),
     observe(view.numbers.frame, schedule),
-    pointingAt(view.numbers.table, D, acts),
+    pointingAt(view.numbers.table, D, read),
   ];
   schedule();
   return () => {
