@@ -2,7 +2,7 @@
 
 import traitlets
 
-from mha_lab.widgets._base import DIFFERENCE, OneOf, shown_words
+from mha_lab.widgets._base import DIFFERENCE, OneOf, Whole, shown_words
 
 HOW_TO_READ = "To type your own, install the model once with `make models`, then pass on model=MiniLM.load."
 
@@ -16,18 +16,18 @@ class HeadState(traitlets.HasTraits):
     view = OneOf(["maps", "overview", "lines"], "maps").tag(sync=True)
     stretch = traitlets.Bool(False).tag(sync=True)
     causal = traitlets.Bool(False).tag(sync=True)
-    window = traitlets.Int(0).tag(sync=True)
-    shuffle = traitlets.Int(0).tag(sync=True)
-    num_kv_heads = traitlets.Int(0).tag(sync=True)
+    window = Whole(0).tag(sync=True)
+    shuffle = Whole(0).tag(sync=True)
+    num_kv_heads = Whole(0).tag(sync=True)
     hidden = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    num_heads = traitlets.Int(1).tag(sync=True)
-    head = traitlets.Int(0).tag(sync=True)
-    pinned = traitlets.List(traitlets.Int()).tag(sync=True)
-    hovered = traitlets.List(traitlets.Int()).tag(sync=True)
+    num_heads = Whole(1).tag(sync=True)
+    head = Whole(0).tag(sync=True)
+    pinned = traitlets.List(Whole()).tag(sync=True)
+    hovered = traitlets.List(Whole()).tag(sync=True)
 
     sentence = traitlets.Unicode().tag(sync=True)
-    layer = traitlets.Int(0).tag(sync=True)
-    num_layers = traitlets.Int(1).tag(sync=True)
+    layer = Whole(0).tag(sync=True)
+    num_layers = Whole(1).tag(sync=True)
     typed = traitlets.Unicode().tag(sync=True)
     message = traitlets.Unicode().tag(sync=True)
     can_read = traitlets.Bool(False).tag(sync=True)
@@ -38,7 +38,7 @@ class HeadState(traitlets.HasTraits):
     _trained = traitlets.List().tag(sync=True)  # {sentence, num_heads, quality, seeds, measure} of trained models
 
     tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    d_model = traitlets.Int(1).tag(sync=True)
+    d_model = Whole(1).tag(sync=True)
     bias = traitlets.Bool(True).tag(sync=True)
     _query = traitlets.Bytes().tag(sync=True)  # float32 (N, D)
     _key = traitlets.Bytes().tag(sync=True)

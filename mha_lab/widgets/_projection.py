@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from traitlets import TraitError
 
+from mha_lab import _door
 from mha_lab.attention import attention, split_heads
 from mha_lab.masks import causal_mask, window_mask
 from mha_lab.widgets._base import allowed_cells, numbers, plural, words
@@ -51,10 +52,13 @@ class Projection:
                 f"num_kv_heads={value}: {plural(state.num_heads, 'head')} can share {divisors} heads of keys; "
                 "0 leaves each its own."
             )
-        if name == "window" and value < 0:
-            raise TraitError(f"window={value}: 0 is no window, 1 leaves a query its own key.")
+        if name == "window" and not 0 <= value < 2**53:  # what a page counts with exactly
+            rule = "0 is no window, 1 leaves a query its own key, and it is below 2**53."
+            raise TraitError(f"window={_door._short(value)}: {rule}")
         if name == "shuffle" and not 0 <= value < 2**32:
-            raise TraitError(f"shuffle={value}: 0 leaves the columns in order; a seed is at most 2**32 - 1.")
+            raise TraitError(
+                f"shuffle={_door._short(value)}: 0 leaves the columns in order; a seed is at most 2**32 - 1."
+            )
 
     def sides(self, state):
         return self.tokens, self.tokens

@@ -8,7 +8,7 @@ import torch
 import traitlets
 
 from mha_lab.attention import attention
-from mha_lab.widgets._base import STATIC, Between, Explorer, allowed_cells, numbers, plural, words
+from mha_lab.widgets._base import STATIC, Between, Explorer, Whole, allowed_cells, numbers, plural, words
 from mha_lab.widgets._stepper_picture import draw_stages, draw_sum
 
 MOST_TOKENS, MOST_HEADS, MOST_WIDE = 32, 32, 128
@@ -37,16 +37,16 @@ class AttentionStepper(Explorer):
 
     tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
     features = traitlets.List(traitlets.Unicode()).tag(sync=True)  # none without w_o
-    position = traitlets.Int(0).tag(sync=True)
-    head = traitlets.Int(0).tag(sync=True)
-    stage = traitlets.Int(5).tag(sync=True)
+    position = Whole(0).tag(sync=True)
+    head = Whole(0).tag(sync=True)
+    stage = Whole(5).tag(sync=True)
     temperature = Between(1.0, 0.001, 1000).tag(sync=True)
     causal = traitlets.Bool(False).tag(sync=True)
-    hovered = traitlets.Int(-1).tag(sync=True)
-    feature = traitlets.Int(-1).tag(sync=True)
-    num_heads = traitlets.Int(1).tag(sync=True)
-    d_head = traitlets.Int(1).tag(sync=True)
-    d_value = traitlets.Int(1).tag(sync=True)
+    hovered = Whole(-1).tag(sync=True)
+    feature = Whole(-1).tag(sync=True)
+    num_heads = Whole(1).tag(sync=True)
+    d_head = Whole(1).tag(sync=True)
+    d_value = Whole(1).tag(sync=True)
     _query = traitlets.Bytes().tag(sync=True)  # float32 (H, N, K)
     _key = traitlets.Bytes().tag(sync=True)
     _value = traitlets.Bytes().tag(sync=True)  # (H, N, V)

@@ -11,7 +11,7 @@ import torch
 import traitlets
 
 from mha_lab import _door
-from mha_lab.widgets._base import STATIC, Explorer, plural, shown_words
+from mha_lab.widgets._base import STATIC, Explorer, Whole, plural, shown_words
 from mha_lab.widgets._picture import INK, MUTED, Page
 
 MOST_HEADS, MOST_PREDICTIONS = 1024, 40
@@ -46,8 +46,8 @@ class HeadSwitches(Explorer):
 
     fixed = "num_layers", "num_heads"
 
-    num_layers = traitlets.Int(1).tag(sync=True)
-    num_heads = traitlets.Int(1).tag(sync=True)
+    num_layers = Whole(1).tag(sync=True)
+    num_heads = Whole(1).tag(sync=True)
     off = traitlets.List().tag(sync=True)
     predictions = traitlets.Dict()
     message = traitlets.Unicode().tag(sync=True)

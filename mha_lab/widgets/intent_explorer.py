@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import traitlets
 
-from mha_lab.widgets._base import STATIC, Explorer, found, numbers, plural, shown_words
+from mha_lab.widgets._base import STATIC, Explorer, Whole, found, numbers, plural, shown_words
 from mha_lab.widgets._life import WHATEVER, said
 from mha_lab.widgets._picture import LINE, MUTED, Page, drawable, weight_colour
 from mha_lab.widgets._recordings import checked, in_bytes, same_model
@@ -36,15 +36,15 @@ class IntentExplorer(Explorer):
 
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     sentence = traitlets.Unicode().tag(sync=True)
-    layer = traitlets.Int(0).tag(sync=True)
-    word = traitlets.Int(-1).tag(sync=True)
-    hovered = traitlets.List(traitlets.Int()).tag(sync=True)
+    layer = Whole(0).tag(sync=True)
+    word = Whole(-1).tag(sync=True)
+    hovered = traitlets.List(Whole()).tag(sync=True)
     stretch = traitlets.Bool(True).tag(sync=True)
     typed = traitlets.Unicode().tag(sync=True)
     message = traitlets.Unicode().tag(sync=True)
     can_read = traitlets.Bool(False).tag(sync=True)
-    num_layers = traitlets.Int(1).tag(sync=True)
-    num_heads = traitlets.Int(1).tag(sync=True)
+    num_layers = Whole(1).tag(sync=True)
+    num_heads = Whole(1).tag(sync=True)
     _readings = traitlets.List().tag(sync=True)  # {sentence, tokens, note, probabilities, shares and weights as bytes}
     _typed = traitlets.List().tag(sync=True)  # the same for sentences read later: the others are sent once only
 

@@ -6,7 +6,7 @@ import traitlets
 
 from mha_lab import _door
 from mha_lab.widgets import _layer_map_picture
-from mha_lab.widgets._base import STATIC, Explorer, OneOf, plural
+from mha_lab.widgets._base import STATIC, Explorer, OneOf, Whole, plural
 from mha_lab.widgets._layer_parts import MODES, NAMES, learned, numbers, parts_of, told, value
 
 MOST = {
@@ -51,13 +51,13 @@ class LayerMap(Explorer):
     fixed = "_modes", "_parts"
 
     mode = OneOf(list(MODES), "self").tag(sync=True)
-    batch = traitlets.Int(1).tag(sync=True)
-    tokens = traitlets.Int(512).tag(sync=True)
-    num_keys = traitlets.Int(512).tag(sync=True)
-    d_model = traitlets.Int(512).tag(sync=True)
-    num_heads = traitlets.Int(8).tag(sync=True)
-    num_kv_heads = traitlets.Int(None, allow_none=True).tag(sync=True)
-    d_head = traitlets.Int(None, allow_none=True).tag(sync=True)
+    batch = Whole(1).tag(sync=True)
+    tokens = Whole(512).tag(sync=True)
+    num_keys = Whole(512).tag(sync=True)
+    d_model = Whole(512).tag(sync=True)
+    num_heads = Whole(8).tag(sync=True)
+    num_kv_heads = Whole(None, allow_none=True).tag(sync=True)
+    d_head = Whole(None, allow_none=True).tag(sync=True)
     bias = traitlets.Bool(True).tag(sync=True)
     bytes_per_number = OneOf([4, 2, 1], 2).tag(sync=True)
     lit = Parts(traitlets.Unicode()).tag(sync=True)

@@ -6,7 +6,7 @@ import numpy as np
 import traitlets
 
 from mha_lab import _door
-from mha_lab.widgets._base import STATIC, Explorer, numbers, plural, shown_words, words
+from mha_lab.widgets._base import STATIC, Explorer, Whole, numbers, plural, shown_words, words
 from mha_lab.widgets._picture import LINE, Page
 
 MOST_HEADS, MOST_WIDE = 32, 128
@@ -28,10 +28,10 @@ class OutputMixer(Explorer):
 
     tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
     features = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    position = traitlets.Int(0).tag(sync=True)
-    active = traitlets.List(traitlets.Int()).tag(sync=True)
-    hovered = traitlets.Int(-1).tag(sync=True)
-    num_heads = traitlets.Int(1).tag(sync=True)
+    position = Whole(0).tag(sync=True)
+    active = traitlets.List(Whole()).tag(sync=True)
+    hovered = Whole(-1).tag(sync=True)
+    num_heads = Whole(1).tag(sync=True)
     _heads = traitlets.Bytes().tag(sync=True)  # float32 (H, N, K)
     _w_o = traitlets.Bytes().tag(sync=True)  # float32 (H·K, D)
 

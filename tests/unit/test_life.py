@@ -2,10 +2,12 @@
 
 from types import SimpleNamespace
 
+import anywidget
 import numpy as np
 import pytest
 import traitlets
 
+from mha_lab import widgets
 from mha_lab.widgets import HeadExplorer, IntentExplorer
 from mha_lab.widgets._base import Explorer
 from mha_lab.widgets._life import Living
@@ -36,6 +38,27 @@ def test_a_saved_page_has_the_sentence_in_the_pictures_place(tmp_path):
     Broken._css = ""
     text = Broken().save_html(tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Its picture could not be drawn" in text and "<img" not in text
+
+
+def test_true_is_no_whole_number_in_any_trait_of_ours():
+    for explorer in (each for each in vars(widgets).values() if isinstance(each, type)):
+        ours = set(explorer.class_traits()).difference(anywidget.AnyWidget.class_traits())
+        traits = [explorer.class_traits()[name] for name in ours]
+        within = [part for trait in traits for part in (trait, getattr(trait, "_trait", None))]
+        assert [part for part in within if type(part) is traitlets.Int] == [], explorer
+
+
+@pytest.mark.parametrize("value, told", [(True, "the bool True"), (1.0, "the float 1.0"), ("x" * 9999, "a str")])
+def test_a_whole_number_is_one_of_pythons_or_of_numpys_and_nothing_else(value, told):
+    layer, tiles = widgets.LayerMap(), widgets.TileExplorer()
+    layer.batch, tiles.pointed = np.int64(3), [np.int8(1), 2]
+    assert (layer.batch, tiles.pointed) == (3, [1, 2]) and type(layer.batch) is int
+    for page in False, True:  # JSON has a true of its own
+        with pytest.raises(traitlets.TraitError, match=f"batch is {told}; it must be a whole number"):
+            layer.set_state({"batch": value}) if page else layer.set(batch=value)
+    with pytest.raises(traitlets.TraitError, match="a whole number"):
+        tiles.pointed = [value, 2]
+    assert (layer.batch, tiles.pointed) == (3, [1, 2])
 
 
 def test_what_a_page_may_not_set_is_refused_in_words_and_nothing_of_the_message_is_taken():

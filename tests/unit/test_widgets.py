@@ -438,6 +438,12 @@ def test_a_window_of_less_than_nothing_is_refused_in_words():
         from_projection().window = -1
 
 
+@pytest.mark.parametrize("window", [2**53, 10**400])
+def test_a_window_that_no_page_can_count_is_refused_in_words(window):
+    with pytest.raises(TraitError, match="window=.*below 2..53"):
+        from_projection(causal=True).window = window
+
+
 # -------------------------------------------------------------------------------------------------------- hidden words
 
 
