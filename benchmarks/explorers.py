@@ -101,7 +101,7 @@ SLID = SLIDER, "input", f"return knob({SLIDER}, i)"
 MAPS = "find('.mha-heads[data-drawn]') && filled(find('.mha-heads canvas'))"
 PARTS = "const parts = all('.mha-layer-hit');"
 TILE_STEPS = "find('.mha-tiles-line > input')"
-SCORES = "over(find('.mha-tiles-drawing'), 'pointermove', 150 + 12 * (i % 16), 120 + 12 * (i % 7))"
+SCORES = "over(find('.mha-tiles-drawing'), 'pointermove', 112 + 16 * (i % 16), 82 + 16 * (i % 7))"
 LAYER_HEADS = "find('.mha-layer input[type=range]')"
 TOOLS = (
     Tool(
@@ -173,7 +173,7 @@ TOOLS = (
             "step": (f"walk({TILE_STEPS})", "find('.mha-tiles').dataset.drawn"),
         },
         {
-            "hover": ("find('.mha-tiles-drawing')", "pointermove", "return [150 + 12 * (i % 16), 120 + 12 * (i % 7)]"),
+            "hover": ("find('.mha-tiles-drawing')", "pointermove", "return [112 + 16 * (i % 16), 82 + 16 * (i % 7)]"),
             "step": (TILE_STEPS, "input", f"return knob({TILE_STEPS}, i)"),
         },
         data=lambda heads, n: 0,

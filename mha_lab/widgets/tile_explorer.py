@@ -130,7 +130,7 @@ class TileExplorer(Explorer):
     @traitlets.validate("query_rows", "key_columns")
     def _is_a_size(self, proposal):
         name, value, n = proposal["trait"].name, proposal["value"], len(self.tokens)
-        if isinstance(value, bool) or not 1 <= value <= n:
+        if not 1 <= value <= n:
             raise traitlets.TraitError(
                 f"{name}={_door._short(value)}: a tile of {plural(n, 'token')} has 1 to {n} of them."
             )
@@ -141,14 +141,14 @@ class TileExplorer(Explorer):
         value = proposal["value"]
         if min(self.query_rows, self.key_columns) < 1:
             return value  # what is wrong is the tile, and that is said for itself
-        if isinstance(value, bool) or not 0 <= value <= self.last:
+        if not 0 <= value <= self.last:
             raise traitlets.TraitError(f"step={_door._short(value)}: with these tiles the steps are 0 to {self.last}.")
         return value
 
     @traitlets.validate("row")
     def _is_a_row(self, proposal):
         value, n = proposal["value"], len(self.tokens)
-        if isinstance(value, bool) or not -1 <= value < n:
+        if not -1 <= value < n:
             raise traitlets.TraitError(
                 f"row={_door._short(value)}: it must be 0 to {n - 1}, or -1 for the present tile's."
             )

@@ -40,11 +40,12 @@ function render({ model, el }) {
 
   function draw() {
     const now = state();
-    if (view.stage.clientWidth) layout = layoutOf(fixed.N, view.stage.clientWidth);
+    const [width, room] = [view.stage.clientWidth, view.figure.clientWidth]; // asked before anything is written
+    if (width) layout = layoutOf(fixed.N, width);
     picture.paint(layout, now);
     picture.svg.setAttribute("aria-label", pictureName(now));
     view.show(now);
-    growth.show(now);
+    growth.show(now, room);
     mark(now);
     countDrawing(view.root);
   }
@@ -120,9 +121,9 @@ function gestures(view, { change, state, go, layout, svg }) {
 function memoryChart(figure) {
   const caption = element("figcaption");
   let [drawnFor, dispose] = ["", () => {}];
-  /** @param {State} now */
-  const show = (now) => {
-    const width = Math.max(240, figure.clientWidth);
+  /** @param {State} now @param {number} room */
+  const show = (now, room) => {
+    const width = Math.max(240, room);
     const asked = `${width} ${now.memory.held}`;
     if (asked === drawnFor) return;
     drawnFor = asked;
