@@ -36,6 +36,28 @@ const THEME = ["data-jp-theme-name", "data-jp-theme-light"];
 const CONTRAST = "(forced-colors: active)";
 
 /**
+ * Gives what calls `redraw` once the node has had one width, and not none, for three frames. A theme comes over several: its
+ * rules arrive late, and JupyterLab hides the page in one frame and shows it in the next before any observer has looked.
+ * @param {HTMLElement} node
+ * @param {() => void} redraw
+ */
+function whenSteady(node, redraw) {
+  let [frame, width, frames] = [0, 0, 0];
+  function look() {
+    frames = node.clientWidth === width ? frames + 1 : 1;
+    width = node.clientWidth;
+    if (frames < 3) frame = requestAnimationFrame(look);
+    else if (width) redraw(); // who is hidden for longer is observed to be shown again
+  }
+  const begin = () => {
+    cancelAnimationFrame(frame);
+    frames = 0;
+    look();
+  };
+  return Object.assign(begin, { cancel: () => cancelAnimationFrame(frame) });
+}
+
+/**
  * Calls `redraw` when the node gets another width or the screen another fineness, when it comes into view (JupyterLab
  * blanks what is scrolled away), and when the theme or the contrast changes; once at the beginning too. Gives what ends it.
  * @param {HTMLElement} node
@@ -55,12 +77,14 @@ export function observe(node, redraw) {
   }
   const scrolled = new IntersectionObserver(redraw);
   scrolled.observe(node);
-  const themed = new MutationObserver(redraw);
+  const steady = whenSteady(node, redraw);
+  const themed = new MutationObserver(steady);
   themed.observe(document.body, { attributeFilter: THEME });
   const contrast = matchMedia(CONTRAST);
   contrast.addEventListener("change", redraw);
   return () => {
     for (const observer of [resized, scrolled, themed]) observer.disconnect();
+    steady.cancel();
     contrast.removeEventListener("change", redraw);
   };
 }
