@@ -25,7 +25,7 @@ class TileExplorer(Explorer):
     The steps are those of `mha_lab.variants.chunked_attention`. Every state is a trait, to be set or observed from
     Python: query_rows and key_columns (the size of a tile), causal (tiles in the future are skipped), step (0: nothing
     has been read yet), cells ("scores" or "weights", exp(score − largest)), row (the query whose arithmetic is written
-    out, -1 for the first of the present tile) and pointed (what the pointer is at: [row, column], [row, -1] or []).
+    out, -1 for the last of the present tile) and pointed (what the pointer is at: [row, column], [row, -1] or []).
     """
 
     _esm = STATIC / "tile_explorer.js"

@@ -65,9 +65,10 @@ def test_arrow_keys_step_and_choose_a_query(lab, root):
     lab.page.keyboard.press("ArrowRight")
     lab.page.keyboard.press("ArrowRight")
     lab.expect_python("tiles.step", 3)
-    lab.page.keyboard.press("ArrowDown")
-    lab.expect_python("tiles.row", 5)
-    expect(root.locator("tr.mha-tiles-read th")).to_have_text("in")
+    expect(root.locator("tr.mha-tiles-read th")).to_have_text("suitcase")  # the last of the tile, which sees the most
+    lab.page.keyboard.press("ArrowUp")
+    lab.expect_python("tiles.row", 6)
+    expect(root.locator("tr.mha-tiles-read th")).to_have_text("the₂")
     lab.page.keyboard.press("Home")
     lab.expect_python("tiles.step", 0)
     expect(root.locator(".mha-tiles-readout")).to_contain_text("No place is made for the 144 scores")

@@ -58,8 +58,8 @@ export function controls(fixed, acts, svg) {
     "mha-tiles",
     steps.node,
     sizes.node,
-    part("pictures", "div", {}, slow, right),
     moved,
+    part("pictures", "div", {}, slow, right),
     note,
     tables.node,
   );

@@ -8,9 +8,12 @@ import { BYTES, stepOf, writtenAt } from "./state.js";
 /** @typedef {import("./state.js").State} State */
 /** @typedef {import("./maths.js").Step} Step */
 
+const LARGE = 9999.5; // longer numbers take the table's room
+
 /** A number with a true minus. @param {number} number @param {number} decimals */
 export function rounded(number, decimals) {
   if (number === -Infinity) return "−∞";
+  if (Math.abs(number) >= LARGE) return number.toExponential(1).replace("e+", "e").replace("-", "−");
   const digits = number.toFixed(decimals);
   return Number(digits) === 0 ? digits.replace("-", "") : digits.replace("-", "−");
 }

@@ -41,7 +41,8 @@ export function derived(fixed, chosen) {
   const step = Math.min(chosen.step, trace.length);
   const present = step ? trace[step - 1] : null;
   const [pointedRow, column] = chosen.pointed.length ? chosen.pointed : [-1, -1];
-  const row = [pointedRow, chosen.row, present?.first ?? 0].find((one) => one >= 0) ?? 0;
+  const own = present ? present.end - 1 : 0; // with a mask the last query of a tile sees the most of it
+  const row = [pointedRow, chosen.row].find((one) => one >= 0) ?? own;
   const end = trace[trace.length - 1];
   return {
     ...fixed,

@@ -104,7 +104,7 @@ test("the arithmetic of a query is told number by number", () => {
     "total l = 1.50 · 0.50 + 0.12 + 1.00 = 1.87",
     "summed o = old o · 0.50 + Σ exp(s − m) · v = (56.25)",
   ]);
-  assert.match(told({ step: 3 })[0], /^output of “a” = summed \/ total = \(56.25\) \/ 1.87 = \(30.00\)$/);
+  assert.match(told({ step: 3 })[0], /^output of “d” = summed \/ total = \(56.25\) \/ 1.87 = \(30.00\)$/);
   assert.match(told({ step: 0 })[0], /No place is made for the 16 scores/);
   assert.equal(told({ query_rows: 2, step: 1, row: 3 })[0], "“d” waits: its query is read in step 4.");
   assert.equal(told({ query_rows: 2, step: 4, row: 0 })[0], "“a” is done: its output was written in step 3.");
