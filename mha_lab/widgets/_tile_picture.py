@@ -200,5 +200,8 @@ def _tint(number, reach, strongest) -> tuple[int, int, int]:
 
 
 def _short(number: float) -> str:
+    if abs(number) >= 9999.5:  # as rounded() in speech.js
+        text, power = f"{number:.1e}".split("e")
+        return f"{text}e{int(power)}".replace("-", "−")
     text = f"{number:.2f}"
     return "0.00" if text == "-0.00" else text.replace("-", "−")

@@ -12,7 +12,7 @@ from traitlets import TraitError
 from mha_lab import attention, causal_mask
 from mha_lab.variants import chunked, chunked_attention
 from mha_lab.widgets import TileExplorer
-from mha_lab.widgets._tile_picture import layout
+from mha_lab.widgets._tile_picture import _short, layout
 from mha_lab.widgets._tiles import BYTES
 
 SIZES = [
@@ -248,3 +248,12 @@ def test_the_picture_follows_what_the_cells_show():
     before = tiles.picture()
     tiles.cells = "weights"
     assert tiles.picture() != before
+
+
+def test_a_number_of_any_size_is_as_short_on_the_page_as_in_the_picture(javascript):
+    numbers = [0.0, -0.001, 3.14159, -9999.4, 9999.6, -12345.0, 3e38, -2.861964e36, 1e76]
+    said = javascript(
+        "tile_explorer/speech.js", "return data.numbers.map((number) => m.rounded(number, 2))", numbers=numbers
+    )
+    assert said == [_short(number) for number in numbers]
+    assert max(map(len, said)) <= 8
