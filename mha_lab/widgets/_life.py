@@ -118,6 +118,8 @@ class Living(anywidget.AnyWidget):
             raise
 
 
+MOST_LETTERS = 600  # of a message: some ten lines on the page
+
 WHATEVER = Exception, KeyboardInterrupt, SystemExit
 """What somebody else's function may raise when a page asks for it: on a click, an exit would take the kernel along, and
 an interrupt would leave the page without an answer."""
@@ -129,7 +131,12 @@ def said(problem: BaseException) -> str:
         return "It was interrupted. What you typed stays: ask once more."
     if isinstance(problem, SystemExit):
         return "The model called sys.exit() instead of answering; the kernel goes on."
-    return str(problem) or type(problem).__name__
+    return shortened(str(problem) or type(problem).__name__)
+
+
+def shortened(words: str) -> str:
+    """Somebody else's words, as many as a page has room for."""
+    return words if len(words) <= MOST_LETTERS else f"{words[:MOST_LETTERS]}…"
 
 
 def _unchanged(explorer, proposal):

@@ -180,6 +180,9 @@ def _listed(recordings, heads) -> list:
     return several
 
 
+MOST_LETTERS = 60  # of what the quality counts: as wide as the chart
+
+
 def _quality(recording, heads) -> list[dict]:
     """What the model reached, where the recording says it: .quality, a number for each seed, and .measure in words."""
     quality = getattr(recording, "quality", None)
@@ -187,5 +190,7 @@ def _quality(recording, heads) -> list[dict]:
         return []
     seeds = [float(f"{number:.5g}") for number in numbers("quality", np.atleast_1d(quality), "(seeds)")]
     measure = str(getattr(recording, "measure", "quality"))
+    if not 1 <= len(measure) <= MOST_LETTERS:
+        raise ValueError(f"measure has {len(measure):,} letters: say in 1 to {MOST_LETTERS} what the quality counts.")
     row = {"sentence": str(recording.sentence), "num_heads": heads, "quality": float(f"{np.mean(seeds):.5g}")}
     return [{**row, "seeds": seeds, "measure": measure}]

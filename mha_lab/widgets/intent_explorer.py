@@ -6,7 +6,7 @@ import numpy as np
 import traitlets
 
 from mha_lab.widgets._base import STATIC, Explorer, Whole, found, numbers, plural, shown_words
-from mha_lab.widgets._life import WHATEVER, said
+from mha_lab.widgets._life import WHATEVER, said, shortened
 from mha_lab.widgets._picture import LINE, MUTED, Page, drawable, weight_colour
 from mha_lab.widgets._recordings import checked, in_bytes, same_model
 
@@ -157,7 +157,7 @@ class IntentExplorer(Explorer):
             "weights": in_bytes(maps.weights),
             "shares": shares.tobytes(),
             "probabilities": [round(float(p), 5) for p in probabilities],
-            "note": str(reading.message),
+            "note": shortened(str(reading.message)),
         }
 
     @traitlets.validate("layer")

@@ -211,6 +211,7 @@ def test_trained_models_are_timed_like_a_projection(monkeypatch):
         ({1: read_with(1), 2: [read_with(2), read_with(2, "more words")]}, 12, "'more words' was not read"),
         ({1: read_with(1, quality=["good"])}, 12, "quality is not a block of numbers"),
         ({1: read_with(1, quality=[float("nan")])}, 12, "quality holds nan"),
+        ({1: read_with(1, quality=[0.5], measure="m" * 300)}, 12, "measure has 300 letters: say in 1 to 60 what"),
         ({1: []}, 12, "the model of 1 head has no recording"),
     ],
 )

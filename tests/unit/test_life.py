@@ -10,7 +10,7 @@ import traitlets
 from mha_lab import widgets
 from mha_lab.widgets import HeadExplorer, IntentExplorer
 from mha_lab.widgets._base import Explorer
-from mha_lab.widgets._life import Living
+from mha_lab.widgets._life import MOST_LETTERS, Living, said, shortened
 
 
 class Broken(Explorer):
@@ -149,3 +149,10 @@ def test_whatever_a_model_does_with_a_typed_sentence_the_page_gets_an_answer_in_
     explorer._handle_custom_msg({"kind": "read", "sentence": "b a"}, [])
     assert answers == [{"kind": "answered"}]
     assert explorer.message.startswith(words)
+
+
+def test_somebody_elses_words_leave_room_for_the_page():
+    words = shortened("no " * 50_000)
+    assert len(words) == MOST_LETTERS + 1 and words.endswith("…")
+    assert said(ValueError("no")) == shortened("no") == "no"
+    assert said(ValueError("no " * 50_000)) == words

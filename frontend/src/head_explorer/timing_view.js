@@ -65,6 +65,12 @@ function drawnIn(home) {
   };
 }
 
+/** What was timed where the maps show something else: no head shared its keys, and nothing was masked. */
+const beside = (/** @type {Model} */ model) =>
+  [model.get("num_kv_heads") && "own keys", (model.get("causal") || model.get("window")) && "no mask"]
+    .filter(Boolean)
+    .join(", ");
+
 /**
  * A function that shows the present state in charts of this size.
  * @param {Parts} parts
@@ -85,7 +91,7 @@ export function timingView(parts, model, counts) {
     drawTimes([result, width, height], heads, () => (result ? timingChart(result, counts, size) : null));
     const none = `Not measured yet for d_model ${model.get("d_model")} at ${n} tokens: press Measure.`;
     say(parts.reached, qualityWords(rows, heads));
-    say(parts.words, result ? `${sentence(result, heads)}.` : none);
+    say(parts.words, result ? `${sentence(result, heads, false, beside(model))}.` : none);
     const bend = result && kink(result)?.heads;
     say(parts.why, bend && (!trained || bend === heads) ? WHY_KINK : "");
     say(parts.note, result?.note ?? "");

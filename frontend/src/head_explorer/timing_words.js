@@ -31,8 +31,9 @@ const rowOf = (result, heads, path) => result.rows.find((row) => row.heads === h
  * @param {Timing} result
  * @param {number} heads
  * @param {boolean} [brief]
+ * @param {string} [beside] what was timed, where the maps show something else
  */
-export function sentence(result, heads, brief = false) {
+export function sentence(result, heads, brief = false, beside = "") {
   const parts = PATHS.map((path) => {
     const row = rowOf(result, heads, path);
     if (!row) return `${path} left out`;
@@ -41,7 +42,7 @@ export function sentence(result, heads, brief = false) {
     const spread = ` (${inMs(row.q1 ?? row.median)}–${inMs(row.q3 ?? row.median)}; ${predicted})`;
     return `${path} ${inMs(row.median)} ms${brief ? "" : spread}`;
   });
-  return `${heads} ${heads === 1 ? "head" : "heads"}, ${result.tokens} tokens: ${parts.join(", ")}`;
+  return `${heads} ${heads === 1 ? "head" : "heads"}${beside && ` (${beside})`}, ${result.tokens} tokens: ${parts.join(", ")}`;
 }
 
 /**
