@@ -67,9 +67,10 @@ export function controls(fixed, acts, svg) {
   const show = (now) => {
     steps.show(now);
     sizes.show(now);
-    fast.show(now);
     say(held, heldInWords(now));
     say(moved, movedInWords(now));
+    read.show(now);
+    fast.show(now); // the last: it measures itself, and the page is laid out for that
   };
   /** What follows the pointer. @param {State} now */
   const mark = (now) => {

@@ -44,8 +44,8 @@ function render({ model, el }) {
     if (width) layout = layoutOf(fixed.N, width);
     picture.paint(layout, now);
     picture.svg.setAttribute("aria-label", pictureName(now));
-    view.show(now);
     growth.show(now, room);
+    view.show(now);
     mark(now);
     countDrawing(view.root);
   }
