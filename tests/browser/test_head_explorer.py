@@ -438,6 +438,16 @@ def test_heads_share_keys_and_the_parameters_fall(lab):
     expect(explorer.root.get_by_label("heads of keys and values")).to_have_value("0")
 
 
+PRESSED = """async (stage, key) => { // what a screen reader is told in the very drawing that a key brings
+    const root = stage.closest('.mha');
+    const before = root.dataset.drawn;
+    stage.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
+    for (let i = 0; i < 600 && root.dataset.drawn === before; i++) await new Promise(requestAnimationFrame);
+    const active = document.getElementById(stage.getAttribute('aria-activedescendant'));
+    return [root.dataset.drawn !== before, active.ariaLabel];
+}"""
+
+
 def test_the_overview_shows_all_layers_and_a_click_enters_one(lab):
     explorer = Explorer(lab, RECORDED)
     explorer.root.get_by_role("radio", name="All layers").click()
@@ -462,9 +472,11 @@ def test_the_overview_shows_all_layers_and_a_click_enters_one(lab):
     explorer.root.get_by_role("radio", name="Lines").press("ArrowRight")
     explorer.expect_python("view", "overview")
     explorer.stage.focus()
-    for key, trait, value in ("ArrowDown", "layer", 2), ("ArrowLeft", "head", 2), ("Enter", "view", "maps"):
-        explorer.stage.press(key)
+    steps = ("ArrowDown", "layer", 2), ("ArrowLeft", "head", 2), ("ArrowUp", "layer", 1), ("Enter", "view", "maps")
+    for (key, trait, value), said in zip(steps, ["2, head 3", "2, head 2", "1, head 2", ""]):
+        drawn, active = explorer.stage.evaluate(PRESSED, key)
         explorer.expect_python(trait, value)
+        assert drawn and active == (f"layer {said}" if said else "head 2"), "a screen reader hears another head"
 
 
 def test_lines_run_from_word_to_word_and_a_word_shows_its_own(lab):

@@ -200,6 +200,7 @@ def test_a_finger_reads_words_beside_lines_and_enters_a_thumbnail_of_the_overvie
         expect(readout).to_contain_text("head 0: it → ")
         root.get_by_role("radio", name="All layers").tap()
         settled(root)
+        expect(readout).to_have_text("All layers and heads: tap one to read where it looks, tap it twice to enter it.")
         at = place(root, 4 * 12 + 7, 1, 1)
         finger.tap(at)
         expect(readout).to_contain_text("layer 4, head 7: ")

@@ -13,16 +13,24 @@ export function headList(stage) {
   const name = uniqueName();
   /** @type {HTMLElement[]} */
   const options = [];
+  /** @type {number | null} */
+  let named = null;
   const id = (/** @type {number} */ head) => `${name}-${head}`;
   return {
     id,
-    count: () => options.length,
+    /**
+     * Whether the options have other names: in the overview those of the layer.
+     * @param {Sheet} sheet
+     * @param {Get} get
+     */
+    stale: ({ layers }, get) => options.length === 0 || named !== (layers > 1 ? get("layer") : null),
     /**
      * @param {Sheet} sheet
      * @param {Get} get
      */
     list({ layout, layers }, get) {
       const [heads, layer] = [get("num_heads"), get("layer")];
+      named = layers > 1 ? layer : null;
       while (options.length > heads) options.pop()?.remove();
       while (options.length < heads) {
         options.push(element("div", { id: id(options.length), role: "option" }));

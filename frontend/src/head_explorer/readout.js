@@ -16,10 +16,10 @@ export function readout() {
   const touch = matchMedia("(hover: none)");
   return {
     node,
-    /** @param {string} words */
+    /** @param {(touch: boolean) => string} words */
     tell(words) {
       node.classList.add("mha-heads-idle");
-      say(node, words);
+      say(node, words(touch.matches));
     },
     /**
      * @param {import("./state.js").Shown} shown

@@ -57,9 +57,11 @@ export function idleWords({ focused, head, pinned, touch, view }) {
  * What the read-out says of a thumbnail in the overview: where the head looks most.
  * @param {Shown} shown
  * @param {number[] | null} at [layer, head]
+ * @param {boolean} touch
  */
-export function thumbnailWords(shown, at) {
-  if (!at) return "All layers and heads: point at one to read where it looks, click to enter it.";
+export function thumbnailWords(shown, at, touch) {
+  const [point, click] = touch ? ["tap one", "tap it twice"] : ["point at one", "click"];
+  if (!at) return `All layers and heads: ${point} to read where it looks, ${click} to enter it.`;
   const [layer, head] = at;
   const map = mapOf(shown, (layer * shown.heads) / shown.layers + head);
   const sums = shown.keys.map((_, j) => shown.words.reduce((sum, _, i) => sum + map[i * shown.s + j], 0));

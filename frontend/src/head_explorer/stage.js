@@ -99,7 +99,7 @@ export class Stage {
     node.style.height = `${layout.height}px`;
     Object.assign(node, { places: layout.places, lines: layout.lines }); // where a script, or a test, finds the maps
     node.setAttribute("aria-activedescendant", heads.id(get("head")));
-    if (!heads.count()) heads.list(sheet, get);
+    if (heads.stale(sheet, get)) heads.list(sheet, get); // a name that is read out now
     drawn(sheet);
     this.mark();
     countDrawing(root);

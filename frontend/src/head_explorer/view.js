@@ -63,7 +63,7 @@ export class View {
   read(sheet) {
     const { get, stage } = this;
     const { reading } = this.page;
-    if (sheet.layers > 1) return reading.tell(thumbnailWords(sheet, stage.thumbnail()));
+    if (sheet.layers > 1) return reading.tell((touch) => thumbnailWords(sheet, stage.thumbnail(), touch));
     const cell = hoveredCell(sheet, get("hovered"));
     if (cell && !this.projection) this.exact.ask(get, sheet, cell[1]);
     const pinned = get("view") === "maps" ? get("pinned") : [];

@@ -55,8 +55,9 @@ test("without a cell the line says what to do, with a finger too", () => {
 
 test("a thumbnail is read by where its head looks most", () => {
   const overview = { ...shown, layers: 2 };
-  assert.match(thumbnailWords(overview, [1, 0]), /^layer 1, head 0: 88% of its weight lies on fits/);
-  assert.match(thumbnailWords(overview, null), /^All layers and heads/);
+  assert.match(thumbnailWords(overview, [1, 0], false), /^layer 1, head 0: 88% of its weight lies on fits/);
+  assert.match(thumbnailWords(overview, null, false), /^All layers and heads: point at one .* click to enter it/);
+  assert.match(thumbnailWords(overview, null, true), /^All layers and heads: tap one .* tap it twice to enter it/);
 });
 
 test("quality is told with its seeds, on an axis of shares or of what there is", () => {
