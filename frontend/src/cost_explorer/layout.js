@@ -28,7 +28,7 @@ const products = ({ flops }) => flops.QKᵀ + flops.AV;
 
 /** @typedef {{ name: string, hue: 1 | 2 | 3, dash?: string, get: (costs: Costs) => number | null | undefined }} Curve */
 /** @type {{ title: string, unit: string, curves: Curve[] }[]} */
-export const CHARTS = [
+const CHARTS = [
   {
     title: "FLOPs",
     unit: "FLOP",

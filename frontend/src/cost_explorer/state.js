@@ -36,7 +36,7 @@ export function nearest(choices, wish) {
  * Head counts to choose from: with d_head set, num_heads need not divide d_model.
  * @param {Pick<Sizes, "d_model" | "d_head">} sizes
  */
-export const headCounts = ({ d_model, d_head }) => (d_head ? HEADS : divisors(d_model));
+const headCounts = ({ d_model, d_head }) => (d_head ? HEADS : divisors(d_model));
 
 /**
  * What each slider goes over; null is d_model / num_heads, which a latent does not leave enough room.
@@ -79,7 +79,7 @@ export function settled(after, before) {
  * @param {Record<string, unknown>} at the sizes that all points share
  * @param {Sizes} sizes
  */
-export function pointsOf(measured, at, sizes) {
+function pointsOf(measured, at, sizes) {
   /** @type {Record<string, unknown>} */
   const here = sizes;
   if (sizes.latent || Object.entries(at).some(([name, value]) => here[name] !== value)) return [];

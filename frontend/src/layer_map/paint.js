@@ -118,7 +118,7 @@ function partDrawn(/** @type {Counted} */ part, /** @type {Placed} */ place, /**
 }
 
 /** The frame of the heads says how many there are. */
-export function titleOf(/** @type {Counted} */ part, /** @type {State} */ { sizes: { H, R, K } }) {
+function titleOf(/** @type {Counted} */ part, /** @type {State} */ { sizes: { H, R, K } }) {
   if (part.name !== "split") return part.label;
   const heads = H === 1 ? `1 head of ${K}` : `${H} heads of ${K}`;
   return R > 1 ? `${heads}, ${R} to a key` : heads;

@@ -50,9 +50,6 @@ export function inks(root, names) {
   return { family: style.fontFamily, ...Object.fromEntries(values) };
 }
 
-/** Whether the system wants its own few colours: then a picture needs outlines where it had only fills. */
-export const forcedColours = () => matchMedia("(forced-colors: active)").matches;
-
 /**
  * Hatches a box of a canvas: what is masked, or never stored.
  * @param {CanvasRenderingContext2D} ctx

@@ -21,7 +21,7 @@ export function element(tag, properties = {}, ...children) {
  * @param {Element} node
  * @param {Record<string, unknown>} properties
  */
-export function dress(node, properties) {
+function dress(node, properties) {
   const own = /** @type {Record<string, unknown>} */ (/** @type {unknown} */ (node));
   for (const [name, value] of Object.entries(properties)) {
     if (name in node) own[name] = value;

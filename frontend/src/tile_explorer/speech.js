@@ -29,7 +29,7 @@ const span = (
 ) => (to - from > 1 ? `${many} ${from}–${to - 1}` : `${one} ${from}`);
 
 /** Where a step is. @param {Step} step */
-export function placeInWords({ first, end, start, stop }) {
+function placeInWords({ first, end, start, stop }) {
   const queries = span("query", "queries", first, end);
   if (start < stop) return `${queries} × ${span("key", "keys", start, stop)}`;
   return `${queries}: write ${end - first > 1 ? "their" : "its"} output`;
