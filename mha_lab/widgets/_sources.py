@@ -108,7 +108,10 @@ class Recorded(Readings):
     def read(self, sentence: str) -> dict:
         """What the model reads in a new sentence, as it is sent. A model that is still to be loaded is, and stays."""
         if not hasattr(self.model, "read"):
-            self.model = self.model()
+            loaded = self.model()
+            if not hasattr(loaded, "read"):
+                raise TypeError(f"model() gave {_door.told(loaded)}; it must give what has .read(sentence).")
+            self.model = loaded
         reading = checked(self.model.read(sentence))._replace(sentence=sentence)
         same_model(reading, self.shape)
         self.first[sentence] = reading

@@ -79,6 +79,8 @@ class Timings(traitlets.HasTraits):
 
     def _on_timing_message(self, _, content, buffers):
         """The button, or Cancel, was pressed."""
+        if not isinstance(content, dict):
+            return
         if content.get("kind") == "cancel":
             self.cancel()
         if content.get("kind") != "measure" or self.measuring or (self._task and not self._task.done()):

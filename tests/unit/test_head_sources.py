@@ -415,3 +415,19 @@ def test_the_recorded_maps_are_what_their_generator_writes(monkeypatch):
         assert np.abs(sums - 1).max() < 0.03
     seen = tasks.characters().vocabularies[0]
     assert record_head_maps.spelt(record_head_maps.LINE).max() < seen
+
+
+@pytest.mark.parametrize("loaded, said", [(None, "None"), ("abc", "the str 'abc'")])
+def test_a_loader_that_gives_no_model_is_told_as_often_as_it_is_asked(loaded, said):
+    explorer = HeadExplorer([recording()], model=lambda: loaded)
+    for _ in range(2):
+        assert told(explorer, {"kind": "read", "sentence": "new words"}) == [({"kind": "answered"}, None)]
+        assert explorer.message == f"model() gave {said}; it must give what has .read(sentence)."
+
+
+@pytest.mark.parametrize("nonsense", [None, [], "measure", 1])
+def test_a_message_of_another_shape_is_no_question(nonsense):
+    explorer = trained()
+    for listener in explorer._msg_callbacks.callbacks:  # told one by one: all together, what they raise is only logged
+        listener(explorer, nonsense, [])
+    assert len(explorer._msg_callbacks.callbacks) == 2 and not explorer.measuring
