@@ -247,9 +247,11 @@ def test_a_latent_and_the_layers_of_a_hybrid_are_shown(lab, root):
     expect(root.locator(".mha-cost-about")).to_contain_text("a latent of 576 numbers a token, queries from 1,536")
     expect(slider(root, "K/V heads")).to_be_disabled()
     expect(fact(root, "peak")).to_have_count(0)
-    lab.expect_python("[explorer.latent['numbers'], explorer.costs['parameters']]", [576, 149225472])
+    lab.expect_python("[(explorer.latent or {}).get('numbers'), explorer.costs['parameters']]", [576, 149225472])
     slider(root, "heads").press("ArrowLeft")
-    lab.expect_python("[explorer.num_heads, explorer.num_kv_heads, explorer.latent['value']]", [96, 96, 128])
+    lab.expect_python(
+        "[explorer.num_heads, explorer.num_kv_heads, (explorer.latent or {}).get('value')]", [96, 96, 128]
+    )
     menu.select_option("Gemma 4 E2B")
     expect(root.locator(".mha-layers-row i")).to_have_count(35)
     expect(root.locator(".mha-layers-row .mha-layers-shared")).to_have_count(20)
