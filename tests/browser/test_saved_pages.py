@@ -306,9 +306,8 @@ def test_a_lesson_opens_from_disk_with_its_explorers_alive(opened, tmp_path, mon
     path = tmp_path / "02_multi_head_projection.html"
     assert make_handouts.size_without_figures(path.read_text(encoding="utf-8")) < 1_000_000
     page = opened(path)
-    maps = page.locator(".mha-heads[data-drawn]")
-    expect(maps).to_have_count(page.locator(".mha-host").count())
-    page.get_by_role("slider", name="Heads").first.press("ArrowRight")
+    expect(page.locator(".mha-host .mha[data-drawn]")).to_have_count(page.locator(".mha-host").count())
+    page.locator(".mha-heads").first.get_by_role("slider", name="Heads").press("ArrowRight")
     expect(page.locator(".mha-heads-facts").first).to_contain_text("heads H16")
     page.locator("details > summary").first.click()
     expect(page.locator("details[open]").first).to_contain_text(re.compile(r"\w"))
