@@ -73,3 +73,30 @@ def test_a_stored_lesson_names_no_machine_and_no_version(lesson):
         )
         found = re.search("|".join(unwanted + versions), text)
         assert not found, f"cell {cell.id}: {found.group()}"
+
+
+def test_what_answers_a_prediction_is_hidden_until_its_cell_is_run(lesson):
+    """JupyterLab shows a hidden output when its cell is run. An explorer's picture answers nothing by itself."""
+    open_answers = []
+    for at, cell in enumerate(lesson.cells):
+        if cell.cell_type != "markdown" or "**Predict" not in cell.source:
+            continue
+        answer = next((c for c in lesson.cells[at + 1 : at + 4] if c.cell_type == "code" and c.outputs), None)
+        texts = [output.get("data", {}).get("text/plain", "") for output in answer.outputs] if answer else []
+        explorer = all("Explorer" in text for text in texts)
+        if not explorer and not answer.metadata.get("jupyter", {}).get("outputs_hidden"):
+            open_answers.append(answer.id)
+    assert open_answers == []
+
+
+def test_a_card_says_the_minutes_that_a_lesson_takes(lesson):
+    """150 words a minute, 6 s a code line, 45 s a figure, 40 s a prediction, and exercises take a third longer."""
+    prose = "\n".join(cell.source for cell in lesson.cells if cell.cell_type == "markdown")
+    code = [line.strip() for cell in lesson.cells if cell.cell_type == "code" for line in cell.source.splitlines()]
+    lines = sum(1 for line in code if line and not line.startswith("#"))
+    figures = sum(any("image/png" in o.get("data", {}) for o in c.get("outputs", ())) for c in lesson.cells)
+    exercises = sum(int(minutes) for minutes in re.findall(r"### Exercise [^\n]*?, (\d+) minutes\)", prose))
+    told = int(re.search(r"\| (\d+) min", lesson.cells[0].source)[1])
+    reading = len(prose.split()) / 150 + lines / 10 + figures * 0.75 + prose.count("**Predict") * 2 / 3
+    true = reading + 1.3 * exercises
+    assert 0.8 * true <= told <= 1.25 * true, f"{true:.0f} minutes, not {told}"
