@@ -71,7 +71,7 @@ const COLUMNS = ["formula", "shape", "in numbers", "parameters", "FLOPs", "lesso
 /** All parts as a table. @param {() => State} present */
 export function partsTable(present) {
   return disclosure({
-    className: "mha-layer-table",
+    className: "mha-layer-table mha-folded-table",
     label: "The parts of the layer as a table",
     title: "All parts as a table",
     make() {

@@ -46,7 +46,7 @@ export function controls(fixed, acts, svg) {
   const read = readout();
   const [held, moved] = [part("bytes", "p"), part("bytes", "p", { ariaLive: "polite" })];
   const tables = disclosure({
-    className: "mha-tiles-table",
+    className: "mha-tiles-table mha-folded-table",
     label: "Tiles as a table",
     title: "All steps, and the chart, as tables",
     make: () => [stepsTable(acts.state()), memoryTable(acts.state())],
