@@ -1,10 +1,11 @@
 """A real JupyterLab in a real Chromium, started once: `lab.show(code)` runs a cell and gives its output on the page."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from live_lab import Lab, Server
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +41,22 @@ def own_lab(browser: Browser, server: Server, request) -> Iterator[Lab]:
     lab.open_new(f"{request.node.name}.ipynb")
     yield lab
     lab.close()
+
+
+@pytest.fixture
+def opened(browser, tmp_path):
+    """opened(explorer, **context): its saved page, without a network. An error on it fails the test."""
+    contexts, complaints = [], []
+
+    def opened(explorer, **options):
+        contexts.append(browser.new_context(offline=True, **options))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(explorer.save_html(tmp_path / "page.html").as_uri())
+        expect(page.locator(".mha")).to_have_attribute("data-drawn", re.compile("."))
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []

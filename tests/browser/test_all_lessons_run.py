@@ -15,6 +15,9 @@ EXPLORERS = {
     "CostExplorer": ".mha-cost",
     "KVCacheExplorer": ".mha-cache",
     "TileExplorer": ".mha-tiles",
+    "LayerMap": ".mha-layer",
+    "IntentExplorer": ".mha-intent",
+    "HeadSwitches": ".mha-switch",
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
 

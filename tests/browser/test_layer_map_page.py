@@ -227,25 +227,6 @@ def test_it_answers_without_a_kernel(own_lab):
 # a saved page --------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def opened(browser, tmp_path):
-    """opened(explorer, **context): its saved page, without a network. An error on it fails the test."""
-    contexts, complaints = [], []
-
-    def opened(explorer, **options):
-        contexts.append(browser.new_context(offline=True, **options))
-        page = contexts[-1].new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(explorer.save_html(tmp_path / "page.html").as_uri())
-        expect(page.locator(".mha-layer")).to_have_attribute("data-drawn", re.compile("."))
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
