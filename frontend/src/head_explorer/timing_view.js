@@ -72,7 +72,7 @@ const beside = (/** @type {Model} */ model) =>
     .join(", ");
 
 /**
- * A function that shows the present state in charts of this size.
+ * A function that shows the present state, in charts of this size as soon as they have one.
  * @param {Parts} parts
  * @param {Model} model
  * @param {number[]} counts
@@ -80,15 +80,17 @@ const beside = (/** @type {Model} */ model) =>
 export function timingView(parts, model, counts) {
   const [drawQuality, drawTimes] = [drawnIn(parts.learned), drawnIn(parts.picture)];
   const trained = model.get("source") === "trained";
-  return (/** @type {Size} */ size) => {
-    const { width, height } = size;
+  return (/** @type {Size | null} */ size) => {
     const [heads, n, here] = [model.get("num_heads"), model.get("timing_tokens"), model.get("sentence")];
     const result = model.get("timings").find(({ tokens }) => tokens === n);
     parts.brief.textContent = result ? sentence(result, heads, true) : "";
     if (!parts.node.open) return;
     const rows = trained ? model.get("_trained").filter((row) => row.sentence === here) : [];
-    drawQuality([here, width, height], heads, () => (rows.length ? qualityChart(rows, size) : null));
-    drawTimes([result, width, height], heads, () => (result ? timingChart(result, counts, size) : null));
+    if (size) {
+      const { width, height } = size;
+      drawQuality([here, width, height], heads, () => (rows.length ? qualityChart(rows, size) : null));
+      drawTimes([result, width, height], heads, () => (result ? timingChart(result, counts, size) : null));
+    }
     const none = `Not measured yet for d_model ${model.get("d_model")} at ${n} tokens: press Measure.`;
     say(parts.reached, qualityWords(rows, heads));
     say(parts.words, result ? `${sentence(result, heads, false, beside(model))}.` : none);

@@ -22,7 +22,9 @@ export function timingsPanel(model, change, counts) {
   const parts = elements(charts);
   const { node, form, start, stop, choices } = parts;
   const showState = timingView(parts, model, counts);
-  let size = { width: 440, height: 210 };
+  /** @type {import("./timing_view.js").Size | null} */
+  let size = null;
+  let first = 0;
   const show = () => {
     showState(size);
     if (node.open) showMeasuring(parts, work, model);
@@ -43,15 +45,25 @@ export function timingsPanel(model, change, counts) {
   node.ontoggle = () => {
     if (node.open !== model.get("timings_open")) change({ timings_open: node.open });
   };
-  const ends = [watch(model, ["timing_tokens"], show), watch(model, ["timings_open"], fold), work.dispose];
+  const ends = [
+    watch(model, ["timing_tokens"], show),
+    watch(model, ["timings_open"], fold),
+    work.dispose,
+    () => cancelAnimationFrame(first),
+  ];
   fold();
   return {
     node,
     charts,
-    show,
-    /** @param {{ width: number, height: number }} wanted of one chart */
+    /** The maps come first: the charts are drawn a frame after them. */
+    show() {
+      if (first) show();
+      else first = requestAnimationFrame(show);
+    },
+    /** @param {import("./timing_view.js").Size} wanted of one chart */
     place(wanted) {
       size = wanted;
+      parts.picture.style.minHeight = `${wanted.height}px`;
     },
     dispose: () => ends.forEach((end) => end()),
   };
