@@ -13,6 +13,8 @@ from dataclasses import dataclass
 # One accent and one sign a state. White words on it read on any page; everything else takes the page's own colour.
 LOOKS = {"passed": ("#2B7A3D", "✓"), "wrong": ("#B3541E", "≠"), "untouched": ("#6B6F76", "○")}
 
+AFTER_A_TRY = "The solution is there after a try."
+
 
 class Code(str):
     """A line of a result that is code, or was said by Python, and is shown as such."""
@@ -44,8 +46,11 @@ class Result:
         _, sign = LOOKS[self.state]
         name = self.task.__name__
         lines = [textwrap.indent(line, "    ") if isinstance(line, Code) else line for line in self.lines]
-        more = f"Hint: print(checks.{name}.hint)   Solution: print(checks.{name}.source)"
-        return "\n".join([f"{sign} {name} ({stars(self.task)}): {self.verdict}", *lines, more])
+        more = [f"Hint: print(checks.{name}.hint)"]
+        if self.task.second_hint:
+            more += [f"Second hint: print(checks.{name}.second_hint)"]
+        more += [AFTER_A_TRY if self.state == "untouched" else f"Solution: print(checks.{name}.source)"]
+        return "\n".join([f"{sign} {name} ({stars(self.task)}): {self.verdict}", *lines, "   ".join(more)])
 
     def _repr_html_(self) -> str:
         color, sign = LOOKS[self.state]
@@ -62,21 +67,34 @@ class Result:
                 f"<div>{' &nbsp;'.join(head)}</div>",
                 *(_code(line) if isinstance(line, Code) else _paragraph(line) for line in self.lines),
                 *([_image(self.picture())] if self.picture else []),
-                f"<details><summary>Hint</summary>{_paragraph(self.task.hint)}</details>",
-                f"<details><summary>Solution</summary>{_code(self.task.source)}</details>",
+                _fold("Hint", _paragraph(self.task.hint) + self._second_hint()),
+                f'<p style="margin:4px 0;opacity:0.75">{AFTER_A_TRY}</p>'
+                if self.state == "untouched"
+                else _fold("Solution", _code(self.task.source)),
                 "</div>",
             ]
         )
 
+    def _second_hint(self) -> str:
+        if not self.task.second_hint:
+            return ""
+        return f'<div style="margin-left:16px">{_fold("A second hint", _paragraph(self.task.second_hint))}</div>'
+
 
 @dataclass(frozen=True, repr=False)
 class Task:
-    """What a card says beside the verdict. `then` is the thought that follows a pass."""
+    """What a card says beside the verdict.
+
+    hint         a question that points at the idea
+    second_hint  the construction in words, offered within the first one; neither is the solution
+    then         the thought that follows a pass
+    """
 
     solution: Callable
     stars: int
     minutes: int
     hint: str
+    second_hint: str = ""
     then: str = ""
 
     def __post_init__(self):
@@ -119,6 +137,10 @@ def _words(text: str) -> str:
 
 def _paragraph(text: str) -> str:
     return f'<p style="margin:8px 0">{_words(text)}</p>'
+
+
+def _fold(summary: str, inside: str) -> str:
+    return f"<details><summary>{summary}</summary>{inside}</details>"
 
 
 def _code(text: str) -> str:

@@ -1,5 +1,6 @@
 """The exercise engine: what a learner is told, for everything a learner may hand in."""
 
+import ast
 import base64
 import linecache
 import math
@@ -476,10 +477,12 @@ PICTURED = {name for name in RESULTS if name not in ("untouched", "passed", "err
 
 @pytest.mark.parametrize("name", RESULTS)
 def test_a_card_is_sound_html_with_hint_and_solution(name):
-    page = Page(card(name))
-    assert page.tags.count("details") == 2
-    assert [page.text[i] for i, text in enumerate(page.text) if text in ("Hint", "Solution")] == ["Hint", "Solution"]
-    assert RESULTS[name]().task.source in "".join(page.text)
+    page, result = Page(card(name)), RESULTS[name]()
+    tried = name != "untouched"
+    folds = ["Hint", *["A second hint"] * bool(result.task.second_hint), *["Solution"] * tried]
+    assert page.tags.count("details") == len(folds)
+    assert [text for text in page.text if text in ("Hint", "A second hint", "Solution")] == folds
+    assert (result.task.source in "".join(page.text)) == tried
     assert not {"script", "style", "link", "iframe"} & set(page.tags) and " open" not in card(name)
     assert ("img" in page.tags) == (name in PICTURED)
     for picture in re.findall(r'src="data:image/png;base64,([^"]+)"', card(name)):
@@ -504,6 +507,31 @@ def test_the_plain_text_says_what_the_card_says(name):
     for line in [result.verdict, *result.lines]:
         assert line in text.replace("\n    ", "\n")
         assert "".join(re.sub(r"`|(?<!\w)\*(\w[\w ]*)\*", r"\1", line).split()) in squeezed
+
+
+def second_hinted(solution):
+    fields = {"cases": lambda: [tuple(seeded(n, (n,))) for n in range(1, 6)], "parts": {"twice": ("i",)}}
+    return exercise(stars=1, minutes=3, hint="What is x + x?", second_hint="A sum of <two>.", **fields)(solution)
+
+
+def test_the_second_hint_lies_within_the_first_and_the_solution_waits_for_a_try():
+    @second_hinted
+    def double(x):
+        """x (N,) → 2 x"""
+        return x * 2
+
+    def untouched(x): ...
+
+    inner = "<details><summary>A second hint</summary>"
+    for answer, tried in (untouched, False), (lambda x: x, True), (lambda x: x + x, True):
+        result = double(answer)
+        page, text = result._repr_html_(), repr(result)
+        (hint,) = re.findall(r"<details><summary>Hint</summary>(.*)</details></div></details>", page)
+        assert hint.index("What is x + x?") < hint.index(inner) < hint.index("A sum of &lt;two&gt;.")
+        assert ("return x * 2" in page) == tried == ("print(checks.double.source)" in text)
+        assert ("The solution is there after a try." in page) != tried
+        assert ("The solution is there after a try." in text) != tried
+        assert "Hint: print(checks.double.hint)   Second hint: print(checks.double.second_hint)" in text
 
 
 def test_the_colours_of_a_card_read_on_white_and_on_black():
@@ -587,6 +615,31 @@ def test_every_exercise_carries_task_hint_difficulty_and_time(name):
     assert f'"""{task.__doc__}' in task.source and task.source.startswith(f"def {name}(")
     assert max(map(len, task.source.splitlines())) <= 100  # what a card shows without breaking a line
     assert " at 0x" not in repr(task)
+
+
+def expressions(source):
+    """What stands in the lines of a function: the line itself, and what is given a name or returned in it."""
+    (function,) = ast.parse(source).body
+    for node in ast.walk(function):
+        if isinstance(node, ast.stmt) and node is not function and node is not function.body[0]:
+            yield ast.unparse(node)
+            if getattr(node, "value", None) is not None:
+                yield ast.unparse(node.value)
+
+
+def squeezed(text):
+    return re.sub(r"[\s`]", "", text)
+
+
+@pytest.mark.parametrize("name", checks.__all__)
+def test_a_first_hint_is_a_question_and_no_hint_holds_a_line_of_the_solution(name):
+    task = getattr(checks, name)
+    if not task.second_hint:
+        return  # not every exercise has one yet
+    assert task.hint.endswith("?") and task.second_hint.endswith((".", "?"))
+    lines = [line for line in map(squeezed, expressions(task.source)) if len(line) > 12]
+    for hint in task.hint, task.second_hint:
+        assert [line for line in lines if line in squeezed(hint)] == []
 
 
 @pytest.mark.parametrize("name", [name for name in checks.__all__ if hasattr(getattr(checks, name), "cases")])
