@@ -2,7 +2,7 @@
 // Everything that is said: facts, read-outs, where sizes come from, and the tables beside the pictures.
 
 import { keysSeen, numbersKept, productFlops } from "../shared/layer_kinds.js";
-import { amount, grouped } from "../shared/numbers.js";
+import { amount, grouped, plural } from "../shared/numbers.js";
 import { table } from "../shared/table.js";
 import { shownCharts } from "./layout.js";
 import { BYTES, headWidth, PATHS, sum } from "./maths.js";
@@ -90,7 +90,7 @@ export function mapsInWords({ sizes: { batch, n, num_heads, num_kv_heads, latent
 export function sourceInWords({ context, window, source, bias }) {
   const seen = window ? `, of which a layer sees ${grouped(window)}` : "";
   const without = bias === "QKV" ? "; no bias on W^O" : "";
-  return `${source}; longest text ${grouped(context)} tokens${seen}${without}`;
+  return `${source}; longest text ${plural(context, "token")}${seen}${without}`;
 }
 
 /**
@@ -121,7 +121,7 @@ export function noteInWords({ sizes, machine, costs, points, measured, at }) {
   const together = num_heads * headWidth(sizes);
   if (together !== d_model && !sizes.latent) {
     const ratio = Number((together / d_model).toPrecision(3));
-    const heads = `${grouped(num_heads)} heads × ${grouped(headWidth(sizes))} = ${grouped(together)}`;
+    const heads = `${plural(num_heads, "head")} × ${grouped(headWidth(sizes))} = ${grouped(together)}`;
     parts.push(`${heads}, ${ratio} × d_model: W^Q leads there, and W^O back.`);
   }
   const timed = Object.keys(costs.seconds).length > 0;
@@ -177,7 +177,7 @@ export function numbersTable(state) {
 export function termsTable({ sizes, costs: { flops } }) {
   const total = sum(Object.values(flops));
   return table({
-    caption: `FLOPs by term at ${grouped(sizes.n)} tokens`,
+    caption: `FLOPs by term at ${plural(sizes.n, "token")}`,
     columns: TERMS,
     rows: [
       ["FLOPs", ...TERMS.map((term) => amount(flops[term], "FLOP"))],
@@ -204,5 +204,5 @@ export function kindsTable({ sizes: { n, batch, dtype } }, { name, kinds }) {
   const layers = kinds.reduce((total, kind) => total + kind.layers, 0);
   rows.push(["together", grouped(layers), "", amount(sum(flops), "FLOP"), amount(sum(bytes), "B")]);
   const columns = ["layers", "keys that the last token sees", "QKᵀ and AV", "kept of the text"];
-  return table({ caption: `All layers of ${name}, ${grouped(n)} tokens`, corner: "kind", columns, rows });
+  return table({ caption: `All layers of ${name}, ${plural(n, "token")}`, corner: "kind", columns, rows });
 }

@@ -4,7 +4,7 @@
 import { gradient } from "../shared/colour.js";
 import { element, field } from "../shared/dom.js";
 import { stepped } from "../shared/keys.js";
-import { divisors, grouped, within } from "../shared/numbers.js";
+import { divisors, grouped, plural, within } from "../shared/numbers.js";
 import { slider } from "../shared/slider.js";
 import { parameterCount } from "./maths.js";
 import { part } from "./parts.js";
@@ -160,7 +160,10 @@ export function facts(get) {
       const rows = /** @type {const} */ ([
         [heads, `d_model ${width} in ${heads}`],
         [width / heads, `${width} / ${heads}`],
-        [parameterCount(width, bias, shared), shared < 1 ? `W^K, W^V: ${heads * shared} heads` : `4·d²${biases}: no H`],
+        [
+          parameterCount(width, bias, shared),
+          shared < 1 ? `W^K, W^V: ${plural(heads * shared, "head")}` : `4·d²${biases}: no H`,
+        ],
         [heads * n * s, `H·N² = ${heads} × ${cells}`],
       ]);
       rows.forEach(([value, words], i) => {

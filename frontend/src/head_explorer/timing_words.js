@@ -1,7 +1,7 @@
 // @ts-check
 // Timings in words.
 
-import { grouped } from "../shared/numbers.js";
+import { grouped, plural } from "../shared/numbers.js";
 
 /**
  * @typedef {import("./traits.js").Timing} Timing
@@ -42,7 +42,7 @@ export function sentence(result, heads, brief = false, beside = "") {
     const spread = ` (${inMs(row.q1 ?? row.median)}–${inMs(row.q3 ?? row.median)}; ${predicted})`;
     return `${path} ${inMs(row.median)} ms${brief ? "" : spread}`;
   });
-  return `${heads} ${heads === 1 ? "head" : "heads"}${beside && ` (${beside})`}, ${result.tokens} tokens: ${parts.join(", ")}`;
+  return `${plural(heads, "head")}${beside && ` (${beside})`}, ${plural(result.tokens, "token")}: ${parts.join(", ")}`;
 }
 
 /**

@@ -1,6 +1,7 @@
 // @ts-check
 // What is said in words.
 
+import { plural } from "../shared/numbers.js";
 import { isolated, shownWords } from "../shared/words.js";
 import { keyOf, mostMoved, moved } from "./state.js";
 
@@ -77,8 +78,7 @@ export function headline(fixed, off, pairs) {
 /** @param {Given} fixed @param {Head[]} off */
 function whichAreOff(fixed, off) {
   const { L, H, labels } = fixed;
-  const plural = (/** @type {number} */ count) => (count === 1 ? "head" : "heads");
-  const all = `${L * H} ${plural(L * H)}`;
+  const all = plural(L * H, "head");
   if (!off.length) return `All ${all} on`;
   if (off.length === L * H) return `All ${all} off`;
   if (off.length > 6) return `${off.length} of ${all} off`;
@@ -86,7 +86,7 @@ function whichAreOff(fixed, off) {
     const label = labels.get(keyOf([head]));
     return nameOf(fixed, head) + (label ? ` (${label})` : "");
   };
-  return `Off: ${plural(off.length)} ${off.map(called).join(", ")}`;
+  return `Off: ${off.length === 1 ? "head" : "heads"} ${off.map(called).join(", ")}`;
 }
 
 /**

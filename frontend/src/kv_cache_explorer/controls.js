@@ -4,7 +4,7 @@
 import { element, field, named, rootOf, say } from "../shared/dom.js";
 import { layerStrip } from "../shared/layer_strip.js";
 import { modelsMenu } from "../shared/models_menu.js";
-import { grouped } from "../shared/numbers.js";
+import { grouped, plural } from "../shared/numbers.js";
 import { slider } from "../shared/slider.js";
 import { disclosure } from "../shared/table.js";
 import {
@@ -138,7 +138,7 @@ function makeInputs({ _presets, _others, _contexts, _batches }, { change, state 
     which.value = model.name;
     width.value = String(now.width);
     budget.value = String(now.budget);
-    context.show(nearestStep(_contexts, now.context), `${grouped(now.context)} tokens`);
+    context.show(nearestStep(_contexts, now.context), plural(now.context, "token"));
     batch.show(nearestStep(_batches, now.batch), grouped(now.batch));
     heads.node.max = String(choices.length - 1);
     heads.node.disabled = now.heads === null;

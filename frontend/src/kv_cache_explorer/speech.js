@@ -2,7 +2,7 @@
 // Everything that is said: the cache and how it comes about, its speed, what is left out, and the tables.
 
 import { entries, numbersKept as keptOf, keysSeen } from "../shared/layer_kinds.js";
-import { grouped } from "../shared/numbers.js";
+import { grouped, plural } from "../shared/numbers.js";
 import { table } from "../shared/table.js";
 import { SAME } from "./layout.js";
 import { headsOf, numbersKept, size } from "./state.js";
@@ -15,9 +15,6 @@ import { headsOf, numbersKept, size } from "./state.js";
  * @param {number} rate
  */
 export const perSecond = (rate) => (rate >= 10 ? grouped(rate) : String(Number(rate.toPrecision(2))));
-
-const plural = (/** @type {number} */ count, /** @type {string} */ thing) =>
-  `${grouped(count)} ${thing}${count === 1 ? "" : "s"}`;
 
 /**
  * A row of bars is named by its heads; null: the latent.
@@ -80,7 +77,9 @@ export function noteInWords({ model, context, heads }) {
   if (published && context > published) remarks.push(`Published for ${grouped(published)} tokens: this is beyond.`);
   for (const { kind, layers, window } of stores) {
     if (kind === "local" && window < context) {
-      remarks.push(`A sliding window: ${layers} layers keep the last ${grouped(window)} tokens.`);
+      remarks.push(
+        `A sliding window: ${plural(layers, "layer")} ${layers === 1 ? "keeps" : "keep"} the last ${plural(window, "token")}.`,
+      );
     }
   }
   if (heads !== null && heads !== model.num_kv_heads) remarks.push(`The published model has ${model.num_kv_heads}.`);
@@ -95,7 +94,7 @@ export function noteInWords({ model, context, heads }) {
  */
 export function reading(state, context) {
   const at = state.over.find((one) => one.context === context) ?? state;
-  return `${grouped(context)} tokens: ${size(at.bytes)}; ${SAME} ${size(at.full)}`;
+  return `${plural(context, "token")}: ${size(at.bytes)}; ${SAME} ${size(at.full)}`;
 }
 
 /** A cache as a share of that of plain layers. */
@@ -138,6 +137,6 @@ export function modelsTable({ all, context, batch }) {
     return [model.name, layers, size(token), beyond ? `(${size(bytes)})` : size(bytes), share(bytes, full)];
   });
   const texts = batch === 1 ? "" : `${grouped(batch)} texts of `;
-  const caption = `All models at ${texts}${grouped(context)} tokens; in brackets: beyond what they were published for`;
+  const caption = `All models at ${texts}${plural(context, "token")}; in brackets: beyond what they were published for`;
   return table({ caption, corner: "model", columns: ["layers", "a token", "cache", `of ${SAME}`], rows });
 }

@@ -2,6 +2,7 @@
 // The drawing as SVG, from the layout and the state. Colours are classes (style.css), so that a theme needs no drawing.
 
 import { drawn } from "../shared/dom.js";
+import { plural } from "../shared/numbers.js";
 import { arrowsOf } from "./arrows.js";
 import { partLabel } from "./speech.js";
 import { bytesInWords, inWords, tuple } from "./state.js";
@@ -120,7 +121,7 @@ function partDrawn(/** @type {Counted} */ part, /** @type {Placed} */ place, /**
 /** The frame of the heads says how many there are. */
 function titleOf(/** @type {Counted} */ part, /** @type {State} */ { sizes: { H, R, K } }) {
   if (part.name !== "split") return part.label;
-  const heads = H === 1 ? `1 head of ${K}` : `${H} heads of ${K}`;
+  const heads = `${plural(H, "head")} of ${K}`;
   return R > 1 ? `${heads}, ${R} to a key` : heads;
 }
 

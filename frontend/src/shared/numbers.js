@@ -15,6 +15,13 @@ export function grouped(number, digits = 0) {
 }
 
 /**
+ * So many things: "1 head", "1,024 tokens".
+ * @param {number} count
+ * @param {string} thing one of them
+ */
+export const plural = (count, thing) => `${grouped(count)} ${thing}${count === 1 ? "" : "s"}`;
+
+/**
  * A number with a sign, a true minus: "+0.12", "−0.30".
  * @param {number} number
  * @param {number} [digits]

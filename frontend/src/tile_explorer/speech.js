@@ -1,7 +1,7 @@
 // @ts-check
 // Everything that is said: the step, the arithmetic of one query, the score that is pointed at, bytes, and the tables.
 
-import { amount, grouped } from "../shared/numbers.js";
+import { amount, grouped, plural } from "../shared/numbers.js";
 import { table } from "../shared/table.js";
 import { BYTES, stepOf, writtenAt } from "./state.js";
 
@@ -133,7 +133,7 @@ export const IGNORED =
 /** @param {State} state */
 export function pictureName({ N, step, last, present }) {
   const at = present ? placeInWords(present) : "nothing is read yet";
-  return `Slow memory: Q, K, V and O of ${N} tokens around the scores, which are never stored. Step ${step} of ${last}: ${at}`;
+  return `Slow memory: Q, K, V and O of ${plural(N, "token")} around the scores, which are never stored. Step ${step} of ${last}: ${at}`;
 }
 
 /** Every step, and what the query that is read keeps after it. @param {State} state */

@@ -1,7 +1,7 @@
 // @ts-check
 import assert from "node:assert/strict";
 import test from "node:test";
-import { amount, divisors, grouped, signed } from "../../src/shared/numbers.js";
+import { amount, divisors, grouped, plural, signed } from "../../src/shared/numbers.js";
 
 test("thousands are set apart, in every language the same", () => {
   assert.equal(grouped(1234567), "1,234,567");
@@ -23,4 +23,11 @@ test("amounts have three digits and the unit that suits them", () => {
   assert.equal(amount(999.6, "FLOP"), "1 kFLOP");
   assert.equal(amount(2e21, ""), "2,000 E");
   assert.equal(amount(4321, "s"), "4,321 s");
+});
+
+test("one thing is not told as many", () => {
+  assert.deepEqual(
+    [0, 1, 2, 1024].map((count) => plural(count, "token")),
+    ["0 tokens", "1 token", "2 tokens", "1,024 tokens"],
+  );
 });
