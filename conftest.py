@@ -1,4 +1,5 @@
-"""Lessons run under nbval as they run in Jupyter, and without the user's own IPython start-up files and history."""
+"""Lessons run under nbval as they run in Jupyter, and without what belongs to the user: IPython's start-up files and
+history, and what the user has passed and guessed so far."""
 
 import os
 import tempfile
@@ -7,6 +8,16 @@ from nbval.kernel import RunningKernel
 
 IPYTHON_DIR = tempfile.TemporaryDirectory(prefix="ipython-")
 os.environ["IPYTHONDIR"] = IPYTHON_DIR.name
+HOMES = tempfile.TemporaryDirectory(prefix="mha_lab-")
+os.environ["MHA_LAB_HOME"] = HOMES.name
+
+start_kernel = RunningKernel.__init__
+
+
+def start_with_a_home_of_its_own(self, *arguments, **options):
+    """Nobody has passed or guessed anything in another lesson, whichever ran before."""
+    os.environ["MHA_LAB_HOME"] = tempfile.mkdtemp(dir=HOMES.name)
+    start_kernel(self, *arguments, **options)
 
 
 def execute_cell_input(self, cell_input, allow_stdin=None):
@@ -15,3 +26,4 @@ def execute_cell_input(self, cell_input, allow_stdin=None):
 
 
 RunningKernel.execute_cell_input = execute_cell_input
+RunningKernel.__init__ = start_with_a_home_of_its_own

@@ -1,5 +1,6 @@
 """What all tests share: the same hypothesis examples on every run, and a Chromium for the browser tests."""
 
+import itertools
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,13 @@ settings.register_profile("lab", derandomize=True, deadline=None, database=None)
 settings.load_profile("lab")
 
 pytest.register_assert_rewrite("exercise_promises")
+HOMES = itertools.count()  # made where somebody writes there
+
+
+@pytest.fixture(autouse=True)
+def nobody_has_passed_anything(tmp_path_factory, monkeypatch):
+    """Each test begins the course anew, and none reads or writes what the one who runs them has passed."""
+    monkeypatch.setenv("MHA_LAB_HOME", str(tmp_path_factory.getbasetemp() / "homes" / str(next(HOMES))))
 
 
 @pytest.fixture(autouse=True)

@@ -145,8 +145,9 @@ def own_settings():
     # The kernel of this environment, even where the user has installed another one of the same name.
     environment["JUPYTER_PREFER_ENV_PATH"] = "1"
     with tempfile.TemporaryDirectory(prefix="mha_lab-", ignore_cleanup_errors=True) as folder:
-        # No start-up files of the user's, and no need of a home that can be written to.
-        environment |= {name: str(Path(folder) / name.lower()) for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR")}
+        # No start-up files of the user's, nothing passed so far, and no need of a home that can be written to.
+        ours = "IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MHA_LAB_HOME"
+        environment |= {name: str(Path(folder) / name.lower()) for name in ours}
         before = dict(os.environ)
         try:
             os.environ.clear()

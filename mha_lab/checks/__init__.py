@@ -1,11 +1,14 @@
 """Exercises that answer: `checks.split_heads(your_function)` runs it beside ours and says what differs.
 
 Every check returns a result that shows itself in a notebook, is true where the exercise is solved, and carries the hint
-and the solution. `checks.split_heads` alone, or `checks.split_heads?`, tells the task.
+and the solution. `checks.split_heads` alone, or `checks.split_heads?`, tells the task. `checks.progress()` shows how
+far you have come; `checks.reset()` tells how to forget it.
 """
 
+from mha_lab.checks import course
+from mha_lab.checks.card import Task
 from mha_lab.checks.lesson00 import next_token_head, previous_token_head, where_it_looks
-from mha_lab.checks.lesson01 import causal_mask, masked_attention, one_query, temperature
+from mha_lab.checks.lesson01 import causal_mask, head_weights, masked_attention, one_query, temperature
 from mha_lab.checks.lesson02 import mended_pseudo_code, merge_heads, multi_head_scores, split_heads
 from mha_lab.checks.lesson03 import multi_head_attention, output_as_a_sum, repaired_mask
 from mha_lab.checks.lesson04 import count_flops, count_parameters, peak_scores
@@ -18,6 +21,7 @@ from mha_lab.checks.lesson09 import distance_bias, gated_fusion, rms_norm, rotat
 from mha_lab.checks.lesson10 import add_block, slide, window_scores
 from mha_lab.checks.lesson11 import induction_score, pool_heads, to_halves
 
+# The exercises. `progress` and `reset` below are about all of them.
 __all__ = [
     "add_block",
     "asked_half",
@@ -33,6 +37,7 @@ __all__ = [
     "gated_fusion",
     "grouped_attention",
     "head_importance",
+    "head_weights",
     "induction_score",
     "masked_attention",
     "mended_pseudo_code",
@@ -60,3 +65,17 @@ __all__ = [
     "without_head",
     "window_scores",
 ]
+
+_TASKS = [thing for thing in list(vars().values()) if isinstance(thing, Task)]
+
+
+def progress() -> course.Course:
+    """The course as a map: what you have passed and guessed so far, and what comes next."""
+    return course.so_far(_TASKS)
+
+
+def reset(what: str | None = None) -> None:
+    """Forget what you have passed and guessed: "everything", or one lesson's, such as "02".
+
+    Without an argument nothing is forgotten, and you are told what would be. Raises ValueError for anything else."""
+    course.reset(_TASKS, what)

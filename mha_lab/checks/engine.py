@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from mha_lab import progress
 from mha_lab.checks import learner
 from mha_lab.checks.card import Result, Task
 from mha_lab.checks.loops import loop_over_heads
@@ -31,7 +32,7 @@ class AnswerExercise(Task):
         if any(item is None or item is ... for item in items):
             return self.untouched("Write your answer in place of `None` above, run that cell and then this one.")
         with plain_ground():
-            return self.judge(self, answer, data)
+            return remembered(self.judge(self, answer, data))
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,7 +62,7 @@ class FunctionExercise(Question):
         if problem:
             return self._wrong(problem)
         with plain_ground():
-            return self._judged(function)
+            return remembered(self._judged(function))
 
     def _judged(self, function: Callable) -> Result:
         cases = self.cases()
@@ -92,6 +93,13 @@ class FunctionExercise(Question):
 
     def _wrong(self, line: str) -> Result:
         return self.result("wrong", "not yet", line)
+
+
+def remembered(result: Result) -> Result:
+    """The result; a pass is kept for the next sitting."""
+    if result.passed:
+        progress.passed(result.task.__name__)
+    return result
 
 
 def exercise(**fields) -> Callable[[Callable], FunctionExercise]:

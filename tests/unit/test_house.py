@@ -23,11 +23,12 @@ FLOORS = {
     for floor, names in enumerate(
         (
             ("_door", "_data", "_shown", "_whole", "_autograd", "memory"),
-            ("cost", "masks", "_fits", "_from_torch", "kv_cache", "published", "_checkpoint"),
+            ("cost", "masks", "_fits", "_from_torch", "kv_cache", "published", "_checkpoint", "progress"),
             ("attention", "rotary"),
             ("plots", "variants", "measure", "tasks"),
             ("models", "train", "heads", "long_sequences"),
-            ("pretrained", "checks"),
+            ("pretrained",),
+            ("checks",),
             ("widgets",),
         )
     )
@@ -80,7 +81,7 @@ FLOORS_OF_CHECKS = {
     for floor, names in enumerate(
         (
             ("card", "compare"),
-            ("learner", "pattern", "returned", "pictures"),
+            ("learner", "pattern", "returned", "pictures", "course"),
             ("run", "weights"),
             ("loops", "question"),
             ("story",),
