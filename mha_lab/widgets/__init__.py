@@ -2,6 +2,8 @@
 
 from mha_lab.widgets.attention_stepper import AttentionStepper
 from mha_lab.widgets.cost_explorer import CostExplorer
+from mha_lab.widgets.guess import Guess
+from mha_lab.widgets.guess import reckoning as reckoning  # which is no explorer, and so not in __all__
 from mha_lab.widgets.head_explorer import HeadExplorer
 from mha_lab.widgets.head_switches import HeadSwitches
 from mha_lab.widgets.intent_explorer import IntentExplorer
@@ -14,6 +16,7 @@ from mha_lab.widgets.true_or_false import TrueOrFalse
 __all__ = [
     "AttentionStepper",
     "CostExplorer",
+    "Guess",
     "HeadExplorer",
     "HeadSwitches",
     "IntentExplorer",

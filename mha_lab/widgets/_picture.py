@@ -155,6 +155,13 @@ class Page:
         radius, corners, turn = (6, 4, 45) if diamond else (5, 40, 0)
         self.draw.regular_polygon((*_pixel(x, y), radius * FINE), corners, turn, colour, "white", FINE)
 
+    def ring(self, x, y, radius, *, filled=False):
+        """A radio button around (x, y), filled where it is chosen."""
+        corners = [_pixel(x - radius, y - radius), _pixel(x + radius, y + radius)]
+        self.draw.ellipse(corners, None, MUTED, FINE)
+        if filled:
+            self.draw.ellipse([_pixel(x - radius / 2, y - radius / 2), _pixel(x + radius / 2, y + radius / 2)], INK)
+
     def hatched(self, x, y, width, height):
         """Masked: light grey with stripes."""
         self.image.paste(_stripes(max(1, round(width * FINE)), max(1, round(height * FINE))), _corner(x, y))
