@@ -1,10 +1,12 @@
-"""Exercises of lesson 01: one query, the causal mask, attention under a mask, a temperature for a wanted entropy."""
+"""Exercises of lesson 01: one query, the causal mask, attention under a mask, one head of a trained layer, and a
+temperature for a wanted entropy."""
 
 import math
 from functools import partial
 
 import torch
 
+from mha_lab import pretrained
 from mha_lab.checks import pictures
 from mha_lab.checks.engine import exercise, seeded
 
@@ -18,8 +20,10 @@ def one_query_cases():
 @exercise(
     stars=1,
     minutes=5,
-    hint="Three lines: one score for each key, weights that sum to 1, the weighted average of the values. "
-    "`keys @ query` gives all S dot products at once; the scale is 1/√K, and K is the length of the query.",
+    hint="How many scores are there, and what makes of them weights that sum to 1?",
+    second_hint="Three steps. First a dot product of each key with the query, divided by the root of the query's "
+    "length: a matrix times a vector gives all S of them at once. Then softmax over the keys. Then the rows of "
+    "`values`, added up, each as much as its weight says: a vector times a matrix.",
     then="The output lies between the values: an attention weight never exceeds 1 and is never negative.",
     cases=one_query_cases,
     parts={"output": ("feature",)},
@@ -181,8 +185,10 @@ def scaled_twice(query, keys, values):
 @exercise(
     stars=1,
     minutes=5,
-    hint="Write down the rows for n = 3: word 0 sees itself; word 1 sees 0 and 1; word 2 sees all. "
-    "Compare each row number with each column number, or look up `torch.tril`.",
+    hint="Take n = 3 and write down the rows: which words may word 0, word 1 and word 2 see?",
+    second_hint="A key is allowed where its number is not larger than the query's. `torch.arange` numbers the "
+    "words; as a row and as a column, compared, it gives all n × n answers at once. `torch.tril` is another way: it "
+    "keeps the lower triangle of a square.",
     then="Row 0 has one True. In a causal model the first word can only look at itself.",
     cases=lambda: [(6,), (1,), (2,), (3,), (9,)],
     parts={"mask": ("query", "key")},
@@ -263,8 +269,9 @@ def _some_allowed(seed, N, S):
 @exercise(
     stars=2,
     minutes=10,
-    hint="The mask acts between the scale and softmax: `scores.masked_fill(~mask, -torch.inf)` makes every hidden "
-    "score −∞, and exp(−∞) is 0. Softmax then shares the whole weight among the keys that are left.",
+    hint="When must the hidden keys drop out, so that the others share the whole weight, before softmax or after it?",
+    second_hint="Between the scale and softmax: each score whose mask is False becomes −∞, and exp(−∞) is 0. A "
+    "tensor's method `masked_fill` puts a number wherever a boolean tensor is True, and `~` exchanges True and False.",
     then="This is mha_lab.attention, but for two things: any number of dimensions in front, and rows that may see "
     "nothing.",
     cases=masked_attention_cases,
@@ -411,6 +418,154 @@ def averaged_with_log_weights(query, key, value, mask):
     return weights @ value, weights
 
 
+HEADS, HEAD = 12, 3  # of the recorded layer; lesson 00 calls it head 1.3
+
+
+def head_weights_cases():
+    """The trained layer first, whose map is drawn; then random ones, no head as wide as there are heads."""
+    query, key, _ = pretrained.recorded_projection()
+    sizes = [(5, 12, 1, 2), (4, 24, 2, 3), (6, 8, 0, 4), (3, 15, 2, 5)]
+    random = [(*seeded(i, (N, D), (N, D), spread=1.5), head, H) for i, (N, D, head, H) in enumerate(sizes)]
+    return [(query, key, HEAD, HEADS), *random]
+
+
+def _head_picture(yours, target, query, key, head, num_heads):
+    return pictures.sentence_maps(yours[0], target[0], pretrained.recorded_projection()[2])
+
+
+def _cut(tensor, head, num_heads):
+    """The columns (N, K) of one head."""
+    return tensor.chunk(num_heads, dim=1)[head]
+
+
+def _weights_of(query, key, K):
+    return (query @ key.mT / K**0.5).softmax(-1)
+
+
+@exercise(
+    stars=2,
+    minutes=10,
+    hint="Twelve heads of 32 columns lie side by side in the 384: at which column does head 0 begin, and where head 3?",
+    second_hint="A head is D / H columns wide; head 0 has the first of them, head 1 the next, and so on. Cut the "
+    "head's columns out of Q and out of K. The rest is attention without its last step: every query meets every key, "
+    "the scores are divided by the root of the head's own width, and softmax runs along each row.",
+    then="MiniLM did with your function what it did with its own: the map is drawn from your weights, and is that of "
+    'lesson 00\'s head 1.3. "it" looks most at *suitcase*, with 0.27 of its weight, as was recorded.',
+    cases=head_weights_cases,
+    parts={"weights": ("query", "key")},
+    sizes=lambda query, key, head, num_heads: {
+        "d_head": query.shape[1] // num_heads,
+        "d_model": query.shape[1],
+        "heads": num_heads,
+        "tokens": len(query),
+    },
+    picture=_head_picture,
+    draw_pass=True,
+)
+def head_weights(query, key, head, num_heads):
+    """query (N, D), key (N, D), all heads' columns side by side, head 0 first
+    → the weights (N, N) of the head with the number `head`"""
+    K = query.shape[1] // num_heads
+    columns = slice(head * K, (head + 1) * K)
+    scores = query[:, columns] @ key[:, columns].mT / K**0.5
+    return scores.softmax(dim=-1)
+
+
+@head_weights.mistake(
+    "The scores were divided by √D, the width of all heads together, so that your weights are too even. How many "
+    "products does one head add up for a score?"
+)
+def scaled_by_d_model(query, key, head, num_heads):
+    return _weights_of(_cut(query, head, num_heads), _cut(key, head, num_heads), query.shape[1])
+
+
+@head_weights.mistake(
+    "Your weights are sharper than the model's: the scores were not scaled. By the root of which width did it divide "
+    "them?"
+)
+def head_without_scale(query, key, head, num_heads):
+    return _weights_of(_cut(query, head, num_heads), _cut(key, head, num_heads), 1)
+
+
+@head_weights.mistake(
+    "The scores were divided by the head's width, and not by its root: your weights are too even. Does the spread of a "
+    "dot product grow like the width, or like its root?"
+)
+def head_scaled_by_its_width(query, key, head, num_heads):
+    return _weights_of(*(_cut(each, head, num_heads) for each in (query, key)), (query.shape[1] // num_heads) ** 2)
+
+
+def _of_all_columns(query, key, head, num_heads, heads_width):
+    return _weights_of(query, key, query.shape[1] // num_heads if heads_width else query.shape[1])
+
+
+for _width in (False, True):
+    head_weights.mistake(
+        "All columns were used, as if the layer had one head. Which of them belong to the head that is asked for?"
+    )(partial(_of_all_columns, heads_width=_width))
+
+
+@head_weights.mistake(
+    "You took every H-th column. The heads lie side by side, each in one piece: at which column does yours begin?"
+)
+def every_nth_column(query, key, head, num_heads):
+    return _weights_of(query[:, head::num_heads], key[:, head::num_heads], query.shape[1] // num_heads)
+
+
+@head_weights.mistake("Your map is that of head 0, whichever head is asked for. Where does `head` enter your code?")
+def always_the_first_head(query, key, head, num_heads):
+    return head_weights.solution(query, key, 0, num_heads)
+
+
+def _next_head(query, key, head, num_heads, shift):
+    K = query.shape[1] // num_heads
+    columns = slice((head + shift) * K, (head + shift + 1) * K)
+    return _weights_of(query[:, columns], key[:, columns], K)
+
+
+for _shift in (-1, 1):
+    head_weights.mistake(
+        "You took the columns of the head beside the one that was asked for. Heads are counted from 0: how many "
+        "columns stand before those of head 3?"
+    )(partial(_next_head, shift=_shift))
+
+
+def _as_many_columns_as_heads(query, key, head, num_heads, own_width):
+    columns = slice(head * num_heads, (head + 1) * num_heads)
+    return _weights_of(query[:, columns], key[:, columns], num_heads if own_width else query.shape[1] // num_heads)
+
+
+for _own in (True, False):
+    head_weights.mistake(
+        "You cut out H columns. A layer has H heads: how many of its D columns are left for each of them?"
+    )(partial(_as_many_columns_as_heads, own_width=_own))
+
+
+@head_weights.mistake(
+    "Your columns sum to 1, and your rows do not: softmax ran over the queries. Which word shares out its look?"
+)
+def head_softmax_over_queries(query, key, head, num_heads):
+    q, k = (_cut(each, head, num_heads) for each in (query, key))
+    return (q @ k.mT / q.shape[1] ** 0.5).softmax(0)
+
+
+@head_weights.mistake(
+    "Queries and keys have changed places: your row shows how a word is found, and not where it looks. Which of the "
+    "two stands on the left of the product?"
+)
+def looked_at_for_looking(query, key, head, num_heads):
+    return head_weights.solution(key, query, head, num_heads)
+
+
+@head_weights.mistake(
+    "You returned the scaled scores: some are negative, and a row does not sum to 1. What turns a row of scores into "
+    "weights?"
+)
+def head_scores(query, key, head, num_heads):
+    q, k = (_cut(each, head, num_heads) for each in (query, key))
+    return q @ k.mT / q.shape[1] ** 0.5
+
+
 def temperature_cases():
     shares = [(3, 0.5), (4, 0.2), (6, 0.9), (5, 0.7), (12, 0.4)]  # number of scores, share of the highest entropy
     cases = [(*seeded(seed, (S,), spread=2.0), share * math.log(S)) for seed, (S, share) in enumerate(shares)]
@@ -445,9 +600,11 @@ def _entropy_gap(yours, target, scores, target_entropy):
 @exercise(
     stars=2,
     minutes=15,
-    hint="Entropy grows with temperature, from 0 (all weight on one key) to log S (all equal). So halve an interval: "
-    "try the middle; if its entropy is too high, the answer is below, else above. Thirty halvings are plenty. "
-    "Very cold weights underflow to 0, and 0 · log 0 is NaN: `torch.special.entr` knows that it should be 0.",
+    hint="Entropy grows with temperature, from 0 (all weight on one key) to log S (all equal). If you know the entropy "
+    "in the middle of an interval, in which half does the answer lie?",
+    second_hint="Halve an interval again and again: try the middle; if its entropy is too high, the answer is below, "
+    "else above. Let it reach from very cold to very hot, a thousandth to a thousand; forty halvings are plenty. Very "
+    "cold weights underflow to 0, and 0 · log 0 is NaN: `torch.special.entr` knows that it should be 0.",
     then="√K is a temperature too, chosen once and for all, so that training starts with weights it can still change.",
     cases=temperature_cases,
     parts={"temperature": ()},

@@ -20,6 +20,17 @@ def weight_maps(yours: np.ndarray, target: np.ndarray, mask: np.ndarray):
     return _side_by_side(draw, yours, target)
 
 
+def sentence_maps(yours: np.ndarray, target: np.ndarray, tokens: Sequence[str]):
+    """Two maps (N, N) of a whole sentence, in colours without numbers; other sizes have the course's words."""
+    from mha_lab import plots
+
+    def draw(weights, title, ax):
+        rows, columns = (list(tokens) if n == len(tokens) else words(n) for n in weights.shape)
+        plots.attention_map(weights, rows, columns, numbers=False, title=title, ax=ax)
+
+    return _side_by_side(draw, yours, target, cell=(0.27, 0.27))
+
+
 def mask_maps(yours: np.ndarray, target: np.ndarray):
     """Two boolean masks (N, S), hatched where a query may not look."""
     from mha_lab import plots
@@ -69,6 +80,20 @@ def one_map(weights, tokens: Sequence[str], title: str, framed_row: int | None =
     ax = plots.attention_map(weights, tokens, title=title, ax=figure.subplots())
     if framed_row is not None:
         _frame(ax, -0.5, framed_row - 0.5, len(tokens), 1)
+    return figure
+
+
+def maps_of_a_model(yours, theirs, tokens: Sequence[str], your_title: str, their_title: str):
+    """The map (N, N) that a learner's function made in a model, and beside it the model's own."""
+    from matplotlib.figure import Figure
+
+    from mha_lab import plots
+
+    figure = Figure(figsize=(10, 4.9), layout="constrained")
+    figure.set_label(f"{your_title}; {their_title}")
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
+    for ax, weights, title in zip(figure.subplots(1, 2), (yours, theirs), (your_title, their_title), strict=True):
+        plots.attention_map(weights, tokens, numbers=False, title=title, ax=ax)
     return figure
 
 

@@ -370,6 +370,111 @@ def test_a_search_that_ends_too_early_is_told_its_own_end(limit):
     assert line.startswith(f"Your search ends at {limit}, and the answer lies higher.")
 
 
+# ----------------------------------------------------------------------------------- 01: one head of a trained layer
+
+
+def cut_out(tensor, head, num_heads):
+    K = tensor.shape[1] // num_heads
+    return tensor[:, head * K : head * K + K]
+
+
+def learners_map(query, key, divisor, dim=-1):
+    return F.softmax(torch.einsum("ik,jk->ij", query, key) / divisor, dim=dim)
+
+
+def one_head(query, key, head, num_heads):
+    return cut_out(query, head, num_heads), cut_out(key, head, num_heads)
+
+
+@wrong("head_weights", "scaled_by_d_model")
+def _(query, key, head, num_heads):
+    return learners_map(*one_head(query, key, head, num_heads), math.sqrt(query.shape[1]))
+
+
+@wrong("head_weights", "head_without_scale")
+def _(query, key, head, num_heads):
+    return learners_map(*one_head(query, key, head, num_heads), 1)
+
+
+@wrong("head_weights", "head_scaled_by_its_width")
+def _(query, key, head, num_heads):
+    return learners_map(*one_head(query, key, head, num_heads), query.shape[1] // num_heads)
+
+
+@wrong("head_weights", "_of_all_columns")
+def _(query, key, head, num_heads):
+    return learners_map(query, key, query.shape[1] ** 0.5)
+
+
+@wrong("head_weights", "_of_all_columns")
+def _(query, key, head, num_heads):
+    return learners_map(query, key, (query.shape[1] // num_heads) ** 0.5)
+
+
+@wrong("head_weights", "every_nth_column")
+def _(query, key, head, num_heads):
+    N, D = query.shape
+    q, k = (tensor.view(N, D // num_heads, num_heads)[:, :, head] for tensor in (query, key))
+    return learners_map(q, k, math.sqrt(D // num_heads))
+
+
+@wrong("head_weights", "always_the_first_head")
+def _(query, key, head, num_heads):
+    K = query.shape[1] // num_heads
+    return learners_map(query[:, :K], key[:, :K], K**0.5)
+
+
+@wrong("head_weights", "_next_head")
+def _(query, key, head, num_heads):
+    K = query.shape[1] // num_heads
+    return learners_map(query[:, head * K - K : head * K], key[:, head * K - K : head * K], K**0.5)
+
+
+@wrong("head_weights", "_next_head")
+def _(query, key, head, num_heads):
+    K = query.shape[1] // num_heads
+    return learners_map(query[:, head * K + K :][:, :K], key[:, head * K + K :][:, :K], K**0.5)
+
+
+@wrong("head_weights", "_as_many_columns_as_heads")
+def _(query, key, head, num_heads):
+    q, k = query.split(num_heads, dim=1)[head], key.split(num_heads, dim=1)[head]
+    return learners_map(q, k, num_heads**0.5)
+
+
+@wrong("head_weights", "_as_many_columns_as_heads")
+def _(query, key, head, num_heads):
+    q, k = query.split(num_heads, dim=1)[head], key.split(num_heads, dim=1)[head]
+    return learners_map(q, k, (query.shape[1] / num_heads) ** 0.5)
+
+
+@wrong("head_weights", "head_softmax_over_queries")
+def _(query, key, head, num_heads):
+    return learners_map(*one_head(query, key, head, num_heads), (query.shape[1] / num_heads) ** 0.5, dim=0)
+
+
+@wrong("head_weights", "looked_at_for_looking")
+def _(query, key, head, num_heads):
+    return learners_map(*one_head(key, query, head, num_heads), (query.shape[1] / num_heads) ** 0.5)
+
+
+@wrong("head_weights", "head_scores")
+def _(query, key, head, num_heads):
+    q, k = one_head(query, key, head, num_heads)
+    return q @ k.T / math.sqrt(q.shape[1])
+
+
+def test_the_trained_head_is_drawn_and_told_from_the_learners_weights():
+    recording, task = pretrained.recorded()[0], checks.head_weights
+    said = task(task.solution)
+    drawn = said.picture().axes[0].images[0].get_array()
+    assert abs(drawn - recording.weights[pretrained.PROJECTION_LAYER, 3].numpy()).max() < 2e-5
+    row = dict(zip(recording.tokens, drawn[recording.tokens.index("it")]))
+    assert max(row, key=row.get) == "suitcase" and f"*suitcase*, with {row['suitcase']:.2f}" in said.lines[-1]
+    wrong = task(WRONG["head_weights", "always_the_first_head"][0])
+    assert [ax.get_title(loc="left") for ax in wrong.picture().axes[:2]] == ["yours", "the target"]
+
+
 # ---------------------------------------------------------------------------------------- 02: split, merge heads
 
 
@@ -398,37 +503,6 @@ def _(x, num_heads):
     return torch.stack([x for _ in range(num_heads)], dim=1)
 
 
-@wrong("merge_heads", "transpose_forgotten")
-def _(x):
-    return x.contiguous().view(x.size(0), x.size(2), -1)
-
-
-@wrong("merge_heads", "features_first")
-def _(x):
-    return torch.stack(list(x.unbind(1)), dim=-1).flatten(-2)
-
-
-@wrong("merge_heads", "joined_along_tokens")
-def _(x):
-    return torch.cat([x[:, head] for head in range(x.shape[1])], dim=1)
-
-
-@wrong("merge_heads", "flattened_as_they_stand")
-def _(x):
-    B, H, N, K = x.shape
-    return x.reshape(B, H, N * K)
-
-
-@wrong("merge_heads", "not_joined")
-def _(x):
-    return x.permute(0, 2, 1, 3)
-
-
-@wrong("merge_heads", "added_up")
-def _(x):
-    return sum(x[:, head] for head in range(x.shape[1]))
-
-
 @wrong("split_heads", "num_heads_taken_for_a_width")
 def _(x, num_heads):
     return torch.stack(x.split(num_heads, -1), 1)
@@ -442,11 +516,6 @@ def _(x, num_heads):
 @wrong("split_heads", "_first_for_all")
 def _(x, num_heads):
     return torch.stack([torch.stack(x[0].chunk(num_heads, -1)) for _ in x])
-
-
-@wrong("merge_heads", "averaged")
-def _(x):
-    return torch.einsum("bhnk->bnk", x) / x.size(1)
 
 
 # -------------------------------------------------------------------------------------------- 02: scores of heads
@@ -971,9 +1040,11 @@ OTHER_WAYS = {
         F.scaled_dot_product_attention(q, k, v, mask),
         F.scaled_dot_product_attention(q, k, torch.eye(len(k)), mask),
     ),
+    "head_weights": lambda q, k, head, h: (
+        (q * (h / q.shape[1]) ** 0.5).unflatten(1, (h, -1))[:, head] @ k.unflatten(1, (h, -1))[:, head].T
+    ).softmax(1),
     "temperature": lambda s, e: torch.tensor([bisect(lambda t: learners_entropy(F.softmax(s / t, 0)), e, 20)]),
     "split_heads": lambda x, h: torch.stack(x.chunk(h, -1), 1),
-    "merge_heads": lambda x: torch.cat(list(x.unbind(1)), -1),
     "multi_head_scores": lambda q, k, h: (
         torch.einsum("bnhk,bshk->bhns", q.unflatten(-1, (h, -1)), k.unflatten(-1, (h, -1))) / math.sqrt(q.shape[-1] / h)
     ),
