@@ -24,6 +24,8 @@ from mha_lab.pretrained.recordings import (
 )
 from mha_lab.pretrained.smollm2_records import SmolLM2Record, recorded_smollm2
 from mha_lab.pretrained.whisper import Whisper
+from mha_lab.pretrained.word import WordInALayer, recorded_heads, recorded_word
+from mha_lab.pretrained.your_layer import InsideMiniLM, inside_minilm
 
 __all__ = [
     "PROJECTION_LAYER",
@@ -31,6 +33,7 @@ __all__ = [
     "RECORDINGS_SHA256",
     "Ablations",
     "Bert",
+    "InsideMiniLM",
     "Llama",
     "MiniLM",
     "ModelMissing",
@@ -39,12 +42,16 @@ __all__ = [
     "SmolLM2Record",
     "Transcript",
     "Whisper",
+    "WordInALayer",
     "circuits",
+    "inside_minilm",
     "recorded",
     "recorded_ablations",
+    "recorded_heads",
     "recorded_projection",
     "recorded_smollm2",
     "recorded_speech",
     "recorded_transcript",
+    "recorded_word",
     "regrouped",
 ]

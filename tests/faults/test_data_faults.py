@@ -160,6 +160,7 @@ def program(mark):
         "minilm_ablations.npz": [pretrained.recorded_ablations],
         "minilm_attention.npz": [pretrained.recorded, pretrained.recorded_projection],
         "minilm_intents.npz": [tasks.recorded_minilm_intents],
+        "minilm_layer.npz": [pretrained.recorded_word, pretrained.recorded_heads],
         "names.npz": [tasks.recorded_names],
         "smollm2.npz": [pretrained.recorded_smollm2],
         "speech.wav": [pretrained.recorded_speech],
