@@ -15,8 +15,8 @@ from mha_lab.checks.lesson04 import count_flops, count_parameters, peak_scores
 from mha_lab.checks.lesson05 import cache_bytes, decode_step, grouped_attention
 from mha_lab.checks.lesson06 import error_bars, most_heads, served
 from mha_lab.checks.lesson07 import head_importance, name_heads, without_head
-from mha_lab.checks.lesson08 import cross_attention, uniform_share
-from mha_lab.checks.lesson08_regions import asked_half, within_reach
+from mha_lab.checks.lesson08 import cross_attention, share_by_place, uniform_share
+from mha_lab.checks.lesson08b import asked_half, paired_gap, within_reach
 from mha_lab.checks.lesson09 import distance_bias, gated_fusion, rms_norm, rotate_by_place
 from mha_lab.checks.lesson10 import add_block, slide, window_scores
 from mha_lab.checks.lesson11 import induction_score, pool_heads, to_halves
@@ -49,6 +49,7 @@ __all__ = [
     "next_token_head",
     "one_query",
     "output_as_a_sum",
+    "paired_gap",
     "peak_scores",
     "pool_heads",
     "previous_token_head",
@@ -56,6 +57,7 @@ __all__ = [
     "rms_norm",
     "rotate_by_place",
     "served",
+    "share_by_place",
     "slide",
     "split_heads",
     "temperature",

@@ -1,11 +1,102 @@
 """Exercises of lesson 08: attention over another sequence, and the share of weight that a head gets for nothing."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from operator import itemgetter
 
 import torch
 
-from mha_lab.checks.engine import exercise, seeded
+from mha_lab.checks import learner
+from mha_lab.checks.card import Result
+from mha_lab.checks.engine import FunctionExercise, exercise, seeded
+from mha_lab.checks.run import quietly
+
+
+@dataclass(frozen=True, repr=False)
+class ExerciseInAModel(FunctionExercise):
+    """An exercise whose right answers are then put to work inside a trained model.
+
+    inside   runs the model with a function in its place: (function from tensors to tensors) -> what came of it in a
+             sentence or two, and what draws it, or None"""
+
+    inside: Callable = None
+
+    def _same_numbers(self, function, cases, targets, yours) -> Result:
+        result = super()._same_numbers(function, cases, targets, yours)
+        return self._at_work(function, yours[0].in_numpy, result) if result.passed else result
+
+    def _at_work(self, function, in_numpy, result) -> Result:
+        def called(*case):
+            found = self.run(function, case, in_numpy)
+            if found.error is not None:
+                raise found.error
+            parts = [torch.as_tensor(part) for part in found.parts]
+            parts = [part.float() if part.is_floating_point() else part for part in parts]
+            return parts if len(parts) > 1 else parts[0]
+
+        def but(*lines):
+            return replace(result, state="wrong", verdict="not yet: right on the shapes of the check only", lines=lines)
+
+        ours, _ = self.inside(self.solution)
+        try:
+            with quietly():
+                yours, picture = self.inside(called)
+        except Exception as error:  # code that is made for the sizes of the cases
+            where, code = learner.what_was_raised(error)
+            return but(
+                f"Put to work in a trained model, which has other sizes, your code raises an error{where}:", code
+            )
+        if yours != ours:
+            return but(f"{yours} With our function there: {ours} Which size of the model does your code not ask for?")
+        return replace(result, lines=(*result.lines, f"{yours} With our function it does the same."), picture=picture)
+
+
+def exercise_in_a_model(**fields) -> Callable[[Callable], ExerciseInAModel]:
+    """Decorator: as `exercise`; a right answer is then put to work in a trained model."""
+    return lambda solution: ExerciseInAModel(solution, **fields)
+
+
+SENTENCES = "my sister's black cat often sees them", "my neighbour sees her"
+
+
+def _translated(function) -> tuple[str, Callable]:
+    """What the recorded translator writes with a function in all eight heads, and the map of the best one."""
+    from mha_lab import models, tasks
+
+    corpus, model = tasks.translation(), models.recorded_translators().translation
+    for block in model.cross:
+        block.attention.forward = partial(_by_function, block.attention, function)
+    source = corpus.read(*SENTENCES)
+    target = model.write(source)
+    with torch.no_grad():
+        _, maps = model(source, target, need_weights=True)
+    said = " and ".join(f"“{one}” as “{other}”" for one, other in zip(SENTENCES, corpus.write(target)))
+    asked, written = corpus.source.decode(source[0]), corpus.target.decode(target[0])
+    weights = maps[0, 1, 1, : len(written)]
+    line = f"In the translator of section 3 it now does the work of all eight cross-attention heads: it writes {said}."
+    return line, partial(_drawn, weights, written, asked)
+
+
+def _drawn(weights, written, asked):
+    from matplotlib.figure import Figure  # not pyplot: a figure that pyplot knows would be shown a second time
+
+    from mha_lab import plots
+
+    title = "Your function in head 1.1 of a trained translator: rows are what it writes"
+    figure = Figure(figsize=(6.4, 5.0), layout="constrained")
+    figure.set_label(title)
+    plots.attention_map(weights, written, asked, numbers=False, title=title, ax=figure.subplots())
+    return figure
+
+
+def _by_function(layer, function, x, context, *, mask, need_weights=False):
+    """What a cross-attention layer gives whose heads are all this function: each gets its columns of the matrices."""
+    matrices = (p.weight.detach().T.chunk(layer.num_heads, dim=1) for p in (layer.q_proj, layer.k_proj, layer.v_proj))
+    lengths = mask[:, 0].sum(dim=-1)
+    each = [function(x, context, lengths, *columns) for columns in zip(*matrices)]
+    output = layer.out_proj(torch.cat([output for output, _ in each], dim=-1))
+    return (output, torch.stack([weights for _, weights in each], dim=1)) if need_weights else output
 
 
 def _cross_cases():
@@ -33,12 +124,13 @@ def _looked(x, context, lengths, w_q, w_k, w_v):
     return weights @ (context @ w_v), weights
 
 
-@exercise(
+@exercise_in_a_model(
     stars=2,
     minutes=15,
-    hint="Only the query is made of x: `x @ w_q`. Key and value are made of context. The places that may be seen are "
-    "`torch.arange(S) < lengths[:, None]`, (B, S); give it an axis for the queries, and fill the scores of all others "
-    "with -torch.inf before the softmax.",
+    hint="Which of the two sequences asks, and which is looked at: of which are queries made, and of which keys?",
+    second_hint="Make the query of x, the key and the value of context. The mask is a row for each example: its places "
+    "0 to lengths[b] − 1 are words. Give it an axis for the queries, and set the scores of all other places to −∞ "
+    "before the softmax.",
     then="Put context = x and this is lesson 01. Cross-attention is no other machine.",
     cases=_cross_cases,
     parts={"output": ("example", "query", "feature"), "weights": ("example", "query", "key")},
@@ -49,6 +141,7 @@ def _looked(x, context, lengths, w_q, w_k, w_v):
         "keys": context.shape[1],
         "queries": x.shape[1],
     },
+    inside=_translated,
 )
 def cross_attention(x, context, lengths, w_q, w_k, w_v):
     """One head in which the tokens of x (B, N, D) look at those of context (B, S, D), of which
@@ -240,8 +333,9 @@ def _share_cases():
 @exercise(
     stars=2,
     minutes=10,
-    hint="A head that looks everywhere alike gives each of the lengths[b] words 1 / lengths[b]. So token n gets "
-    "`right.sum(dim=-1)` of these for nothing. Average over the tokens for which `right.any(dim=-1)` is true.",
+    hint="Among how many words does such a head share out its weight, and how many are right for target token n?",
+    second_hint="Each of the lengths[b] words gets the same weight. Count the right words of each target token, take "
+    "that many of these weights, and average over the tokens that have a right word at all.",
     then="Every share of weight needs this number beside it. 0.8 of seven words is a find; 0.8 of one word is nothing.",
     cases=_share_cases,
     parts={"share": ("sentence",)},
@@ -271,8 +365,8 @@ def unaligned_counted(right, lengths):
 
 
 @uniform_share.mistake(
-    "You took one right word for every token: 1 / lengths. What does a word get that stands for two, as cherche for "
-    "looks for?"
+    "You took one right word for every token: 1 / lengths. What does a token get that stands for two words, or for the "
+    "four digits of a year?"
 )
 def one_word_each(right, lengths):
     return 1 / lengths
@@ -308,3 +402,111 @@ for _which in (torch.amax, torch.amin):
 )
 def whole_number_division(right, lengths):
     return (right.sum(dim=-1) // lengths[:, None]).sum(dim=-1) / right.any(dim=-1).sum(dim=-1)
+
+
+# ---------------------------------------------------------------------------------------------------- share by place
+
+
+def _place_cases():
+    cases = []
+    for seed, (T, B, N, S) in enumerate([(40, 3, 4, 6), (30, 2, 5, 5), (50, 1, 3, 7), (40, 4, 6, 4), (60, 3, 7, 7)]):
+        generator = torch.Generator().manual_seed(seed)
+        home = torch.randperm(max(N, S), generator=generator)[:N] % S  # where each row's answer stands most often
+        right = torch.rand(T + B, N, S, generator=generator) < 0.25
+        moved = torch.rand(T + B, N, generator=generator) < 0.4
+        right |= (torch.arange(S) == home[:, None]) & ~moved[..., None]
+        right[:, -1] = False  # the end stands for nothing
+        right[-1, 0, (home[0] + 1) % S] = True
+        cases.append((right[:T], right[T:]))
+    return cases
+
+
+@exercise(
+    stars=2,
+    minutes=10,
+    hint="A head that reads nothing knows only which token it is about to write: at which one place would it look for "
+    "token n, and which of the two parts may tell it?",
+    second_hint="For each of the N rows, count over the training pairs how often each source place is right, and take "
+    "the place with the largest count. On the test, row n gets 1 where that place is right and 0 where it is not. "
+    "Average over the rows that have a right place.",
+    then="A finding is what is left above the strongest simple rule. It is the rule's best case that counts, not its "
+    "worst.",
+    cases=_place_cases,
+    parts={"share": ("sentence",)},
+    sizes=lambda training, test: {"N": test.shape[1], "S": test.shape[2]},
+)
+def share_by_place(training, test):
+    """training (T, N, S) and test (B, N, S), boolean: the places of the source that each target
+    token stands for. A rule that reads no token lays all of its weight for row n on one place:
+    the one that is right most often for row n in training. The share of its weight (B,) that
+    lies on right places of the test: the mean over those rows for which any place is right."""
+    place = training.sum(dim=0).argmax(dim=-1)  # (N,)
+    found = test[:, torch.arange(test.shape[1]), place]  # (B, N): is that place right?
+    return found.sum(dim=-1) / test.any(dim=-1).sum(dim=-1)
+
+
+def _at(place, test):
+    found = test[:, torch.arange(test.shape[1]), place]
+    return found.sum(dim=-1) / test.any(dim=-1).sum(dim=-1)
+
+
+@share_by_place.mistake(
+    "You chose the places on the test itself, so the rule has seen its answers. From which part does a fair opponent "
+    "learn?"
+)
+def chosen_on_the_test(training, test):
+    return _at(test.sum(dim=0).argmax(dim=-1), test)
+
+
+@share_by_place.mistake(
+    "You laid weight on every place, in proportion to how often it is right. A rule that wants the largest share puts "
+    "all of it on one: on which?"
+)
+def spread_in_proportion(training, test):
+    often = training.sum(dim=0) / training.sum(dim=(0, 2))[:, None].clamp(min=1)
+    return (often * test).sum(dim=(1, 2)) / test.any(dim=-1).sum(dim=-1)
+
+
+@share_by_place.mistake("You took one place for all rows. Does the third token stand where the first one does?")
+def one_place_for_all(training, test):
+    return _at(training.sum(dim=(0, 1)).argmax().expand(test.shape[1]), test)
+
+
+@share_by_place.mistake(
+    "That is the rule of the same place: row n looks at place n. It reads no token either, but is it the strongest "
+    "that training can teach?"
+)
+def the_same_place(training, test):
+    return _at(torch.arange(test.shape[1]).clamp(max=test.shape[2] - 1), test)
+
+
+@share_by_place.mistake(
+    "You averaged over all N rows. A token that stands for nothing has no right place: should it count as a failure?"
+)
+def nothing_counted_as_failure(training, test):
+    return _at(training.sum(dim=0).argmax(dim=-1), test) * test.any(dim=-1).sum(dim=-1) / test.shape[1]
+
+
+@share_by_place.mistake(
+    "You averaged over the sentences as well: one number. Which of the axes of (B, N) should be left?"
+)
+def one_share_for_all(training, test):
+    return share_by_place.solution(training, test).mean()
+
+
+@share_by_place.mistake("You counted the rows in which the rule is right. Of how many rows is the share asked for?")
+def rows_counted(training, test):
+    return test[:, torch.arange(test.shape[1]), training.sum(dim=0).argmax(dim=-1)].sum(dim=-1)
+
+
+def _by_target_place(training, test):
+    """For each source place the row that it is right for most often: the other axis."""
+    row = training.sum(dim=0).argmax(dim=0)  # (S,)
+    weights = torch.zeros(test.shape[1:]).index_put((row, torch.arange(len(row))), torch.tensor(1.0))
+    return (weights * test).sum(dim=(1, 2)) / test.any(dim=-1).sum(dim=-1)
+
+
+share_by_place.mistake(
+    "You asked each place for its row. The rule is asked the other way: for row n, which of the S places? Over which "
+    "axis does `argmax` run?"
+)(_by_target_place)

@@ -6,7 +6,7 @@ questions asked at a token.
 """
 
 from mha_lab.tasks._base import IGNORE, Batch, Task
-from mha_lab.tasks._pairs import END, PAD, START, Corpus, Pairs, Vocabulary, shortened
+from mha_lab.tasks._pairs import END, PAD, START, Corpus, Pairs, Vocabulary, by_place, shortened
 from mha_lab.tasks._reading import ReadingBatch, ReadingTask
 from mha_lab.tasks.dates import DATE_FIELDS, dates
 from mha_lab.tasks.digits import halves, images_of, patches, two_digits
@@ -54,6 +54,7 @@ __all__ = [
     "NAME_WORDS",
     "NameResults",
     "Vocabulary",
+    "by_place",
     "by_rule",
     "characters",
     "dates",

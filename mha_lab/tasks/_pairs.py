@@ -8,6 +8,7 @@ from zlib import crc32
 import numpy as np
 import torch
 from torch import Generator, Tensor
+from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from mha_lab import _door, memory
@@ -108,6 +109,20 @@ def shortened(pairs: Pairs, rows) -> Pairs:
     source, target, right = (tensor[rows] for tensor in pairs)
     S, N = int((source != PAD).sum(dim=1).max()), int((target != PAD).sum(dim=1).max())
     return Pairs(source[:, :S], target[:, :N], right[:, :N, :S])
+
+
+@on_cpu
+def by_place(training: Pairs, pairs: Pairs) -> Tensor:
+    """(B, N, S): the look of a head that reads no token. All its weight lies on one place, where the answer stood most
+    often in the training pairs with a source of the same length; on the first place where there was none."""
+    lengths, asked = ((each.source != PAD).sum(dim=1) for each in (training, pairs))
+    weights = torch.zeros(pairs.right.shape)
+    N, S = pairs.right.shape[1:]
+    for length in asked.unique():
+        often = training.right[lengths == length].sum(dim=0)[:N, :S]
+        often = F.pad(often, (0, S - often.shape[1], 0, N - often.shape[0]))  # where `pairs` has longer sentences
+        weights[asked == length] = F.one_hot(often.argmax(dim=-1), S).float()
+    return weights
 
 
 def part_of(text: str) -> str:

@@ -10,9 +10,9 @@ import torch
 from exercise_promises import promises
 from torch.nn import functional as F
 
-from mha_lab import MultiHeadAttention, attention, checks, padding_mask
+from mha_lab import MultiHeadAttention, attention, checks, heads, padding_mask
 
-EXERCISES = {name: getattr(checks, name) for name in ("cross_attention", "uniform_share")}
+EXERCISES = {name: getattr(checks, name) for name in ("cross_attention", "uniform_share", "share_by_place")}
 
 
 def scores(x, context, w_q, w_k):
@@ -45,7 +45,49 @@ def from_the_end(x, context, lengths, w_q, w_k, w_v):
     return with_weights(context, w_v, raw.softmax(2))
 
 
+def on_places(test, places):
+    """By sentence, the share of the rows with an answer in which one of these places is right."""
+    return torch.stack([
+        torch.tensor([float(row[place]) for row, place in zip(rows, places) if row.any()]).mean() for rows in test
+    ])  # fmt: skip
+
+
+def most_often(right):
+    return [max(range(right.shape[2]), key=lambda s: int(right[:, n, s].sum())) for n in range(right.shape[1])]
+
+
+def shared_out(training, test):
+    often = training.float().mean(0) / training.float().mean(0).sum(-1, keepdim=True).clamp(min=1e-9)
+    return torch.stack([(often * rows).sum(-1)[rows.any(-1)].mean() for rows in test])
+
+
+def rows_of_places(training, test):
+    weights = torch.zeros(test.shape[1:])
+    for s in range(test.shape[2]):
+        weights[max(range(test.shape[1]), key=lambda n: int(training[:, n, s].sum())), s] = 1
+    return torch.stack([(weights * rows).sum(-1)[rows.any(-1)].mean() for rows in test])
+
+
 WRONG = {
+    ("share_by_place", "chosen_on_the_test"): lambda training, test: on_places(test, most_often(test)),
+    ("share_by_place", "spread_in_proportion"): shared_out,
+    ("share_by_place", "one_place_for_all"): lambda training, test: on_places(
+        test, [int(training.flatten(0, 1).sum(0).argmax())] * test.shape[1]
+    ),
+    ("share_by_place", "the_same_place"): lambda training, test: on_places(
+        test, [min(n, test.shape[2] - 1) for n in range(test.shape[1])]
+    ),
+    ("share_by_place", "nothing_counted_as_failure"): lambda training, test: torch.stack(
+        [
+            sum(float(row[place]) for row, place in zip(rows, most_often(training))) / torch.tensor(float(len(rows)))
+            for rows in test
+        ]
+    ),
+    ("share_by_place", "one_share_for_all"): lambda training, test: on_places(test, most_often(training)).mean(),
+    ("share_by_place", "rows_counted"): lambda training, test: torch.stack(
+        [torch.tensor(sum(int(row[place]) for row, place in zip(rows, most_often(training)))) for rows in test]
+    ),
+    ("share_by_place", "_by_target_place"): rows_of_places,
     ("cross_attention", "everything_from_x"): lambda x, context, lengths, w_q, w_k, w_v: looked(
         x, x, lengths, w_q, w_k, w_v
     ),
@@ -146,6 +188,9 @@ RIGHT = [
         x @ w_q, context @ w_k, context @ w_v, mask=padding_mask(lengths, context.shape[1]))),
     ("uniform_share", lambda right, lengths: torch.stack(
         [right[b, right[b].any(-1), :n].float().mean() for b, n in enumerate(lengths)])),
+    ("share_by_place", lambda training, test: on_places(test, most_often(training))),
+    ("share_by_place", lambda training, test: heads.mass(
+        F.one_hot(training.float().mean(0).argmax(-1), test.shape[2]).float(), test)),
 ]  # fmt: skip
 
 TestExercises = promises(EXERCISES, WRONG, RIGHT)
@@ -160,3 +205,30 @@ def test_the_exercise_is_what_the_layer_does():
     expected, maps = layer(x, context, mask=padding_mask(lengths), need_weights=True)
     torch.testing.assert_close(weights, maps[:, 0])
     torch.testing.assert_close(F.linear(output, layer.out_proj.weight), expected)
+
+
+def test_a_right_answer_translates_in_a_trained_model_and_draws_its_map():
+    result = checks.cross_attention(looked)
+    assert "“my neighbour sees her” as “mon voisin la voit”. With our function it does the same." in result.lines[-1]
+    assert "Your function in head 1.1" in result._repr_html_()
+
+
+def made_for(columns):
+    def function(x, context, lengths, w_q, w_k, w_v):
+        assert w_q.shape[0] <= columns
+        return looked(x, context, lengths, w_q, w_k, w_v)
+
+    return function
+
+
+def blind_to_padding_in_long_sentences(x, context, lengths, w_q, w_k, w_v):
+    lengths = lengths if context.shape[1] < 7 else torch.full_like(lengths, context.shape[1])
+    return looked(x, context, lengths, w_q, w_k, w_v)
+
+
+def test_an_answer_that_fits_the_shapes_of_the_check_only_is_told_what_becomes_of_it_in_the_model():
+    result = checks.cross_attention(made_for(columns=8))
+    assert result.state == "wrong" and "raises an error" in result.lines[0] and "assert" in result.lines[1]
+    result = checks.cross_attention(blind_to_padding_in_long_sentences)
+    assert result.state == "wrong" and "With our function there: " in result.lines[0]
+    assert not checks.cross_attention(lambda *given: looked(*given)[::-1]).passed  # and a wrong one never gets there

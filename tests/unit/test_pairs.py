@@ -180,3 +180,15 @@ def test_typed_english_is_read_as_people_type_it():
 def test_another_number_of_dates_than_there_are_is_refused():
     with pytest.raises(ValueError, match="40000 different dates: there must be 100 to 36525"):
         tasks.dates(40_000)
+
+
+def test_a_rule_by_place_goes_where_the_answer_stood_most_often_in_training_for_sources_as_long():
+    right = torch.zeros(5, 2, 3, dtype=torch.bool)
+    right[[0, 1, 2, 3], 0, [2, 2, 0, 1]] = True  # row 0: twice place 2, once place 0; of two words, place 1
+    source = torch.tensor([[4, 4, 4], [4, 4, 4], [4, 4, 4], [4, 4, PAD], [4, PAD, PAD]])
+    training = tasks.Pairs(source[:4], torch.full((4, 2), END), right[:4])
+    weights = tasks.by_place(training, tasks.Pairs(source[[0, 3, 4]], training.target[:3], right[:3]))
+    assert weights.argmax(dim=-1)[:, 0].tolist() == [2, 1, 0]  # no training source has one word
+    assert torch.equal(weights.sum(dim=-1), torch.ones(3, 2))
+    longer = tasks.Pairs(torch.full((1, 4), 4), torch.full((1, 3), END), torch.zeros(1, 3, 4, dtype=torch.bool))
+    assert tasks.by_place(training, longer).shape == (1, 3, 4)

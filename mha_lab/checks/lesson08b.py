@@ -1,19 +1,40 @@
-"""Exercises of lesson 08, on images and long documents: which patches are a half, and what a window can still see."""
+"""Exercises of lesson 08b: which patches are a half, a gap between pairs of seeds, and what a window can still see."""
 
 from functools import partial
 
 import torch
 
-from mha_lab.checks.engine import exercise
+from mha_lab.checks.engine import exercise, seeded
+from mha_lab.checks.lesson08 import exercise_in_a_model
 
 
-@exercise(
+def _masked(function) -> tuple[str, None]:
+    """What the trained reader of digits answers when each word may look at its half only, and at the rest only."""
+    from mha_lab import models, tasks
+
+    model = models.digit_reader()
+    model.load_state_dict(tasks.recorded_digit_readers().weights["apart"])
+    batch = tasks.two_digits("test").draw(500, torch.Generator().manual_seed(1))
+    half = function(batch.question.flatten(), 4, 8).view(batch.right.shape)
+    inside, outside = (model.right(batch._replace(allowed=allowed)).float().mean().item() for allowed in (half, ~half))
+    return (
+        "In the trained reader of section 1 your mask now says where each word may look: looking inside it only, "
+        f"{inside:.2f} of its answers are right, and outside it {outside:.2f} (a guess: 0.10).",
+        None,
+    )
+
+
+@exercise_in_a_model(
     stars=1,
     minutes=10,
-    hint="Patch p stands in row `p // columns` and column `p % columns`. Compare the column with `columns // 2`.",
+    hint="Patches are numbered row by row: in which column of the image does patch p stand?",
+    second_hint="The column is what is left of p after division by the number of columns; the first half of the "
+    "columns is the left one. A patch is asked for where it lies on the right and the word says so, and where neither "
+    "is true.",
     then="Draw such a mask over the image once, before you trust a share of weight on it.",
     cases=lambda: [(torch.tensor(word), rows, columns) for word, rows, columns in _HALVES],
     parts={"mask": ("word", "patch")},
+    inside=_masked,
 )
 def asked_half(words, rows, columns):
     """words (N,): 0 for "left", 1 for "right". An image is cut into rows × columns patches,
@@ -72,6 +93,86 @@ def one_column_too_early(words, rows, columns):
     return (column >= columns // 2 - 1) == (words[:, None] == 1)
 
 
+# -------------------------------------------------------------------------------------------------------- paired gap
+
+
+def _paired_cases():
+    cases = []
+    for seed, n in enumerate((5, 3, 8, 4, 6)):
+        level, one, other = seeded(seed, (n,), (n,), (n,))  # a seed is good or bad for both
+        cases.append((0.9 + 0.03 * level + 0.01 * one, 0.895 + 0.03 * level + 0.01 * other))
+    return cases
+
+
+@exercise(
+    stars=1,
+    minutes=5,
+    hint="Both recipes had the same seeds, so a lucky seed is lucky for both: of which n numbers do you want the mean?",
+    second_hint="Subtract seed by seed first. Then it is lesson 06's error bar, of the differences: their standard "
+    "deviation (of a sample, with n − 1) over the root of n.",
+    then="Where the seeds differ much and the pairs little, only the paired error shows what there is to see.",
+    cases=_paired_cases,
+    parts={"gap": (), "standard error": ()},
+    sizes=lambda one, other: {"(number of seeds)": len(one)},
+    blame=("gap", "standard error"),
+)
+def paired_gap(one, other):
+    """one, other (n,): what two recipes reached, each with the same n seeds in the same order.
+    Return by how much one is above other on average, and the standard error of that gap."""
+    gaps = one - other
+    return gaps.mean(), gaps.std() / len(gaps) ** 0.5
+
+
+@paired_gap.mistake(
+    "Your gap is right, and your error is that of two unpaired samples: it counts the luck of a seed twice, though it "
+    "is the same for both recipes. Of which numbers should you take the standard deviation?"
+)
+def unpaired(one, other):
+    n = len(one)
+    return one.mean() - other.mean(), ((one.var() + other.var()) / n) ** 0.5
+
+
+@paired_gap.mistake(
+    "Your gap is right, and your error is the spread of one pair. How well is the mean of n pairs known?"
+)
+def spread_of_one_pair(one, other):
+    return (one - other).mean(), (one - other).std()
+
+
+@paired_gap.mistake("You divided by n. A mean of n numbers is how many times less uncertain than one of them?")
+def divided_by_n(one, other):
+    return (one - other).mean(), (one - other).std() / len(one)
+
+
+@paired_gap.mistake(
+    "Your standard deviation divides by n, which is right only where these seeds are all there are. What stands in its "
+    "place for a sample?"
+)
+def pairs_are_all_there_are(one, other):
+    return (one - other).mean(), (one - other).std(correction=0) / len(one) ** 0.5
+
+
+@paired_gap.mistake("Your gap has the other sign: other above one. Which is taken from which?")
+def the_other_way(one, other):
+    return (other - one).mean(), (other - one).std() / len(one) ** 0.5
+
+
+@paired_gap.mistake(
+    "You took the gaps without their signs. What becomes of two seeds that speak against each other, +0.02 and −0.02?"
+)
+def without_signs(one, other):
+    gaps = (one - other).abs()
+    return gaps.mean(), gaps.std() / len(gaps) ** 0.5
+
+
+@paired_gap.mistake(
+    "You sorted both first: then the best seed of one meets the best of other, whichever they are. What makes a pair?"
+)
+def sorted_first(one, other):
+    gaps = one.sort().values - other.sort().values
+    return gaps.mean(), gaps.std() / len(gaps) ** 0.5
+
+
 # ------------------------------------------------------------------------------------------------------ window reach
 
 
@@ -92,8 +193,9 @@ def _reach_cases():
 @exercise(
     stars=2,
     minutes=15,
-    hint="How far back is token j from query i? `i[:, None] - i`. The window holds the distances 0 to width − 1. Only "
-    "queries whose row of right holds something count in the denominator.",
+    hint="How far back may a token stand that a window of `width` still holds, the query itself included?",
+    second_hint="Make an (N, N) table of how many tokens column j lies behind row i. The window holds the distances "
+    "from 0 to width − 1. Count the answers that it holds, and divide by the number of answers that there are.",
     then="So the loss is known before any training, from where the answers stand and from nothing else.",
     cases=_reach_cases,
     parts={"share": ()},

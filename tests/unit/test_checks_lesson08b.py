@@ -1,6 +1,9 @@
-"""Exercises of lesson 08 on images and long documents: our solutions pass, and each wrong answer that we know gets its
-own question. The wrong answers are written here once more and share no code with mha_lab.checks.
+"""Exercises of lesson 08b: our solutions pass, and each wrong answer that we know gets its own question.
+
+The wrong answers are written here once more and share no code with mha_lab.checks.
 """
+
+import math
 
 import numpy as np
 import torch
@@ -8,7 +11,7 @@ from exercise_promises import promises
 
 from mha_lab import checks, tasks, window_mask
 
-EXERCISES = {name: getattr(checks, name) for name in ("asked_half", "within_reach")}
+EXERCISES = {name: getattr(checks, name) for name in ("asked_half", "paired_gap", "within_reach")}
 
 
 def half(words, in_right):
@@ -22,7 +25,40 @@ def visible(right, reach):
     return sum(int(i - j) < reach for i, j in right.nonzero())
 
 
+def error_of(numbers, less=1):
+    """The standard error of their mean."""
+    middle = sum(numbers) / len(numbers)
+    return math.sqrt(sum((x - middle) ** 2 for x in numbers) / (len(numbers) - less)) / math.sqrt(len(numbers))
+
+
+def pairs(one, other):
+    return [float(a - b) for a, b in zip(one, other)]
+
+
+def mean(numbers):
+    return sum(numbers) / len(numbers)
+
+
 WRONG = {
+    ("paired_gap", "unpaired"): lambda one, other: (
+        float(one.mean() - other.mean()), math.hypot(error_of(one.tolist()), error_of(other.tolist()))
+    ),
+    ("paired_gap", "spread_of_one_pair"): lambda one, other: (
+        mean(pairs(one, other)), error_of(pairs(one, other)) * math.sqrt(len(one))
+    ),
+    ("paired_gap", "divided_by_n"): lambda one, other: (
+        mean(pairs(one, other)), error_of(pairs(one, other)) / math.sqrt(len(one))
+    ),
+    ("paired_gap", "pairs_are_all_there_are"): lambda one, other: (
+        mean(pairs(one, other)), error_of(pairs(one, other), less=0)
+    ),
+    ("paired_gap", "the_other_way"): lambda one, other: (mean(pairs(other, one)), error_of(pairs(other, one))),
+    ("paired_gap", "without_signs"): lambda one, other: (
+        mean([abs(gap) for gap in pairs(one, other)]), error_of([abs(gap) for gap in pairs(one, other)])
+    ),
+    ("paired_gap", "sorted_first"): lambda one, other: (
+        mean(pairs(sorted(one), sorted(other))), error_of(pairs(sorted(one), sorted(other)))
+    ),
     ("asked_half", "exchanged"): lambda words, rows, columns: half(
         1 - words, [c >= columns / 2 for _ in range(rows) for c in range(columns)]
     ),
@@ -58,6 +94,9 @@ WRONG = {
 
 
 RIGHT = [
+    ("paired_gap", lambda one, other: (mean(pairs(one, other)), error_of(pairs(one, other)))),
+    ("paired_gap", lambda one, other: (
+        one.mean() - other.mean(), np.std((one - other).numpy(), ddof=1) / math.sqrt(len(one)))),
     ("asked_half", lambda words, rows, columns: half(
         words, [p % columns * 2 >= columns for p in range(rows * columns)])),
     ("asked_half", lambda words, rows, columns: half(words, np.tile(np.arange(columns) >= columns // 2, rows))),
@@ -70,3 +109,16 @@ TestExercises = promises(EXERCISES, WRONG, RIGHT)
 
 def test_the_halves_of_the_task_are_those_of_the_exercise():
     assert torch.equal(checks.asked_half.solution(torch.tensor([0, 1]), 4, 8), tasks.halves())
+
+
+def test_a_right_mask_says_where_a_trained_reader_may_look():
+    result = checks.asked_half(
+        lambda words, rows, columns: half(words, [p % columns * 2 >= columns for p in range(rows * columns)])
+    )
+    assert "inside it only, 0.96 of its answers are right, and outside it 0.10" in result.lines[-1]
+    few = checks.asked_half(
+        lambda words, rows, columns: half(
+            words[:2].repeat(1), [p % columns * 2 >= columns for p in range(rows * columns)]
+        )
+    )
+    assert not few.passed
