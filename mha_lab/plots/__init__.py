@@ -6,13 +6,14 @@ title states the finding. Figures carry their own white page, so they read the s
 
 from mha_lab.plots.charts import curves, seeds, value_plane
 from mha_lab.plots.look import INK, KEY, OTHER, OUTPUT, QUERY, SCORES, STYLE, VALUE, WEIGHTS
-from mha_lab.plots.maps import attention_map, document_maps, head_maps, image_maps, label_grid, score_map
+from mha_lab.plots.maps import attention_map, document_maps, framed, head_maps, image_maps, label_grid, score_map
 
 __all__ = [
     "attention_map",
     "score_map",
     "head_maps",
     "document_maps",
+    "framed",
     "image_maps",
     "label_grid",
     "curves",

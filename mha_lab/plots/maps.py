@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from mha_lab import _door
 from mha_lab._shown import plain
-from mha_lab.plots.look import OTHER, QUERY, SCORES, VALUE, WEIGHTS, array, lettering, one_each, styled, text
+from mha_lab.plots.look import KEY, OTHER, QUERY, SCORES, VALUE, WEIGHTS, array, lettering, one_each, styled, text
 
 PRINTED_CELLS = 100  # a map with at most this many cells shows its numbers
 
@@ -93,6 +93,13 @@ def head_maps(
     _colour_bar(axes[0, 0].images[0], list(axes.flat), "attention weight", shrink=0.7 / rows)
     figure.suptitle(text(title), x=0.01, ha="left", fontsize=12, **lettering())
     return figure
+
+
+def framed(ax: Axes, marked, *, color: str = KEY) -> Axes:
+    """A frame around each cell of a map that is marked (N, S), boolean: where the weight should lie."""
+    for row, column in np.argwhere(array("marked", marked, "(N, S)")):
+        ax.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=color, linewidth=2.6))
+    return ax
 
 
 @styled

@@ -1,6 +1,6 @@
 """What a task of two sequences is: sentences, what should be written for them, and where each word of that stands."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 from zlib import crc32
@@ -61,6 +61,10 @@ class Vocabulary:
             known = len(self.words) - len(MARKS)
             raise ValueError(f"{unknown[0]!r} is not among the {known} words that were learned.")
         return torch.tensor([number[word] for word in sentence])
+
+    def among(self, numbers: Tensor, words: Collection[str]) -> Tensor:
+        """Boolean, of the numbers' shape: which of them are one of these words."""
+        return torch.isin(numbers, torch.tensor([i for i, word in enumerate(self.words) if word in words]))
 
     def decode(self, numbers: Tensor) -> list[str]:
         """The words of a row of numbers, up to `END` and without `PAD`."""

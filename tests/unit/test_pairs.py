@@ -192,3 +192,9 @@ def test_a_rule_by_place_goes_where_the_answer_stood_most_often_in_training_for_
     assert torch.equal(weights.sum(dim=-1), torch.ones(3, 2))
     longer = tasks.Pairs(torch.full((1, 4), 4), torch.full((1, 3), END), torch.zeros(1, 3, 4, dtype=torch.bool))
     assert tasks.by_place(training, longer).shape == (1, 3, 4)
+
+
+def test_a_vocabulary_says_which_numbers_are_one_of_some_words():
+    corpus = tasks.translation(2_000)
+    numbers = corpus.source.encode(["the", "cow", "does", "not", "see", "the", "hen"])
+    assert corpus.source.among(numbers, {"the", "hen", "unicorn"}).tolist() == [True, *[False] * 4, True, True]

@@ -419,3 +419,11 @@ def test_a_way_to_show_figures_that_somebody_chose_stays(monkeypatch):
     monkeypatch.setattr(shell, "kernel", SimpleNamespace(eventloop="a window's"), raising=False)
     plots.attention_map(np.eye(3), WORDS)
     assert shell.asked == []
+
+
+def test_frames_stand_around_the_marked_cells_and_nowhere_else():
+    ax = plots.attention_map(np.eye(3), WORDS[:3], numbers=False)
+    before = len(ax.patches)
+    assert plots.framed(ax, [[False, True, False], [False] * 3, [False, False, True]]) is ax
+    frames = [patch for patch in ax.patches[before:] if not patch.get_fill()]
+    assert sorted((patch.get_x() + 0.5, patch.get_y() + 0.5) for patch in frames) == [(1, 0), (2, 2)]
