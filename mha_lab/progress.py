@@ -5,6 +5,7 @@ guessed is remembered for as long as this Python runs, and everything else works
 """
 
 import copy
+import itertools
 import json
 import os
 import sys
@@ -204,8 +205,11 @@ def _mended(path: Path) -> dict[str, dict]:
 
 
 def _free(path: Path) -> Path:
-    names = (path.with_name(f"{path.stem} (broken{number}){path.suffix}") for number in ["", *range(2, 100)])
-    return next((name for name in names if not os.path.lexists(name)), path.with_name(f"{path.stem} (broken).json"))
+    """A name beside it that nothing has: progress (broken).json, progress (broken 2).json …"""
+    for number in itertools.count(1):
+        name = path.with_name(f"{path.stem} (broken{f' {number}' if number > 1 else ''}){path.suffix}")
+        if not os.path.lexists(name):
+            return name
 
 
 def _text(content: dict) -> bytes:
