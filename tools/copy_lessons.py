@@ -48,17 +48,18 @@ NOT_COPIED = "Not copied into {mine}/ ({fault}): {names}."
 
 
 def fingerprint(content):
-    """Changes with everything in a notebook that somebody may have typed, set or computed. It stays the same where it
-    was merely opened and saved: with the layout of the JSON, the kernel's name and version, and when cells ran."""
+    """Changes with all that somebody may have typed, set or computed in a notebook, and stays the same where it was
+    merely opened and saved: the layout of the JSON, the kernel's version, folds, and when cells ran do not count."""
     try:
         notebook = json.loads(content)
         for cell in notebook["cells"]:
             cell.pop("execution_count", None)
-            cell["metadata"].pop("execution", None)
+            folded = cell["metadata"].pop("jupyter", {})  # is written in a second way, too, once the lesson is saved
+            folded.pop("outputs_hidden", None)
+            cell["metadata"] = without(cell["metadata"], "execution", "collapsed", "scrolled") | {"jupyter": folded}
             for output in cell.get("outputs", []):
                 output.pop("execution_count", None)
-        for name in "kernelspec", "language_info":
-            notebook["metadata"].pop(name, None)
+        notebook["metadata"] = without(notebook["metadata"], "kernelspec", "language_info")
         states = notebook["metadata"].get("widgets", {})
         if not any(kind.get("state") for kind in states.values()):
             notebook["metadata"].pop("widgets", None)
@@ -66,6 +67,10 @@ def fingerprint(content):
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):  # no notebook: as it stands
         pass
     return hashlib.sha256(content).hexdigest()
+
+
+def without(mapping, *names):
+    return {name: value for name, value in mapping.items() if name not in names}
 
 
 def joined(value, name=""):
@@ -132,8 +137,12 @@ def written_beside(path, content):
             partial.unlink()
 
 
-def replace(path, content):
+def replace(path, content, there):
+    """Write a file whole in place of one with the fingerprint `there`. Raises FileExistsError where that one changed
+    meanwhile: somebody may be typing."""
     with written_beside(path, content) as partial:
+        if held(path) != there:
+            raise FileExistsError(f"{path} has just been written by somebody else")
         os.replace(partial, path)
 
 
@@ -177,9 +186,25 @@ def read_record(path):
     return record
 
 
+@contextmanager
+def recorded(path, record, told):
+    """Write the record if the block changes it, also where an interrupt ends the block; tell a fault like others."""
+    before = json.dumps(record)
+    try:
+        yield
+    finally:
+        if json.dumps(record) != before:
+            try:
+                write_record(path, record)
+            except OSError as error:
+                told[error.strerror or str(error)].append(path.name)
+
+
 def write_record(path, record):
     about = "Written by tools/copy_lessons.py: the versions of each lesson that were copied."
-    replace(path, (json.dumps({"about": about, "lessons": record}, indent=1, sort_keys=True) + "\n").encode())
+    content = json.dumps({"about": about, "lessons": record}, indent=1, sort_keys=True) + "\n"
+    with written_beside(path, content.encode()) as partial:
+        os.replace(partial, path)
 
 
 # the copy ------------------------------------------------------------------------------------------------------------
@@ -198,13 +223,11 @@ def give(mine, content, entry, changed, asked):
     told; changed: whether somebody changed it since git held it, None where git cannot say."""
     version = fingerprint(content)
 
-    def is_upstreams(path):
-        return changed is False and not path.is_symlink() and held(path) in entry["upstream"]
+    def is_upstreams(path, there):
+        return changed is False and not path.is_symlink() and there in entry["upstream"]
 
     def given(word, path):
         entry["last"] = version
-        if changed is False and version not in entry["upstream"]:
-            entry["upstream"].append(version)
         return word, path
 
     there = held(mine)
@@ -215,8 +238,8 @@ def give(mine, content, entry, changed, asked):
             return "deleted", mine
         create(mine, content)
         return given("changed" if changed else "added", mine)
-    if is_upstreams(mine):
-        replace(mine, content)
+    if is_upstreams(mine, there):
+        replace(mine, content, there)
         return given("replaced", mine)
     if not asked and entry["last"] == version:  # theirs, and no other version has come since
         return "", mine
@@ -228,8 +251,8 @@ def give(mine, content, entry, changed, asked):
             return given("same" if asked else "", path)
         if there is None:
             create(path, content)
-        elif is_upstreams(path):
-            replace(path, content)
+        elif is_upstreams(path, there):
+            replace(path, content, there)
         else:
             continue
         return given("beside", path)
@@ -247,34 +270,35 @@ def bring(source, target, changed=None, asked=()):
         record = read_record(target / RECORD)
     except ValueError:
         told["unreadable"], record = [RECORD], {}
-    before, found = json.dumps(record), lessons(source)
+    found = {}
+    for name, path in lessons(source).items():
+        try:
+            found[name] = path.read_bytes()
+        except OSError as error:
+            told[error.strerror].append(name)
     is_new = not record and not any(os.path.lexists(target / name) for name in found)
     remove_remains({(target / name).parent for name in found})
-    try:
-        for name, path in found.items():
-            entry = record.get(name, {"last": "", "upstream": []})
+    with recorded(target / RECORD, record, told):  # beforehand: the copies of a command that is killed are known too
+        for name, content in found.items():
+            upstream = record.setdefault(name, {"last": "", "upstream": []})["upstream"]
+            if changed is not None and name not in changed and fingerprint(content) not in upstream:
+                upstream.append(fingerprint(content))
+    with recorded(target / RECORD, record, told):
+        for name, content in found.items():
             is_changed = None if changed is None else name in changed
             try:
-                word, at = once_more(give, target / name, path.read_bytes(), entry, is_changed, name in asked)
+                word, at = once_more(give, target / name, content, record[name], is_changed, name in asked)
             except OSError as error:
                 word, at = error.strerror or str(error), target / name
-            if entry["last"]:
-                record[name] = entry
             if word:
                 told[word].append(at.relative_to(target).as_posix())
-    finally:
-        if json.dumps(record) != before:
-            try:
-                write_record(target / RECORD, record)
-            except OSError as error:
-                told[error.strerror or str(error)].append(RECORD)
     if is_new and told.pop("added", None):
         told["first"] = list(found)
-    return told
+    return {word: [name for name in names if name != RECORD] or [RECORD] for word, names in told.items()}
 
 
 def once_more(act, *given):
-    """What act(…) returns; it looks again where another copy, or JupyterLab, has just made the file that it would."""
+    """What act(…) returns; it looks again where another copy, or JupyterLab, has just written the same file."""
     with suppress(FileExistsError):
         return act(*given)
     return act(*given)

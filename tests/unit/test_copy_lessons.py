@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 FIRST, SECOND = "00_start_here.ipynb", "02_heads.ipynb"
 BESIDE = "02_heads (new).ipynb"
 HEADS = "import torch\nheads = ..."
+HIDDEN, TAG = {"jupyter": {"outputs_hidden": True}}, {"tags": ["a"]}
 KERNEL = {"name": "python3", "display_name": "Python 3"}
 WIDGETS = "application/vnd.jupyter.widget-state+json"
 
@@ -26,7 +27,9 @@ def lesson(source=HEADS, output="", **metadata):
     outputs = [nbformat.v4.new_output("stream", name="stdout", text=output)] if output else []
     cells = [
         nbformat.v4.new_markdown_cell("# 02 · Heads\n[data](../data/README.md)", id="card"),
-        nbformat.v4.new_code_cell(source, id="code", outputs=outputs, execution_count=1, metadata={"tags": ["a"]}),
+        nbformat.v4.new_code_cell(
+            source, id="code", outputs=outputs, execution_count=1, metadata=HIDDEN | {"tags": ["a"]}
+        ),
     ]
     metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}, **metadata}
     return (nbformat.writes(nbformat.v4.new_notebook(cells=cells, metadata=metadata)) + "\n").encode()
@@ -106,12 +109,13 @@ def test_nothing_that_was_written_is_overwritten_and_another_version_comes_besid
 
 
 def opened(content):
-    """As JupyterLab leaves a lesson that was opened and saved: other JSON, the kernel's version, no widgets."""
+    """As JupyterLab leaves a lesson that was opened, unfolded and saved: with the kernel's version, and other JSON."""
     notebook = nbformat.reads(content.decode(), as_version=4)
     notebook.metadata["kernelspec"] = KERNEL | {"display_name": "Python 3 (ipykernel)", "language": "python"}
     notebook.metadata["language_info"] = {"name": "python", "version": "3.13.1", "file_extension": ".py"}
     notebook.metadata["widgets"] = {WIDGETS: {"state": {}, "version_major": 2, "version_minor": 0}}
     notebook.cells[1].execution_count = 7
+    notebook.cells[1].metadata = TAG | {"collapsed": False, "scrolled": True, "execution": {"start": "12:00"}}
     return json.dumps(notebook, indent=4, ensure_ascii=False).encode()
 
 
@@ -310,16 +314,17 @@ def test_a_folder_that_has_a_lessons_name_stays(lab):
 
 
 def test_a_fault_in_the_midst_leaves_no_half_lesson_and_the_others_come(tmp_path, monkeypatch):
-    lab, sync = Lab(tmp_path), os.fsync
+    lab, faults = Lab(tmp_path), iter([None, OSError(28, "No space left on device"), None, None])
 
-    def full_once(handle):
-        monkeypatch.setattr(os, "fsync", sync)
-        raise OSError(28, "No space left on device")
+    def sync(handle):  # of the record, the first lesson, the second, the record
+        if fault := next(faults):
+            raise fault
 
-    monkeypatch.setattr(os, "fsync", full_once)
+    monkeypatch.setattr(os, "fsync", sync)
     told = lab.copy()
     assert told == {"No space left on device": [FIRST], "first": [FIRST, SECOND]}
     assert sorted(os.listdir(lab.mine)) == [copy_lessons.RECORD, SECOND] and lab.held() == lesson()
+    monkeypatch.undo()
     assert lab.copy() == {"added": [FIRST]}
 
 
@@ -346,6 +351,20 @@ def test_what_somebody_else_makes_at_the_same_moment_is_not_overwritten(tmp_path
     monkeypatch.setattr(os, "link", late)
     assert lab.copy() == {"first": [FIRST, SECOND], "beside": [BESIDE]}
     assert lab.held() == lesson("typed just now") and lab.held(BESIDE) == lesson()
+
+
+def test_what_somebody_saves_while_the_next_version_is_written_is_theirs(lab, monkeypatch):
+    sync = os.fsync
+
+    def late(handle):
+        sync(handle)
+        monkeypatch.setattr(os, "fsync", sync)
+        lab.write(SECOND, lesson("typed just now"))
+
+    lab.publish(SECOND, lesson("2"))
+    monkeypatch.setattr(os, "fsync", late)
+    assert lab.copy() == {"beside": [BESIDE]}
+    assert lab.held() == lesson("typed just now") and lab.held(BESIDE) == lesson("2")
 
 
 def test_of_many_copies_at_once_each_ends_well_and_nothing_is_copied_twice(lab):
