@@ -9,7 +9,7 @@ from mha_lab.checks import course
 from mha_lab.checks.card import Task
 from mha_lab.checks.lesson00 import next_token_head, previous_token_head, where_it_looks
 from mha_lab.checks.lesson01 import causal_mask, head_weights, masked_attention, one_query, temperature
-from mha_lab.checks.lesson02 import mended_pseudo_code, merge_heads, multi_head_scores, split_heads
+from mha_lab.checks.lesson02 import layer_on_paper, mended_pseudo_code, multi_head_scores, split_heads
 from mha_lab.checks.lesson03 import multi_head_attention, output_as_a_sum, repaired_mask
 from mha_lab.checks.lesson04 import count_flops, count_parameters, peak_scores
 from mha_lab.checks.lesson05 import cache_bytes, decode_step, grouped_attention
@@ -39,9 +39,9 @@ __all__ = [
     "head_importance",
     "head_weights",
     "induction_score",
+    "layer_on_paper",
     "masked_attention",
     "mended_pseudo_code",
-    "merge_heads",
     "most_heads",
     "multi_head_attention",
     "multi_head_scores",

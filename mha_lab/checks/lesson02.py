@@ -1,18 +1,24 @@
-"""Exercises of lesson 02: split and merge heads, the scores of all heads at once, a published pseudo-code mended."""
+"""Exercises of lesson 02: split heads, a layer on paper, a published pseudo-code mended, and the scores of all heads,
+which redraw the maps of a trained layer."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 import torch
 
 from mha_lab.checks import pictures
+from mha_lab.checks.card import Result
 from mha_lab.checks.compare import difference, place
-from mha_lab.checks.engine import exercise, seeded
+from mha_lab.checks.engine import AnswerExercise, answer_exercise, exercise, seeded
+from mha_lab.checks.in_model import model_exercise
+from mha_lab.checks.returned import a_thing
 
 # (B, N, H, K). Only in the last are N and H equal, so that shapes alone cannot tell tokens from heads.
 SIZES = [(2, 4, 2, 3), (1, 5, 3, 4), (3, 2, 4, 2), (2, 6, 1, 5), (2, 3, 3, 2)]
 SPLIT = ("batch", "head", "token", "feature")
 MERGED = ("batch", "token", "column")
+SCORES = ("batch", "head", "query", "key")
 
 
 def _numbered(*shape):
@@ -53,22 +59,13 @@ def _split_picture(yours, target, x, num_heads):
     return pictures.origin_grids(yours[0][0].reshape(-1, width), target[0][0].reshape(-1, width), rows, origin)
 
 
-def _merge_picture(yours, target, x):
-    """One row for each token; the shade is the head that a number came from."""
-    heads = x.shape[1]
-
-    def origin(number):
-        where = _origin(number, x.shape)
-        return ("?", 0) if where is None else (f"h{where[1]} t{where[2]}", where[1] / max(heads - 1, 1))
-
-    return pictures.origin_grids(yours[0][0], target[0][0], [f"token {n}" for n in range(x.shape[2])], origin)
-
-
 @exercise(
     stars=1,
     minutes=10,
-    hint="Cut before you move. First cut the last dimension, D = H · K, into two: (B, N, H, K). "
-    "Now every number still stands beside its own token; then let H and N change places with `transpose(1, 2)`.",
+    hint="`view` never moves a number. Which dimension can it cut in two, so that every number still stands beside "
+    "its own token?",
+    second_hint="Two steps. First the last dimension, D = H · K, becomes two, heads before features; then heads and "
+    "tokens change places.",
     then="No number was computed and none was copied: a view and a transpose only change how memory is read.",
     cases=lambda: [(_numbered(B, N, H * K), H) for B, N, H, K in SIZES],
     parts={"heads": SPLIT},
@@ -143,72 +140,96 @@ for _alone in (True, False):
     )
 
 
-@exercise(
-    stars=1,
+ON_PAPER = "d_head", "parameters", "parameters with heads of 64", "weights in the maps", "divisor"
+SQUARE, WIDE = 768 * 768, 768 * (16 * 64)  # numbers in one matrix: as wide as d_model, and for 16 heads of 64
+# What somebody had in mind who wrote this number: d_model 768, 16 heads where there were 12, 100 tokens.
+SLIPS = {
+    "d_head": {
+        64: "that is the width of one of 12 heads. How do 16 heads share 768 columns?",
+        768: "that is the width of all heads together. How many of its columns has one of 16 heads?",
+        16: "that is the number of heads. How many of the 768 columns has each?",
+    },
+    "parameters": {
+        SQUARE: "that is one matrix. How many does a layer have?",
+        3 * SQUARE: "those are three matrices. Which one stands behind the heads?",
+        64 * SQUARE: "your layer has grown 16 times. Has every head four matrices of full width?",
+        SQUARE // 4: "those are the parameters of one head. What have all 16 together?",
+        4 * WIDE: "that is a layer whose heads are 64 wide. How wide are 16 heads together where each has 48?",
+        4 * SQUARE + 4 * 768: "you counted the biases too. What is left without them?",
+    },
+    "parameters with heads of 64": {
+        4 * SQUARE: "you say that wider heads cost nothing. How many columns have 16 heads of 64 together?",
+        WIDE: "that is one matrix. How many does a layer have?",
+        3 * WIDE: "those are three matrices. Which one stands behind the heads?",
+        3 * WIDE + SQUARE: "W^Q, W^K and W^V are right. From how many columns does W^O lead back to 768?",
+        4 * (16 * 64) ** 2: "your d_model has grown as well. A word still has 768 numbers: which side of W^Q grows?",
+        WIDE // 4: "those are the parameters of one head. What have all 16 together?",
+    },
+    "weights in the maps": {
+        100 * 100: "that is one map. How many maps have 16 heads?",
+        16 * 100: "those are the rows of all maps. How many weights has a row?",
+        12 * 100 * 100: "those are the maps of 12 heads. How many heads are there now?",
+        16 * 100 * 48: "a map has a row for each query. Has it a column for each feature, or for each key?",
+    },
+    "divisor": {
+        48: "that is how fast the *variance* grows. How does the spread grow?",
+        8: "that was right for 12 heads. How wide is a head now?",
+        768**0.5: "that is for a dot product over all 768 columns. Over how many products does one of 16 heads sum?",
+        4: "that is the root of the number of heads. Over how many products does one head's dot product sum?",
+    },
+}
+
+
+def _close(number: float, right: float) -> bool:
+    """A number from a pencil may be rounded: 6.9 for the root of 48, 2.36 million for a count."""
+    return abs(number - right) <= right * (0.005 if right < 100 else 0.0005)
+
+
+def _judge_paper(task: AnswerExercise, answer: Sequence, _) -> Result:
+    numbers = _five_numbers(answer)
+    if numbers is None:
+        return task.result(
+            "wrong", "not yet", f"Five numbers were asked for ({', '.join(ON_PAPER)}), and this is {a_thing(answer)}."
+        )
+    wrong = [each for each in zip(ON_PAPER, numbers, task.solution(), strict=True) if not _close(*each[1:])]
+    if not wrong:
+        return task.result("passed", "passes: five of five", task.then)
+    lines = [f"{name}, {number:,.6g}: {_slip(name, number, right)}" for name, number, right in wrong]
+    return task.result("wrong", f"not yet: right are {len(ON_PAPER) - len(wrong)} of {len(ON_PAPER)}", *lines)
+
+
+def _slip(name: str, number: float, right: float) -> str:
+    known = next((question for slip, question in SLIPS[name].items() if _close(number, slip)), None)
+    size = "large" if number > right else "small"
+    return known or f"that is too {size}. Which sizes of the layer is it made of?"
+
+
+def _five_numbers(answer) -> list[float] | None:
+    try:
+        numbers = [float(number) for number in answer]
+    except (TypeError, ValueError):
+        return None
+    return numbers if len(numbers) == len(ON_PAPER) and np.isfinite(numbers).all() else None
+
+
+@answer_exercise(
+    stars=2,
     minutes=5,
-    hint="Undo `split_heads` backwards. There the cut came first and the transpose second; "
-    "so here the transpose comes first. `flatten(2)` joins the last two dimensions of four.",
-    then="After a transpose the numbers no longer lie in reading order, which is why `view` may refuse and "
-    "`reshape` copies.",
-    cases=lambda: [(_numbered(B, H, N, K),) for B, N, H, K in SIZES],
-    parts={"tokens": MERGED},
-    gap=lambda yours, target, x: _moved(yours, target, x, MERGED, SPLIT),
-    picture=_merge_picture,
+    hint="How wide are all heads together, before and after? Which of the five numbers depend on that, and which on "
+    "the number of maps?",
+    second_hint="Each of W^Q, W^K and W^V leads from d_model to the width of all heads together, and W^O back. A head "
+    "has one map, with a row for each query and a column for each key; its scores are divided by the root of its own "
+    "width.",
+    then="From 12 heads to 16 at the same width, each head got narrower, its divisor smaller, and there are more maps; "
+    "the parameters stayed. They follow h · d_head, and nothing else about the heads.",
+    judge=_judge_paper,
 )
-def merge_heads(x):
-    """x (B, H, N, K) → (B, N, H·K): every token's heads side by side, head 0 first."""
-    return x.transpose(1, 2).flatten(2)
-
-
-@merge_heads.mistake(
-    "The shape is right, but your token 0 is made of several tokens of head 0. "
-    "Which two dimensions should be neighbours, and in that order, before they are joined?"
-)
-def transpose_forgotten(x):
-    B, H, N, K = x.shape
-    return x.reshape(B, N, H * K)
-
-
-@merge_heads.mistake(
-    "The heads are interleaved: feature 0 of every head, then feature 1 of every head. "
-    "Which of H and K has to be the last dimension when they are joined?"
-)
-def features_first(x):
-    return x.permute(0, 2, 3, 1).flatten(2)
-
-
-@merge_heads.mistake(
-    "Your heads stand one after another as more tokens: (B, H·N, K). A token should become wider, not the sequence "
-    "longer: which dimension do the heads share with the features?"
-)
-def joined_along_tokens(x):
-    return x.flatten(1, 2)
-
-
-@merge_heads.mistake(
-    "Your heads are still in front: (B, H, N·K). `flatten(2)` joins the last two dimensions, and those are tokens and "
-    "features here. Which dimension should stand beside the features when they are joined?"
-)
-def flattened_as_they_stand(x):
-    return x.flatten(2)
-
-
-@merge_heads.mistake(
-    "Your heads are neighbours of their features, (B, N, H, K), and are not joined yet. What makes one dimension of "
-    "two?"
-)
-def not_joined(x):
-    return x.transpose(1, 2)
-
-
-@merge_heads.mistake("Your heads were added up: (B, N, K). Once added, can W^O still treat them differently?")
-def added_up(x):
-    return x.sum(1)
-
-
-@merge_heads.mistake("Your heads were averaged: (B, N, K). Once averaged, can W^O still treat them differently?")
-def averaged(x):
-    return x.mean(1)
+def layer_on_paper(d_model=768, num_heads=16, tokens=100, free=64):
+    """Of a layer without biases: d_head; parameters; parameters where each head
+    is 64 wide; weights in all maps; the divisor of a score."""
+    d_head = d_model // num_heads
+    parameters, with_free = (4 * d_model * num_heads * width for width in (d_head, free))
+    return d_head, parameters, with_free, num_heads * tokens**2, d_head**0.5
 
 
 def _score_cases():
@@ -225,14 +246,65 @@ def _first_wrong_map(yours, target, *_):
     return pictures.score_maps(yours[0][batch, head], target[0][batch, head])
 
 
-@exercise(
+THE_CALL = "checks.multi_head_scores(multi_head_scores, pretrained.recorded_projection())"
+HEADS, WIDTH = 12, 384  # of the trained layer
+PRONOUNS = 3  # its head that joins a pronoun to its noun
+
+
+def _in_the_trained_layer(recorded):
+    """The call in the trained layer, from its queries and keys (N, 384) and the tokens."""
+    try:
+        query, key, tokens = recorded
+        if query.shape == key.shape == (len(tokens), WIDTH) and "it" in tokens:
+            return query[None], key[None], HEADS
+    except (TypeError, ValueError, AttributeError):
+        pass
+    return (
+        f"The second argument is {a_thing(recorded)}, and queries, keys and tokens of a trained layer were asked for: "
+        f"`{THE_CALL}`. Which cell has loaded them?"
+    )
+
+
+def _map_of_pronouns(scores):
+    """The map (N, N) of that head, from the scores (1, H, N, N)."""
+    return torch.from_numpy(scores[0, PRONOUNS].astype(np.float32)).softmax(dim=-1)
+
+
+def _what_it_looks_at(yours, target, recorded):
+    tokens = recorded[2]
+    mine, right = (_map_of_pronouns(scores[0])[tokens.index("it")] for scores in (yours, target))
+    word, there = tokens[right.argmax()], f"“{tokens[right.argmax()]}” ({right.max():.2f})"
+    if not mine.isfinite().all():
+        return (
+            "In layer 1 of MiniLM softmax can make no map of your scores: they are not finite. Are they anywhere else?"
+        )
+    here = f"“{tokens[mine.argmax()]}” ({mine.max():.2f})"
+    if np.allclose(mine, right, atol=1e-3):
+        return (
+            "In layer 1 of MiniLM your scores draw the maps of lesson 00: in head 3 “it” looks most at "
+            f"{here}, as in the model."
+        )
+    same = (
+        f", and in the model with {right.max():.2f}" if tokens[mine.argmax()] == word else f"; in the model at {there}"
+    )
+    return f"In layer 1 of MiniLM, head 3, “it” looks with your scores most at {here}{same}."
+
+
+def _maps_of_pronouns(yours, target, recorded):
+    maps = (_map_of_pronouns(scores[0]) for scores in (yours, target))
+    return pictures.maps_of_a_model(*maps, recorded[2], "Head 3, from your scores", "Head 3 of the model")
+
+
+@model_exercise(
     stars=2,
-    minutes=10,
-    hint="Split both into (B, H, …, K) first. `@` multiplies the last two dimensions and goes through all others "
-    "by itself, so one `@` serves every head of every sequence. `.mT` transposes the last two dimensions only.",
+    minutes=12,
+    hint="Which dimensions does `@` multiply, and what does it do with all those before them?",
+    second_hint="Cut query and key into heads first, each with its own number of tokens. Then one product serves every "
+    "head of every text, if the key's last two dimensions change places, which `.mT` does. A score is divided by the "
+    "root of what one head's dot product sums over.",
     then="The loop over heads has become a dimension. Nothing else tells heads apart, and nothing lets them talk.",
     cases=_score_cases,
-    parts={"scores": ("batch", "head", "query", "key")},
+    parts={"scores": SCORES},
     picture=_first_wrong_map,
     two_counts=lambda: [(*seeded(9, (2, 3, 8), (2, 5, 8)), heads) for heads in (2, 4)],
     sizes=lambda query, key, num_heads: {
@@ -242,6 +314,9 @@ def _first_wrong_map(yours, target, *_):
         "queries": query.shape[1],
         "keys": key.shape[1],
     },
+    inside=_in_the_trained_layer,
+    says=_what_it_looks_at,
+    shows=_maps_of_pronouns,
 )
 def multi_head_scores(query, key, num_heads):
     """query (B, N, D), key (B, S, D) → scores (B, H, N, S): each head's q · k / √K,
@@ -255,6 +330,10 @@ def multi_head_scores(query, key, num_heads):
 
 def _split(x, num_heads):
     return split_heads.solution(x, num_heads)
+
+
+def _merged(heads):
+    return heads.transpose(1, 2).flatten(2)
 
 
 def _dots(query, key, num_heads):
@@ -351,13 +430,15 @@ def _pseudo_code_cases():
 @exercise(
     stars=2,
     minutes=15,
-    hint="Write the shape beside each line for L = 5, h = 3. In `Q @ K` all dimensions but the last two have to "
-    "agree. K has its heads in front of its positions; where does Q have them?",
+    hint="In `Q @ K` all dimensions but the last two are paired by their place. What stands at place 1 of K, and what "
+    "at place 1 of Q?",
+    second_hint="Write the shape beside each line for L = 5 and h = 3. One of the three is not cut like the other two: "
+    "its heads have to stand in front of its positions before the product.",
     then="A test with L = h would have let it through. Sizes in a test should be different, and not 1.",
     cases=_pseudo_code_cases,
     parts={"output": ("batch", "token", "column")},
     sizes=lambda Q, K, V, h: {"d_k": Q.shape[-1] / h, "d_model": Q.shape[-1], "h": h, "L": Q.shape[1]},
-    at_scale=lambda scale, Q, K, V, h: merge_heads.solution(_mended(Q, K, V, h, scale=scale**2)),
+    at_scale=lambda scale, Q, K, V, h: _merged(_mended(Q, K, V, h, scale=scale**2)),
 )
 def mended_pseudo_code(Q, K, V, h):
     """Q, K, V (B, L, d_model), already projected, and the number of heads h
@@ -404,7 +485,7 @@ def heads_attend_to_heads(Q, K, V, h):
 def mended_and_causal(Q, K, V, h):
     scores = _dots(Q, K, h) / (Q.shape[-1] // h) ** 0.5
     past = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
-    return merge_heads.solution(scores.masked_fill(~past, -torch.inf).softmax(-1) @ _split(V, h))
+    return _merged(scores.masked_fill(~past, -torch.inf).softmax(-1) @ _split(V, h))
 
 
 @mended_pseudo_code.mistake(
@@ -412,7 +493,7 @@ def mended_and_causal(Q, K, V, h):
     "divide?"
 )
 def mended_without_scale(Q, K, V, h):
-    return merge_heads.solution(_mended(Q, K, V, h, scale=1))
+    return _merged(_mended(Q, K, V, h, scale=1))
 
 
 def _mended(Q, K, V, h, split=_split, scale=None):
@@ -432,12 +513,12 @@ def not_transposed_back(Q, K, V, h):
     "Your heads look too evenly at everything: the scores were divided by √d_model. How wide is one head's dot product?"
 )
 def mended_but_scaled_by_d_model(Q, K, V, h):
-    return merge_heads.solution(_mended(Q, K, V, h, scale=Q.shape[-1]))
+    return _merged(_mended(Q, K, V, h, scale=Q.shape[-1]))
 
 
 def _mended_with_a_plain_view(Q, K, V, h, plain_back):
     heads = _mended(Q, K, V, h, split=_plain)
-    return heads.reshape(Q.shape) if plain_back else merge_heads.solution(heads)
+    return heads.reshape(Q.shape) if plain_back else _merged(heads)
 
 
 for _plain_back in (True, False):
@@ -461,4 +542,4 @@ def keys_for_values(Q, K, V, h):
 )
 def mended_with_softmax_over_queries(Q, K, V, h):
     Q, K, V = (_split(x, h) for x in (Q, K, V))
-    return merge_heads.solution((Q @ K.mT / Q.shape[-1] ** 0.5).softmax(-2) @ V)
+    return _merged((Q @ K.mT / Q.shape[-1] ** 0.5).softmax(-2) @ V)

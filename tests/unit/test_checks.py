@@ -29,6 +29,23 @@ def split_heads_wrong(x, num_heads):
     return x.reshape(x.shape[0], num_heads, x.shape[1], -1)
 
 
+@exercise(
+    stars=1,
+    minutes=5,
+    hint="Which two dimensions become one?",
+    cases=lambda: [tuple(seeded(0, s)) for s in ((2, 2, 4, 3), (1, 3, 5, 4), (3, 4, 2, 2), (2, 1, 6, 5), (2, 3, 3, 2))],
+    parts={"tokens": ("batch", "token", "column")},
+)
+def merged(x):
+    """x (B, H, N, K) → (B, N, H·K); an exercise of these tests alone."""
+    return x.transpose(1, 2).flatten(2)
+
+
+@merged.mistake("The heads are interleaved. Which of H and K has to be the last dimension when they are joined?")
+def features_first(x):
+    return x.permute(0, 2, 3, 1).flatten(2)
+
+
 # ------------------------------------------------------------------------------------------- stubs, and no answer
 
 
@@ -285,14 +302,14 @@ def test_where_tensors_and_arrays_both_raise_the_tensors_error_is_told():
         B, N, H, K = x.shape
         return x.reshape(B, N, H * k)  # noqa: F821
 
-    assert "NameError: name 'k' is not defined" in repr(checks.merge_heads(merge_heads))
+    assert "NameError: name 'k' is not defined" in repr(merged(merge_heads))
 
 
 def test_numpy_code_with_wrong_numbers_is_asked_about_its_numbers():
     def merge_heads(x):
         return x.transpose(0, 2, 3, 1).reshape(x.shape[0], x.shape[2], -1)
 
-    assert "The heads are interleaved" in checks.merge_heads(merge_heads).lines[0]
+    assert "The heads are interleaved" in merged(merge_heads).lines[0]
 
 
 def test_gradients_and_double_precision_do_not_matter():
@@ -374,7 +391,7 @@ def test_an_error_in_the_learners_helper_is_shown_where_it_is():
     def merge_heads(x):
         return helper(x)
 
-    assert "return x[:, :, :, 99]" in repr(checks.merge_heads(merge_heads))
+    assert "return x[:, :, :, 99]" in repr(merged(merge_heads))
 
 
 def test_a_notebook_cell_is_called_your_cell_and_its_folder_is_not_shown():
@@ -383,7 +400,7 @@ def test_a_notebook_cell_is_called_your_cell_and_its_folder_is_not_shown():
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     cell = {}
     exec(compile(source, name, "exec"), cell)
-    text = repr(checks.merge_heads(cell["merge_heads"]))
+    text = repr(merged(cell["merge_heads"]))
     assert "in line 3 of your cell:" in text and "3  return joined.flaten(2)" in text
     assert "AttributeError: 'Tensor' object has no attribute 'flaten'" in text
     assert "ipykernel" not in text and "/tmp" not in text
@@ -394,7 +411,7 @@ def test_an_error_on_some_shapes_only_is_still_an_error():
         assert x.shape[1] != 4, "four heads are too many"
         return x.transpose(1, 2).flatten(2)
 
-    result = checks.merge_heads(merge_heads)
+    result = merged(merge_heads)
     assert result.verdict == "not yet: right on 4 of 5 shapes"
     assert "Called with x (3, 4, 2, 2), your code raises" in result.lines[0]
     assert result.lines[1].endswith("AssertionError: four heads are too many")
@@ -409,7 +426,7 @@ def test_addresses_are_left_out():
     def merge_heads(x):
         raise ValueError(f"cannot use {object()}")
 
-    assert "ValueError: cannot use <object object>" in repr(checks.merge_heads(merge_heads))
+    assert "ValueError: cannot use <object object>" in repr(merged(merge_heads))
 
 
 def test_an_interrupt_is_not_caught():
@@ -417,7 +434,7 @@ def test_an_interrupt_is_not_caught():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        checks.merge_heads(merge_heads)
+        merged(merge_heads)
 
 
 # ----------------------------------------------------------------------------------------------------- the card
@@ -458,8 +475,8 @@ RESULTS = {
     "scores of NaN": lambda: checks.multi_head_scores(
         lambda q, k, h: math.nan * checks.multi_head_scores.solution(q, k, h)
     ),
-    "merged": lambda: checks.merge_heads(lambda x: x.reshape(x.shape[0], x.shape[2], -1)),
-    "merged, from nowhere": lambda: checks.merge_heads(lambda x: x.reshape(x.shape[0], x.shape[2], -1) / 2 - 1),
+    "split, from nowhere": lambda: checks.split_heads(lambda x, h: split_heads_wrong(x, h) / 2 - 1),
+    "paper": lambda: checks.layer_on_paper((64, 768**2, 1, 10_000, 8)),
     "error": lambda: checks.one_query(lambda query, keys, values: query @ values @ keys @ keys),
     "a head": lambda: checks.previous_token_head((2, 9), pretrained.recorded()),
     "a word": lambda: checks.where_it_looks("trophy", pretrained.recorded()),
@@ -472,7 +489,7 @@ def card(name):
     return RESULTS[name]()._repr_html_()
 
 
-PICTURED = {name for name in RESULTS if name not in ("untouched", "passed", "error")}
+PICTURED = {name for name in RESULTS if name not in ("untouched", "passed", "paper", "error")}
 
 
 @pytest.mark.parametrize("name", RESULTS)
@@ -576,7 +593,7 @@ def test_what_a_learner_writes_cannot_become_html():
 
     named.__name__ = "<img src=x>"
     cards = [
-        checks.merge_heads(merge_heads)._repr_html_(),
+        merged(merge_heads)._repr_html_(),
         checks.split_heads(named)._repr_html_(),
         checks.where_it_looks("<i>it</i>", pretrained.recorded())._repr_html_(),
         checks.split_heads("<script>")._repr_html_(),
@@ -651,9 +668,9 @@ def test_the_sizes_of_a_check_cannot_hide_a_bug(name):
         for one, other in zip(case, same):
             assert torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
     shapes = [tuple(x.shape) for case in cases for x in case if isinstance(x, torch.Tensor)]
-    if name in ("split_heads", "merge_heads", "multi_head_scores", "mended_pseudo_code"):
+    if name in ("split_heads", "multi_head_scores", "mended_pseudo_code"):
         assert any(shape[0] > 1 for shape in shapes)  # a batch
-        split = [(case[0].shape[-2], case[0].shape[1] if name == "merge_heads" else case[-1]) for case in cases]
+        split = [(case[0].shape[-2], case[-1]) for case in cases]
         assert any(N != H > 1 for N, H in split) and any(N == H > 1 for N, H in split)
 
 

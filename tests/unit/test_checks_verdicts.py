@@ -248,13 +248,13 @@ def test_a_known_mistake_is_not_told_of_code_that_only_raises():
 
 
 def test_what_numpy_prints_while_it_is_only_tried_is_not_shown(capsys):
-    def merge_heads(x):
+    def split_heads(x, num_heads):
         print("shape:", x.shape)
-        return x.flaten(2)
+        return x.unflaten(-1, (num_heads, -1))
 
-    checks.merge_heads(merge_heads)
-    assert capsys.readouterr().out == "shape: torch.Size([2, 2, 4, 3])\n" + "".join(
-        f"shape: torch.Size({list(x.shape)})\n" for (x,) in checks.merge_heads.cases()[1:]
+    checks.split_heads(split_heads)
+    assert capsys.readouterr().out == "shape: torch.Size([2, 4, 6])\n" + "".join(
+        f"shape: torch.Size({list(x.shape)})\n" for x, _ in checks.split_heads.cases()[1:]
     )
 
 
@@ -270,10 +270,10 @@ def test_an_error_that_cannot_say_what_it_is_is_still_told():
         def __str__(self):
             raise ValueError
 
-    def merge_heads(x):
+    def split_heads(x, num_heads):
         raise Mute
 
-    assert checks.merge_heads(merge_heads).lines[1].endswith("Mute")
+    assert checks.split_heads(split_heads).lines[1].endswith("Mute")
 
 
 @pytest.mark.parametrize("answer", [np.array([0, 2]), torch.tensor([0, 2]), [0, 2], (np.int64(0), torch.tensor(2))])
