@@ -40,6 +40,7 @@ class Guess(Explorer):
     choices = traitlets.List(traitlets.Unicode()).tag(sync=True)
     answer = traitlets.Unicode().tag(sync=True)
     _seen = traitlets.Bool(False).tag(sync=True)
+    _said = ""  # the last answer that was taken: while a page's message is read, `answer` holds what it asks for
 
     def __init__(self, key: str, question: str, choices: Sequence[str] | None = None):
         _require_key(key)
@@ -50,6 +51,8 @@ class Guess(Explorer):
         if choices and said not in choices:  # the lesson was worded anew
             kept, said = {}, ""
         super().__init__(key=key, question=question, choices=choices, answer=said, _seen="it_was" in kept)
+        self._said = said
+        self.observe(self._keep, "answer")
         _questions[key] = question
         _asked.add(self)
 
@@ -61,16 +64,16 @@ class Guess(Explorer):
             raise traitlets.TraitError(f"answer={answer!r}: it must be {', '.join(others)} or {last}.")
         if not self.choices and len(answer) > MOST_LETTERS:
             raise traitlets.TraitError(f"the answer has {len(answer)} letters; at most {MOST_LETTERS} are kept.")
-        if self._seen and self.answer and answer != self.answer:
+        if self._seen and self._said and answer != self._said:
             lesson = self.key.split(".")[0]
             raise traitlets.TraitError(
-                f"You have seen the answer, so what you said before stays: {self.answer!r}. "
+                f"You have seen the answer, so what you said before stays: {self._said!r}. "
                 f'checks.reset("{lesson}") forgets it, with what else belongs to lesson {lesson}.'
             )
         return answer
 
-    @traitlets.observe("answer")
     def _keep(self, change):
+        self._said = change.new
         progress.guessed(self.key, self.question, change.new)
 
     def picture(self) -> tuple[bytes, int]:
@@ -79,7 +82,7 @@ class Guess(Explorer):
 
     def __repr__(self) -> str:
         choices = f" [{' / '.join(self.choices)}]" if self.choices else ""
-        return f"Guess: {self.question}{choices} ({f'you said: {self.answer}' if self.answer else NO_GUESS})"
+        return f"Guess({self.question}{choices}, {f'you said: {self.answer}' if self.answer else NO_GUESS})"
 
 
 @dataclass(frozen=True)

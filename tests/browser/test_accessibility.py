@@ -49,6 +49,10 @@ EXPLORERS = {
         "CostExplorer()",
         "CostExplorer(d_model=512, num_kv_heads=2, machine=machine, measured=[(1024, 0.065, 'explicit')])",
     ],
+    "Guess": [
+        "Guess('99.typed', 'How many times as long?')",
+        "Guess('99.chosen', 'From 1 head to 16: the parameters', ['stay the same', 'grow 16 times', 'shrink'])",
+    ],
     "HeadSwitches": [
         "HeadSwitches(predict, num_layers=1, num_heads=4)",
         "HeadSwitches(lambda mask: {'a': predict(mask), 'b': predict(mask)}, num_layers=3, num_heads=20, off=[(0, 1)])",

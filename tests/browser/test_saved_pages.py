@@ -17,6 +17,7 @@ from mha_lab.pretrained import recorded, recorded_projection
 from mha_lab.widgets import (
     AttentionStepper,
     CostExplorer,
+    Guess,
     HeadExplorer,
     HeadSwitches,
     IntentExplorer,
@@ -148,6 +149,15 @@ def intent():
     return IntentExplorer([SimpleNamespace(**reading, probabilities=[0.9, 0.1], names=names, message="")])
 
 
+def guess():
+    return Guess("02.parameters", "From 1 head to 16: the parameters", ["stay the same", "grow 16 times"])
+
+
+def say(page):
+    page.get_by_role("radiogroup", name="From 1 head to 16").get_by_role("radio", name="grow 16 times").check()
+    expect(page.get_by_role("status")).to_have_text("You said: grow 16 times. It is kept while this page is open.")
+
+
 def look_from_a_word(page):
     page.get_by_role("radio", name="it", exact=True).click()
     expect(page.locator(".mha-intent-readout")).to_contain_text("from “it”")
@@ -168,6 +178,7 @@ def look_from_a_word(page):
         (TileExplorer, next_tile),
         (switches, ablate),
         (intent, look_from_a_word),
+        (guess, say),
     ],
 )
 def test_every_explorer_answers_without_a_kernel(explorer, gesture, opened, tmp_path):
@@ -194,6 +205,7 @@ LOOKS = """(root) => [...root.querySelectorAll('*')].map((node) => {
         TileExplorer,
         switches,
         intent,
+        guess,
     ],
 )
 def test_an_explorer_looks_the_same_beside_all_others(explorer, opened, tmp_path):

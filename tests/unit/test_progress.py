@@ -150,6 +150,14 @@ def test_what_another_kernel_wrote_meanwhile_is_neither_lost_nor_overlooked(home
     assert set(progress.kept()["guesses"]) == {"01.a"}
 
 
+def test_what_another_kernel_forgot_stays_forgotten(home):
+    progress.passed("split_heads")
+    assert other_kernel("progress.forget()").wait() == 0
+    assert progress.kept()["passed"] == {}
+    progress.passed("merge_heads")
+    assert list(stored(home)["passed"]) == ["merge_heads"]
+
+
 def test_six_kernels_that_write_at_once_lose_nothing(home):
     code = "for i in range(25): progress.passed(f'{sys.argv[1]} {i}')"
     several = [other_kernel(code, str(k)) for k in range(6)]

@@ -15,6 +15,7 @@ from mha_lab.pretrained import recorded
 from mha_lab.widgets import (
     AttentionStepper,
     CostExplorer,
+    Guess,
     HeadExplorer,
     HeadSwitches,
     KVCacheExplorer,
@@ -66,11 +67,15 @@ def switches():
     return HeadSwitches(lambda mask: {HOSTILE[0]: mask.mean(), HOSTILE[1]: 0}, num_layers=1, num_heads=3)
 
 
+def guess():
+    return Guess("02.parameters", HOSTILE[0], HOSTILE[1:])
+
+
 def trained():
     return HeadExplorer(recorded(), model=lambda: None)
 
 
-ALL = [projection, trained, stepper, mixer, switches, tiles, TrueOrFalse, CostExplorer, KVCacheExplorer]
+ALL = [projection, trained, stepper, mixer, switches, tiles, guess, TrueOrFalse, CostExplorer, KVCacheExplorer]
 
 
 def saved(explorer, folder):
