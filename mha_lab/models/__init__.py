@@ -17,7 +17,9 @@ from mha_lab.models.intents import (
     intent_model,
     of_like_length,
     trained_intent_model,
+    weight_by_distance,
     with_every,
+    with_norm,
 )
 from mha_lab.models.parts import GatedFusion, HeadGate, Learned, Sinusoidal
 from mha_lab.models.reader import Features, Reader, digit_reader
@@ -56,5 +58,7 @@ __all__ = [
     "recorded_translators",
     "trained_intent_model",
     "translator",
+    "weight_by_distance",
     "with_every",
+    "with_norm",
 ]

@@ -1,6 +1,7 @@
 """The models of lesson 09 by name: one base, and for each other what is exchanged in it. All are of one size."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -11,7 +12,8 @@ from torch import Generator, Tensor, nn
 
 from mha_lab import _data
 from mha_lab.attention import MultiHeadAttention
-from mha_lab.models.biases import ALiBi, RelativeBias, two_sided
+from mha_lab.masks import padding_mask
+from mha_lab.models.biases import ALiBi, RelativeBias, offsets, two_sided
 from mha_lab.models.parts import GatedFusion, HeadGate, Learned, Sinusoidal
 from mha_lab.models.sentences import AttentionClassifier, BiLSTM, Sentences, num_parameters
 from mha_lab.rotary import Rotary
@@ -139,6 +141,37 @@ def answers(model: Sentences, corpus) -> Tensor:
 def all_right(model: Sentences, corpus) -> Tensor:
     """(E,) boolean: which sentences of a corpus the model answers rightly, in their order."""
     return answers(model, corpus) == corpus.labels.cpu()
+
+
+def weight_by_distance(maps: Tensor, lengths: Tensor, distances: Sequence[int]) -> Tensor:
+    """(L, H, len(distances)) the mean weight that a token lays on the one so many positions after it (before it, where
+    the distance is negative), over all pairs of tokens that stand so in the sentences.
+
+    maps (B, L, H, N, N) of sentences of lengths (B,)."""
+    N = maps.shape[-1]
+    inside, distance = padding_mask(lengths, N), offsets(N, maps.device)
+    pairs = [inside & inside.mT & (distance == each) for each in distances]  # (B, N, N) each
+    return torch.stack([(maps * p[:, None, None]).sum(dim=(0, 3, 4)) / p.sum() for p in pairs], dim=-1)
+
+
+class _Normed(nn.Module):
+    def __init__(self, norm, layer_norm):
+        super().__init__()
+        self.norm, self.was = norm, layer_norm
+
+    def forward(self, x):
+        return self.norm(x, self.was.weight, self.was.eps) + self.was.bias
+
+
+def with_norm(model: nn.Module, norm: Callable[[Tensor, Tensor, float], Tensor]) -> nn.Module:
+    """A copy of a trained model in which norm(x, gain, eps) stands for every nn.LayerNorm, with the gain, eps and shift
+    that the model learned."""
+    changed = deepcopy(model)
+    for module in list(changed.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.LayerNorm):
+                setattr(module, name, _Normed(norm, child))
+    return changed
 
 
 def clause_share(maps: Tensor, batch, mark: Tensor) -> Tensor:

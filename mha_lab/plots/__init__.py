@@ -7,6 +7,7 @@ title states the finding. Figures carry their own white page, so they read the s
 from mha_lab.plots.charts import curves, seeds, value_plane
 from mha_lab.plots.look import INK, KEY, OTHER, OUTPUT, QUERY, SCORES, STYLE, VALUE, WEIGHTS
 from mha_lab.plots.maps import attention_map, document_maps, framed, head_maps, image_maps, label_grid, score_map
+from mha_lab.plots.tables import table
 
 __all__ = [
     "attention_map",
@@ -19,6 +20,7 @@ __all__ = [
     "curves",
     "seeds",
     "value_plane",
+    "table",
     "QUERY",
     "KEY",
     "VALUE",

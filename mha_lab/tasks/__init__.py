@@ -6,6 +6,7 @@ questions asked at a token.
 """
 
 from mha_lab.tasks._base import IGNORE, Batch, Task
+from mha_lab.tasks._intent_rule import numbered_wishes, pointed_at
 from mha_lab.tasks._pairs import END, PAD, START, Corpus, Pairs, Vocabulary, by_place, shortened
 from mha_lab.tasks._reading import ReadingBatch, ReadingTask
 from mha_lab.tasks.dates import DATE_FIELDS, dates
@@ -69,7 +70,9 @@ __all__ = [
     "last_named",
     "lookup",
     "names",
+    "numbered_wishes",
     "patches",
+    "pointed_at",
     "previous_and_match",
     "recorded_head_counts",
     "recorded_heads",

@@ -142,6 +142,27 @@ def test_rotary_tells_a_sentence_from_its_mirror_image_and_no_positions_do_not()
         torch.testing.assert_close(bag(ids), bag(ids.flip(1)))
 
 
+def test_the_weight_by_distance_is_that_of_a_loop_over_the_pairs_of_a_sentence():
+    lengths = torch.tensor([7, 4, 1])
+    maps = torch.rand(3, 2, 3, 7, 7, generator=torch.Generator().manual_seed(0)).softmax(dim=-1)
+    found = models.weight_by_distance(maps, lengths, (-6, -1, 0, 2))
+    for at, distance in enumerate((-6, -1, 0, 2)):
+        pairs = [
+            maps[b, :, :, i, i + distance] for b, n in enumerate(lengths) for i in range(n) if 0 <= i + distance < n
+        ]
+        torch.testing.assert_close(found[..., at], torch.stack(pairs).mean(dim=0))
+
+
+def test_a_models_layer_norms_are_exchanged_in_a_copy():
+    model = models.trained_intent_model("relative")
+    ids = torch.randint(3, 200, (2, 9, 1), generator=torch.Generator().manual_seed(0))
+    same = models.with_norm(model, lambda x, gain, eps: torch.nn.functional.layer_norm(x, x.shape[-1:], gain, eps=eps))
+    none = models.with_norm(model, lambda x, gain, eps: x * gain)
+    with torch.no_grad():
+        torch.testing.assert_close(same(ids), model(ids))
+        assert (none(ids) - model(ids)).abs().max() > 0.1
+
+
 def test_the_share_of_a_clause_is_that_of_a_loop_over_its_words():
     test = tasks.intents("test", language="zh", size=30)
     batch = test.batch(range(30))

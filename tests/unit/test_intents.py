@@ -217,6 +217,25 @@ def test_of_two_numbered_requests_the_ordinal_decides(language):
     assert checked > 300
 
 
+def test_a_rule_finds_the_wish_that_an_ordinal_points_at():
+    """The wish is said in the very words that are marked as the right ones."""
+    test = tasks.intents("test", language="zh")
+    ordinals = [example for example in test.examples if example.kind == "ordinal"]
+    for example in ordinals:
+        wish = tasks.pointed_at(example.sentence)
+        assert wish.startswith("我要") and wish[2:-1] in tasks.numbered_wishes(example.sentence).values()
+        right = [token for token, is_right in zip(example.tokens, example.marks["right"]) if is_right]
+        assert all(token in wish.lower() for token in right)
+    counts = [len(tasks.numbered_wishes(example.sentence)) for example in ordinals]
+    assert set(counts) == {2, 3}
+
+
+def test_a_sentence_that_points_at_nothing_is_refused_in_words():
+    assert tasks.numbered_wishes("我要开发票。") == {}
+    with pytest.raises(ValueError, match="nothing says which of 0 numbered wishes is meant: 我要开发票。"):
+        tasks.pointed_at("我要开发票。")
+
+
 def test_the_words_alone_do_not_decide():
     """A linear model of which words occur stays below 50%, though plain sentences are easy for it."""
     training, test = corpus("training", "zh", 4000), corpus("test", "zh")

@@ -136,6 +136,19 @@ def test_a_label_stands_at_the_end_of_its_line_or_where_it_is_wanted():
     assert {text.get_text(): text.xy for text in ax.texts} == {"near": (3, 1.0), "far": (2, 0.5)}
 
 
+def test_a_table_is_the_same_in_html_and_in_letters():
+    shown = plots.table(["kind", "a <b>"], [["无", 1.5], ["plain", "x"]])
+    assert repr(shown) == "kind   a <b>\n无     1.5\nplain  x"
+    assert shown._repr_html_().count("<td") == 4 and "a &lt;b&gt;" in shown._repr_html_()
+
+
+def test_a_table_says_which_row_does_not_fit():
+    with pytest.raises(ValueError, match="there are 1 cells for 2 columns"):
+        plots.table(["a", "b"], [["x"]])
+    with pytest.raises(ValueError, match="head is 'ab'; it must be a list of words"):
+        plots.table("ab", [["x", "y"]])
+
+
 # numbers of any kind, words in any script ----------------------------------------------------------------------------
 
 WORD, OTHER_WORD = r"$\nothing$", "银行"
