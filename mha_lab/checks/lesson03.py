@@ -1,14 +1,98 @@
-"""Exercises of lesson 03: the whole layer in one function, W^O as a sum over heads, two masks turned round together."""
+"""Exercises of lesson 03: W^O as a sum over heads, the whole layer in one function, two masks turned round together.
 
+The whole layer goes on inside MiniLM: on one layer's recorded queries, keys and values, and as all of its layers where
+the model is installed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 
+from mha_lab import pretrained
 from mha_lab.checks import pictures
+from mha_lab.checks.card import Result
 from mha_lab.checks.engine import exercise, seeded
+from mha_lab.checks.in_model import ModelExercise
+from mha_lab.checks.returned import a_thing
 
 # (B, N, H, K). Only in the last are N and H equal, so that shapes alone cannot tell tokens from heads.
 SIZES = [(2, 4, 2, 3), (1, 5, 3, 4), (3, 2, 4, 2), (2, 6, 2, 5), (2, 3, 3, 2)]
+
+
+def _sum_cases():
+    return [tuple(seeded(seed, (B, H, N, K), (H * K, H * K + seed % 3))) for seed, (B, N, H, K) in enumerate(SIZES)]
+
+
+@exercise(
+    stars=2,
+    minutes=10,
+    hint="In Concat, head i stands in columns i·K … (i+1)·K. Which rows of W^O do those columns meet, and no others?",
+    second_hint="Cut the H·K rows of W^O into H groups of K, in the order in which they stand: each head gets its own "
+    "(K, D). Then each head's (N, K) is multiplied by its group. A product of more than two dimensions does that for "
+    "all heads and all examples at once.",
+    then="A share can be left out of the sum: that is what it means to switch a head off.",
+    cases=_sum_cases,
+    parts={"shares": ("batch", "head", "token", "feature")},
+    sizes=lambda heads, W_o: {"num_heads": heads.shape[1], "d_head": heads.shape[3]},
+)
+def output_as_a_sum(heads, W_o):
+    """heads (B, H, N, K), W_o (H·K, D) → shares (B, H, N, D): what each head adds to the output.
+    shares.sum(1) is Concat(heads) · W^O."""
+    B, H, N, K = heads.shape
+    return heads @ W_o.view(H, K, -1)  # each head meets its own K rows
+
+
+@output_as_a_sum.mistake(
+    "This is the sum already, (B, N, D), and it is right. The exercise asks for its terms: what does each head add?"
+)
+def the_sum_itself(heads, W_o):
+    return _merge(heads) @ W_o
+
+
+@output_as_a_sum.mistake(
+    "Your head 0 has every H-th row of W^O instead of the first K. When H·K rows are cut into (H, K), "
+    "which of the two is the outer one?"
+)
+def interleaved_rows(heads, W_o):
+    H, K = heads.shape[1], heads.shape[3]
+    return heads @ W_o.reshape(K, H, -1).transpose(0, 1)
+
+
+@output_as_a_sum.mistake(
+    "Every head was given the rows of head 0. Head 1's numbers stand in the next K columns: which rows of W^O do they "
+    "meet?"
+)
+def everybody_gets_the_first_rows(heads, W_o):
+    return heads @ W_o[: heads.shape[3]]
+
+
+@output_as_a_sum.mistake(
+    "Every head has the whole output, divided by H. The terms do add up, but a head's share may hold only what comes "
+    "from that head: which numbers of yours would change if another head were silent?"
+)
+def equal_shares(heads, W_o):
+    H = heads.shape[1]
+    return (_merge(heads) @ W_o / H)[:, None].repeat(1, H, 1, 1)
+
+
+@output_as_a_sum.mistake(
+    "The shares are right and the heads stand outside the batch: (H, B, N, D). Which dimension comes first?"
+)
+def heads_in_front(heads, W_o):
+    return output_as_a_sum.solution(heads, W_o).transpose(0, 1)
+
+
+def _first_for_all(heads, W_o, alone):
+    shares = output_as_a_sum.solution(heads[:1], W_o)
+    return shares if alone else shares.expand(len(heads), -1, -1, -1)
+
+
+for _alone in (True, False):
+    output_as_a_sum.mistake("Your shares are those of example 0 of the batch. What do the heads add to the others?")(
+        partial(_first_for_all, alone=_alone)
+    )
 
 
 def _layer_cases():
@@ -29,12 +113,87 @@ def _layer_picture(yours, target, x, W_q, W_k, W_v, W_o, num_heads, mask):
     return pictures.weight_maps(yours[1][batch, head], target[1][batch, head], mask.numpy())
 
 
-@exercise(
+LAYER, HEAD = pretrained.PROJECTION_LAYER, 3  # the recorded layer, and its head that leads from "it" to a noun
+
+
+@dataclass(frozen=True, repr=False)
+class LayerExercise(ModelExercise):
+    """After one recorded layer, all layers of the model, where it is installed."""
+
+    def _in_the_model(self, function: Callable, result: Result) -> Result:
+        result = super()._in_the_model(function, result)
+        if not isinstance(self.recorded, pretrained.InsideMiniLM):
+            return result
+        return replace(result, lines=(*result.lines, *self._in_all_layers(function, self.recorded, result.passed)))
+
+    def _in_all_layers(self, function, inside, passed) -> list[str]:
+        """What MiniLM finds with the function, given tensors or else arrays; nothing where it cannot go on with it."""
+        for in_numpy in False, True:
+
+            def layer(*case, in_numpy=in_numpy):
+                return [torch.as_tensor(part) for part in self.run(function, case, in_numpy).parts]
+
+            try:
+                found = inside.searched(layer)
+            except Exception:  # the layer's own cases have said what is wrong with it
+                continue
+            if found:
+                return [_what_it_found(inside.question, *found)]
+            return [TO_GO_ON] if passed else []
+        return []
+
+
+TO_GO_ON = "Once MiniLM is installed (`make models`), this check puts your function into all six of its layers."
+
+
+def _what_it_found(question, found, expected, farthest) -> str:
+    same = "as with our layer" if found == expected else f'where our layer finds "{expected.rstrip(".")}"'
+    return (
+        f"In all six layers of MiniLM, over the twelve recorded sentences, {_beside_lesson_00(farthest)}. Asked for "
+        f'"{question}", the model finds "{found.rstrip(".")}", {same}.'
+    )
+
+
+def _beside_lesson_00(farthest) -> str:
+    close = farthest < 1e-3
+    return "your maps are those of lesson 00" if close else f"your weights are up to {farthest:.2f} off lesson 00's"
+
+
+def _call_in_minilm(recorded) -> tuple | str:
+    if isinstance(recorded, pretrained.InsideMiniLM):
+        return recorded.call
+    return f"The second argument is `pretrained.inside_minilm()`, and this is {a_thing(recorded)}."
+
+
+def _in_one_layer(yours, target, inside) -> str:
+    weights, tokens = torch.as_tensor(yours[1]), inside.running.tokens
+    farthest = (weights[0] - inside.running.weights[LAYER]).abs().max().item()
+    looks = weights[0, HEAD, tokens.index("it")]
+    return (
+        f"In layer {LAYER} of MiniLM, with the queries, keys and values recorded there, {_beside_lesson_00(farthest)}. "
+        f'In head {HEAD}, "it" looks most at "{tokens[int(looks.argmax())]}", with {looks.max():.2f}.'
+    )
+
+
+def _map_in_minilm(yours, target, inside):
+    return pictures.one_map(
+        yours[1][0, HEAD], inside.running.tokens, f"Your function as layer {LAYER} of MiniLM, head {HEAD}"
+    )
+
+
+def layer_exercise(**fields) -> Callable[[Callable], LayerExercise]:
+    """Decorator: this function is the solution of the exercise that becomes a layer of MiniLM."""
+    return lambda solution: LayerExercise(solution, **fields)
+
+
+@layer_exercise(
     stars=3,
     minutes=20,
-    hint="Five steps, one or two lines each. Project: `x @ W_q` and so on. Split: `view`, then `transpose(1, 2)`. "
-    "Attend: scores, −∞ where the mask is False, softmax, times the values. Merge: `transpose(1, 2)`, then "
-    "`flatten(2)`. Mix: `@ W_o`.",
+    hint="What does each of the first three lessons add: which step makes queries, keys and values of x, which one "
+    "cuts them into heads, which one weighs, and which two put the heads together?",
+    second_hint="Five steps of one or two lines each. Project x with three matrices. Split each of the three: the last "
+    "dimension becomes heads and d_head, then heads change places with tokens. Attend: scores over the root of d_head, "
+    "−∞ where the mask is False, softmax over keys, times the values. Merge: undo the split backwards. Mix with W_o.",
     then="That is multi-head attention, whole. PyTorch's layer adds biases and dropout.",
     cases=_layer_cases,
     parts={"output": ("batch", "token", "feature"), "weights": ("batch", "head", "query", "key")},
@@ -46,6 +205,9 @@ def _layer_picture(yours, target, x, W_q, W_k, W_v, W_o, num_heads, mask):
         "tokens": x.shape[1],
     },
     picture=_layer_picture,
+    inside=_call_in_minilm,
+    says=_in_one_layer,
+    shows=_map_in_minilm,
 )
 def multi_head_attention(x, W_q, W_k, W_v, W_o, num_heads, mask):
     """x (B, N, D), four matrices (D, D), the number of heads, mask (N, N) with True = may attend
@@ -348,78 +510,6 @@ def weights_averaged(*case):
     return output, weights.mean(1)
 
 
-def _sum_cases():
-    return [tuple(seeded(seed, (B, H, N, K), (H * K, H * K + seed % 3))) for seed, (B, N, H, K) in enumerate(SIZES)]
-
-
-@exercise(
-    stars=2,
-    minutes=10,
-    hint="Head i stands in columns i·K … (i+1)·K of the concatenation, and those columns meet the *rows* i·K … (i+1)·K "
-    "of W^O. `W_o.view(H, K, D)` gives every head its K rows; then one `@` serves all heads.",
-    then="A share can be left out of the sum: that is what it means to switch a head off.",
-    cases=_sum_cases,
-    parts={"shares": ("batch", "head", "token", "feature")},
-    sizes=lambda heads, W_o: {"num_heads": heads.shape[1], "d_head": heads.shape[3]},
-)
-def output_as_a_sum(heads, W_o):
-    """heads (B, H, N, K), W_o (H·K, D) → shares (B, H, N, D): what each head adds to the output.
-    shares.sum(1) is Concat(heads) · W^O."""
-    B, H, N, K = heads.shape
-    return heads @ W_o.view(H, K, -1)  # each head meets its own K rows
-
-
-@output_as_a_sum.mistake(
-    "This is the sum already, (B, N, D), and it is right. The exercise asks for its terms: what does each head add?"
-)
-def the_sum_itself(heads, W_o):
-    return _merge(heads) @ W_o
-
-
-@output_as_a_sum.mistake(
-    "Your head 0 has every H-th row of W^O instead of the first K. When H·K rows are cut into (H, K), "
-    "which of the two is the outer one?"
-)
-def interleaved_rows(heads, W_o):
-    H, K = heads.shape[1], heads.shape[3]
-    return heads @ W_o.reshape(K, H, -1).transpose(0, 1)
-
-
-@output_as_a_sum.mistake(
-    "Every head was given the rows of head 0. Head 1's numbers stand in the next K columns: which rows of W^O do they "
-    "meet?"
-)
-def everybody_gets_the_first_rows(heads, W_o):
-    return heads @ W_o[: heads.shape[3]]
-
-
-@output_as_a_sum.mistake(
-    "Every head has the whole output, divided by H. The terms do add up, but a head's share may hold only what comes "
-    "from that head: which numbers of yours would change if another head were silent?"
-)
-def equal_shares(heads, W_o):
-    H = heads.shape[1]
-    return (_merge(heads) @ W_o / H)[:, None].repeat(1, H, 1, 1)
-
-
-@output_as_a_sum.mistake(
-    "The shares are right and the heads stand outside the batch: (H, B, N, D). Which dimension comes first?"
-)
-def heads_in_front(heads, W_o):
-    return output_as_a_sum.solution(heads, W_o).transpose(0, 1)
-
-
-def _first_for_all(heads, W_o, alone):
-    shares = output_as_a_sum.solution(heads[:1], W_o)
-    return shares if alone else shares.expand(len(heads), -1, -1, -1)
-
-
-for _alone in (True, False):
-    output_as_a_sum.mistake("Your shares are those of example 0 of the batch. What do the heads add to the others?")(
-        partial(_first_for_all, alone=_alone)
-    )
-
-
 def _mask_cases():
     cases = []
     for seed, (lengths, N) in enumerate([([3, 4], 4), ([1, 3, 5], 5), ([2, 3], 3), ([6], 6), ([3, 1], 3)]):
@@ -439,8 +529,10 @@ def _mask_picture(yours, target, allowed, is_word):
 @exercise(
     stars=2,
     minutes=10,
-    hint="First say what is wanted, in the lab's convention: a query may look at a key if the rule allows it *and* the "
-    "key is a word. `is_word[:, None]` is (B, 1, S) and serves every query. Then turn the whole of it round, once.",
+    hint="Say first in the lab's convention what is wanted: when may a query look at a key? And when may it not?",
+    second_hint="Both must hold: the order allows it, and the key is a word. is_word needs an axis of length 1 for the "
+    "queries, between batch and keys, so that it serves every query. Join the two, and only then turn the whole round, "
+    "once.",
     then="not (a and b) = (not a) or (not b): who turns the parts round must turn the `and` round too.",
     cases=_mask_cases,
     parts={"blocked": ("batch", "query", "key")},

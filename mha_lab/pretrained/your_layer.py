@@ -34,21 +34,23 @@ class InsideMiniLM:
     question: str = QUESTION
 
     @torch.no_grad()
-    def searched(self, function: Callable | None = None) -> tuple[str, float] | None:
-        """MiniLM with the function as all of its attention layers reads the recorded sentences: the one that is nearest
-        in meaning to the question, and the largest difference of an attention weight from the recorded ones.
-
-        Without a function MiniLM as it is; None where the model is not installed."""
+    def searched(self, function: Callable) -> tuple[str, str, float] | None:
+        """The recorded sentence nearest in meaning to the question: as MiniLM finds it with the function as all of its
+        attention layers, and with its own; and the largest difference of an attention weight from the recorded ones.
+        None where the model is not installed."""
         try:
             model = MiniLM.load()
         except ModelMissing:
             return None
-        for block in model.blocks if function else ():
-            block.attention = _AsWritten(block.attention, function)
-        sentences = recorded()
+        readings = recorded()
+        sentences = [each.sentence for each in readings]
         with single_thread():
-            farthest = max((model.read(each.sentence).weights - each.weights).abs().max().item() for each in sentences)
-            return nearest_sentence(model, self.question, [each.sentence for each in sentences]), farthest
+            expected = nearest_sentence(model, self.question, sentences)
+            for block in model.blocks:
+                block.attention = _AsWritten(block.attention, function)
+            found = nearest_sentence(model, self.question, sentences)
+            farthest = max((model.read(each.sentence).weights - each.weights).abs().max().item() for each in readings)
+        return found, expected, farthest
 
 
 def inside_minilm(question: str = QUESTION) -> InsideMiniLM:
@@ -117,4 +119,4 @@ class _AsWritten(nn.Module):
         N, D = x.shape[1:]
         everywhere = torch.ones(N, N, dtype=torch.bool) if mask is None else mask
         output, weights = self.function(carry_one(x, self.num_heads), *self.matrices, self.num_heads, everywhere)
-        return output[..., :D], weights
+        return output[..., :D].to(x.dtype), weights.to(x.dtype)

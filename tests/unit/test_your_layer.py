@@ -48,13 +48,14 @@ def searched(question, function):
     [(your_layer.QUESTION, "the dog chased the cat"), ("what we ate at noon", recorded()[9].sentence)],
 )
 def test_minilm_with_a_right_function_sees_and_finds_what_it_does_without(question, sentence):
-    with_it, without = (searched(question, function) for function in (plain, None))
-    assert with_it[0] == without[0] == sentence
-    assert max(with_it[1], without[1]) < 1e-3
+    found, expected, farthest = searched(question, plain)
+    assert found == expected == sentence
+    assert farthest < 1e-3
 
 
 def test_minilm_with_a_wrong_function_looks_elsewhere():
-    assert searched(your_layer.QUESTION, unscaled)[1] > 0.1
+    _, expected, farthest = searched(your_layer.QUESTION, unscaled)
+    assert farthest > 0.1 and expected == "the dog chased the cat"
 
 
 def test_without_the_model_nothing_is_searched(monkeypatch):
