@@ -88,26 +88,29 @@ class Course:
         return "\n".join([f"The course: {self.so_far}.", *(line.rstrip() for line in lines), *plain])
 
     def _repr_html_(self) -> str:
-        cell = "text-align:left;padding:2px 16px 2px 0"
-        quiet = f"{cell};opacity:0.75"
+        cell = "text-align:left;vertical-align:top;padding:2px 16px 2px 0;white-space:normal"
+        heads = "".join(f'<th scope="col" style="{cell}">{head}</th>' for head in ("lesson", "exercises", "guesses"))
         rows = []
         for row in self.rows:
             title, file = LESSONS[row.number]
-            next_one = "<b>← next</b>" if row is self.next else ""
+            next_one = " <b>← next</b>" if row is self.next else ""
+            passed, all_of_them = len(row.passed), len(row.passed + row.open)
             rows += [
-                f'<tr style="background:none"><td style="{cell}">{row.sign}</td>'
-                f'<td style="{cell}">{row.number} <a href="{file}">{_text(title)}</a></td>'
-                f'<td style="{cell}">{row.exercises}</td><td style="{quiet}">{row.guesses_in_words}</td>'
-                f'<td style="{cell}">{next_one}</td></tr>'
+                f'<tr style="background:none">'
+                f'<td style="{cell}">{row.sign} {row.number} <a href="{file}">{_text(title)}</a>{next_one}</td>'
+                f'<td style="{cell}">{passed} of {all_of_them}</td><td style="{cell}">{row.guesses or ""}</td></tr>'
             ]
         return "\n".join(
             [
                 '<div style="max-width:860px;line-height:1.5">',
                 f'<p style="margin:4px 0"><b>The course</b>: {self.so_far}. {_text(self.what_is_next)}</p>',
                 '<table style="margin:4px 0;border-collapse:collapse">',
+                f'<thead><tr style="background:none">{heads}</tr></thead>',
+                "<tbody>",
                 *rows,
+                "</tbody>",
                 "</table>",
-                f'<p style="margin:4px 0;opacity:0.75">{_text(self.where)}</p>',
+                f'<p style="margin:4px 0;opacity:0.75;overflow-wrap:anywhere">{_text(self.where)}</p>',
                 "</div>",
             ]
         )

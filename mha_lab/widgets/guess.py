@@ -102,7 +102,7 @@ class Reckoning:
         return "\n".join(f"{row.asked}\n    you said: {row.said}\n    it was:   {row.it_was}" for row in self.rows)
 
     def _repr_html_(self) -> str:
-        cell = "text-align:left;vertical-align:top;padding:4px 24px 4px 0;white-space:normal"
+        cell = "text-align:left;vertical-align:top;padding:4px 16px 4px 0;white-space:normal"
         heads = "".join(f'<th scope="col" style="{cell}">{head}</th>' for head in ("asked", "you said", "it was"))
         rows = [
             f'<tr style="background:none"><td style="{cell}">{escape(row.asked)}</td>'

@@ -13,11 +13,9 @@ export const YOUR_ANSWER = "Your answer";
  * @param {boolean} kernel whether there is one that keeps the answer
  */
 export function status(answer, seen, typed, kernel) {
-  const now = {
+  return {
     open: typed ? "Guess before you go on: type it and press Enter." : "Guess before you go on.",
-    said: `You said: ${answer}. You can change it until you have seen the answer.`,
+    said: `You said: ${answer}. ${kernel ? "You can change it until you have seen the answer." : "It is kept while this page is open."}`,
     seen: `You said: ${answer}. You have seen the answer, so this stays.`,
   }[stateOf(answer, seen)];
-  if (!answer) return now;
-  return kernel ? now : `You said: ${answer}. It is kept while this page is open.`;
 }
