@@ -18,6 +18,7 @@ LESSONS = {
     "06": ("How many heads?", "06_how_many_heads.ipynb"),
     "07": ("What heads learn", "07_what_heads_learn.ipynb"),
     "08": ("Cross-attention", "08_cross_attention.ipynb"),
+    "08b": ("Images and long documents", "08b_images_and_long_documents.ipynb"),
     "09": ("Intent case study", "09_intent_case_study.ipynb"),
     "10": ("Long sequences", "10_long_sequences.ipynb"),
     "11": ("A real model", "11_a_real_model.ipynb"),
@@ -81,7 +82,7 @@ class Course:
     def __repr__(self) -> str:
         width = max(len(title) for title, _ in LESSONS.values())
         lines = [
-            f"{row.sign} {row.number}  {LESSONS[row.number][0]:{width}}  {row.exercises:15}  {row.guesses_in_words}"
+            f"{row.sign} {row.number:3} {LESSONS[row.number][0]:{width}}  {row.exercises:15}  {row.guesses_in_words}"
             for row in self.rows
         ]
         plain = [self.what_is_next.replace("`", ""), self.where.replace("`", "")]
