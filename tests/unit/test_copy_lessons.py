@@ -204,6 +204,13 @@ def test_what_was_written_in_the_lessons_themselves_is_in_the_copy_and_outlives_
     assert lab.held() == lesson("written in the first edition") and lab.held(BESIDE) == lesson("and one word more")
 
 
+def test_work_on_a_lesson_itself_reaches_its_copy_when_git_has_it(lab):
+    lab.publish(SECOND, lesson("half of a new"))
+    assert lab.copy(changed={SECOND}) == {"left": [SECOND]} and lab.held() == lesson()
+    lab.publish(SECOND, lesson("a new edition"))
+    assert lab.copy() == {"replaced": [SECOND]} and lab.names() == [FIRST, SECOND]
+
+
 def test_without_git_nobody_knows_who_wrote_and_nothing_is_replaced(tmp_path):
     lab = Lab(tmp_path)
     assert lab.copy(changed=None) == {"first": [FIRST, SECOND]}
@@ -238,9 +245,11 @@ def test_git_is_asked_what_was_changed_staged_or_added_and_hides_nothing(git, tm
 
 
 def test_where_git_is_not_there_or_not_the_labs_own_it_says_nothing(git, tmp_path, monkeypatch):
-    lab = Lab(tmp_path / "unpacked")  # within somebody's repository, which is not asked
+    lab = Lab(tmp_path / "unpacked")
+    git("add", ".")
+    git("commit", "-m", "somebody's own repository, around the lab")
     assert copy_lessons.changed_since_commit(lab.lessons) is None
-    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setenv("PATH", str(tmp_path / "gone"))
     assert copy_lessons.changed_since_commit(tmp_path / "notebooks") is None
 
 
@@ -284,13 +293,13 @@ def test_links_are_left_as_somebody_laid_them(lab, tmp_path):
     (lab.mine / SECOND).unlink()
     (lab.mine / SECOND).symlink_to(tmp_path / "elsewhere.ipynb")
     (lab.mine / FIRST).unlink()
-    (lab.mine / FIRST).symlink_to("/nonexistent")
+    (lab.mine / FIRST).symlink_to(tmp_path / "gone")
     assert lab.copy() == {}
     lab.publish(FIRST, lesson("2"))
     lab.publish(SECOND, lesson("2"))
     assert lab.copy() == {"beside": ["00_start_here (new).ipynb", BESIDE]}
     assert (lab.mine / SECOND).is_symlink() and (tmp_path / "elsewhere.ipynb").read_bytes() == lesson()
-    assert os.readlink(lab.mine / FIRST) == "/nonexistent"
+    assert os.readlink(lab.mine / FIRST) == str(tmp_path / "gone") and not (tmp_path / "gone").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
@@ -328,6 +337,18 @@ def test_a_fault_in_the_midst_leaves_no_half_lesson_and_the_others_come(tmp_path
     assert lab.copy() == {"added": [FIRST]}
 
 
+def test_a_lesson_that_may_not_be_read_is_told_and_the_others_come(tmp_path, monkeypatch):
+    lab, read = Lab(tmp_path), Path.read_bytes
+
+    def refused(path):
+        if path == lab.lessons / FIRST:
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    assert lab.copy() == {"Permission denied": [FIRST], "first": [SECOND]}
+
+
 def test_on_a_disk_without_links_a_copy_is_whole_too_and_takes_nobodys_name(tmp_path, monkeypatch):
     def link(*_):
         raise OSError(95, "Operation not supported")
@@ -354,12 +375,11 @@ def test_what_somebody_else_makes_at_the_same_moment_is_not_overwritten(tmp_path
 
 
 def test_what_somebody_saves_while_the_next_version_is_written_is_theirs(lab, monkeypatch):
-    sync = os.fsync
+    syncs = iter(["the record", "the second edition", "its copy beside", "the record"])
 
     def late(handle):
-        sync(handle)
-        monkeypatch.setattr(os, "fsync", sync)
-        lab.write(SECOND, lesson("typed just now"))
+        if next(syncs) == "the second edition":
+            lab.write(SECOND, lesson("typed just now"))
 
     lab.publish(SECOND, lesson("2"))
     monkeypatch.setattr(os, "fsync", late)
