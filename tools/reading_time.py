@@ -173,8 +173,11 @@ def main(arguments):
     parser = parser_of_lessons("Tell how many minutes a lesson really takes.")
     parser.add_argument("--sections", action="store_true", help="also each section's reading + exercises")
     options = parser.parse_args(arguments)
+    names = tuple(options.lessons)
     paths = [
-        path for path in sorted(LESSONS.glob("[0-9]*.ipynb")) if path.name.startswith(tuple(options.lessons or [""]))
+        path
+        for path in sorted(LESSONS.glob("*.ipynb" if names else "[0-9]*.ipynb"))
+        if path.name.startswith(names or "")
     ]
     for path in paths:
         print(table(path.stem, nbformat.read(path, as_version=4), options.sections), flush=True)

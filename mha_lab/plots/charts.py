@@ -69,11 +69,11 @@ def seeds(
     label: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """quality (C, seeds) over x (C,), on a base-2 scale: every seed a dot, a line through the means, its label at the
-    line's end."""
+    """quality (counts, seeds) over x (counts,), on a base-2 scale: every seed a dot, a line through the means, its
+    label at the line's end."""
     if ax is None:
         _, ax = plt.subplots(figsize=(6.4, 3.6))
-    x, quality = array("x", x, "(C,)"), array("quality", quality, "(C, seeds)")
+    x, quality = array("x", x, "(counts,)"), array("quality", quality, "(counts, seeds)")
     if len(x) != len(quality):
         raise ValueError(f"quality has {len(quality)} rows and x {len(x)} numbers: one for each.")
     ax.plot(x, quality.mean(axis=1), color=color, linewidth=1.8)
@@ -97,7 +97,7 @@ def value_plane(
     title: str = "",
     ax: Axes | None = None,
 ) -> Axes:
-    """Values (S, 2) as points with their words, the polygon they span (in the given order), and outputs (M, 2)."""
+    """Values (S, 2) as points with their words, the polygon they span (in the given order), and outputs (N, 2)."""
     values = _points("values", values)
     tokens = one_each("tokens", tokens, len(values), "values")
     if ax is None:

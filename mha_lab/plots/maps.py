@@ -147,17 +147,18 @@ def image_maps(
     columns: int = 3,
     title: str = "",
 ) -> Figure:
-    """Weights over images: (M, height, width) from 0 (white) to 1 and (M, rows, columns of patches), small multiples.
+    """Weights (images, rows, columns of patches) over images (images, height, width) from 0 (white) to 1, in small
+    multiples.
 
-    On each patch lies a square whose area is its weight: it covers the whole patch from `full` on. outlined (M, rows,
-    columns) boolean: a frame around these patches."""
-    images = array("images", images, "(M, height, width)")
-    weights = array("weights", weights, "(M, rows, columns of patches)")
+    On each patch lies a square whose area is its weight: it covers the whole patch from `full` on. outlined (images,
+    rows, columns) boolean: a frame around these patches."""
+    images = array("images", images, "(images, height, width)")
+    weights = array("weights", weights, "(images, rows, columns of patches)")
     labels = one_each("labels", labels, len(images), "images")
     if len(weights) != len(images):
         raise ValueError(f"there are {len(images)} images and {len(weights)} blocks of weights: one for each.")
     if outlined is not None:
-        outlined = array("outlined", outlined, "(M, rows, columns)")
+        outlined = array("outlined", outlined, "(images, rows, columns)")
         if outlined.shape != weights.shape:
             raise ValueError(f"outlined has shape {outlined.shape} and weights {weights.shape}: they must be equal.")
     columns = min(columns, len(images))
@@ -187,8 +188,8 @@ def image_maps(
 
 @styled
 def document_maps(weights, *, labels: Sequence[str], title: str = "") -> Figure:
-    """Maps of long texts side by side, weights (M, N, S), with token numbers instead of words."""
-    weights = array("weights", weights, "(M, N, S)")
+    """Maps of long texts side by side, weights (texts, N, S), with token numbers instead of words."""
+    weights = array("weights", weights, "(texts, N, S)")
     labels = one_each("labels", labels, len(weights), "maps")
     width = min(4.2 * len(weights), 9.6)
     figure = plt.figure(figsize=(width + 0.9, width / len(weights) + 0.5), layout="constrained")

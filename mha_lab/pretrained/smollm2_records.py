@@ -30,7 +30,7 @@ class SmolLM2Record:
     choosing_without  (30, 9) its mean loss without a head
     choosing_error  (30, 9) standard error, over the tokens, of what the mean loss rises by without the head
     halves          (2, 30, 9) what the loss rises by in the first and in the second half of `choosing`
-    held_out        (1, M) other ordinary text; held_out_loss: its mean loss
+    held_out        (1, tokens) other ordinary text; held_out_loss: its mean loss
     harmless        27 heads (layer, head) without which `choosing` loses least; pruned: both losses without them
     random_pruned   (draws, 2) both losses without 27 heads that chance has drawn
     blinded         {(layer, head): (30, 9)} `induction` again, while one head is switched off

@@ -65,7 +65,7 @@ def halves() -> Tensor:
 @cache
 @on_cpu
 def _digits(part):
-    """The images (M, 8, 8) of a part, from 0 to 1, and their digits (M,)."""
+    """The images (images, 8, 8) of a part, from 0 to 1, and their digits (images,)."""
     number = {"test": 0, "validation": 1, "training": 2}
     if part not in number:
         raise ValueError(f'part is "training", "validation" or "test", not {part!r}.')

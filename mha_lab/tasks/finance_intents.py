@@ -62,7 +62,7 @@ class Intents:
 
     @property
     def labels(self) -> Tensor:
-        """(E,) the intent of each sentence."""
+        """(sentences,) the intent of each sentence."""
         return self.everything.targets
 
     @property
@@ -75,7 +75,7 @@ class Intents:
 
     @on_cpu
     def of_kind(self, kind: str) -> Tensor:
-        """(E,) boolean: the sentences of one kind. Every sentence is of exactly one:
+        """(sentences,) boolean: the sentences of one kind. Every sentence is of exactly one:
 
         double    what is wanted is denied twice (in two parts of their own)
         ordinal   several numbered requests, and a number says which one counts

@@ -37,16 +37,17 @@ class HeadReading(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class HeadCounts:
-    """What small models reached with C head counts, d_model 64 and the same number of parameters; and, sharing keys and
-    values, with fewer. Seeds are counted from 0: column s of every array is seed s, so that columns can be compared.
+    """What small models reached with several head counts, d_model 64 and the same number of parameters; and, sharing
+    keys and values, with fewer. Seeds are counted from 0: column s of every array is seed s, so that columns can be
+    compared.
 
-    heads           the C head counts: 1, 2, 4 … 64
-    lookup          (C, 5) share of right answers after 800 steps, at a learning rate of 3e-3
+    heads           the head counts: 1, 2, 4 … 64
+    lookup          (counts, 5) share of right answers after 800 steps, at a learning rate of 3e-3
     long_heads      the head counts that were trained longer: 16, 32, 64
     lookup_long     (3, 5) share of right answers after 3,000 steps
     lookup_faster   (2,) the same for 64 heads at a learning rate of 1e-2
-    characters      (C, 5) loss on held-back text after 1,000 steps, in nats a character
-    characters_long (C, 2) the same after 3,000 steps
+    characters      (counts, 5) loss on held-back text after 1,000 steps, in nats a character
+    characters_long (counts, 2) the same after 3,000 steps
     shared          {(H, G, K): (2,)} loss on held-back text after 1,000 steps, with H query heads, G key/value heads
                     and d_head K
     shared_long     the same after 3,000 steps

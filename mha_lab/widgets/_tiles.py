@@ -26,10 +26,10 @@ def steps(n: int, query_rows: int, key_columns: int, causal: bool) -> list[Step]
 
 
 def traced(query, key, value, *, query_rows: int, key_columns: int, causal: bool) -> list[dict]:
-    """query, key (N, K), value (N, V) → for each step its rows R and columns C, scores and weights exp(s − m) (R, C),
-    and of each row the largest score m, shrink = exp(old m − m), total Σ exp(s − m) (R,), summed Σ exp(s − m)·v (R, V);
-    the step that writes has the output (R, V) too. `held` are the numbers in fast memory, `read` and `written` those
-    that have been moved from slow memory and back."""
+    """query, key (N, K), value (N, width) → for each step its rows and columns, scores and weights exp(s − m) (rows,
+    columns), and of each row the largest score m, shrink = exp(old m − m), total Σ exp(s − m) (rows,), summed
+    Σ exp(s − m)·v (rows, width); the step that writes has the output (rows, width) too. `held` are the numbers in fast
+    memory, `read` and `written` those that have been moved from slow memory and back."""
     n, width = query.shape
     found, read, written = [], 0, 0
     largest = total = summed = None

@@ -49,9 +49,9 @@ class AttentionStepper(Explorer):
     d_value = Whole(1).tag(sync=True)
     _query = traitlets.Bytes().tag(sync=True)  # float32 (H, N, K)
     _key = traitlets.Bytes().tag(sync=True)
-    _value = traitlets.Bytes().tag(sync=True)  # (H, N, V)
+    _value = traitlets.Bytes().tag(sync=True)  # (H, N, width)
     _mask = traitlets.Bytes().tag(sync=True)  # (N, N), 1 = may attend; empty when all may
-    _w_o = traitlets.Bytes().tag(sync=True)  # float32 (H·V, D); empty without
+    _w_o = traitlets.Bytes().tag(sync=True)  # float32 (H·width, D); empty without
 
     def __init__(
         self,
@@ -69,13 +69,14 @@ class AttentionStepper(Explorer):
         causal: bool = False,
         mask=None,
     ):
-        """query and key (N, K), value (N, V) of N tokens, or (H, N, K) and (H, N, V) for H heads; w_o (H·V, D) with
-        head i's rows at i·V … (i+1)·V, and features to name its columns; mask (N, N) boolean, True = may attend.
+        """query and key (N, K), value (N, width) of N tokens, or (H, N, K) and (H, N, width) for H heads; w_o
+        (H·width, D) with head i's rows at i·width … (i+1)·width, and features to name its columns; mask (N, N) boolean,
+        True = may attend.
         All stages are uncovered unless stage is given. A bias of W^O is no head's and is left out.
 
         Raises ValueError for shapes that do not fit, TypeError for a mask that is not boolean."""
         query, key = (numbers(name, data, "(N, K) or (H, N, K)") for name, data in (("query", query), ("key", key)))
-        value = numbers("value", value, "(N, V) or (H, N, V)")
+        value = numbers("value", value, "(N, width) or (H, N, width)")
         if query.shape != key.shape:
             raise ValueError(f"query has shape {query.shape} and key {key.shape}: every token needs one row of each.")
         if key.shape[:-1] != value.shape[:-1]:
@@ -115,8 +116,8 @@ class AttentionStepper(Explorer):
     @property
     def stages(self) -> dict[str, np.ndarray]:
         """What the browser shows, computed here: the present head's scores, scaled, allowed and weights (N,),
-        terms (N, V) and output (V,); with w_o also every head's looks (its weights, (H, N)), outputs (H, V) and
-        shares (H, D), and their total (D,)."""
+        terms (N, width) and output (width,); with w_o also every head's looks (its weights, (H, N)), outputs
+        (H, width) and shares (H, D), and their total (D,)."""
         n, row, head, D = len(self.tokens), self.position, self.head, len(self.features)
         sent = self._query, self._key, self._value
         query, key, value = (np.frombuffer(x, np.float32).reshape(self.num_heads, n, -1).astype(float) for x in sent)
@@ -127,7 +128,7 @@ class AttentionStepper(Explorer):
         scale = 1 / (sqrt(self.d_head) * self.temperature)
         tensors = (torch.from_numpy(data) for data in (query[:, [row]], key, value))
         mixed = attention(*tensors, scale=scale, mask=torch.from_numpy(allowed[None]))
-        outputs, weights = (data[:, 0].numpy() for data in mixed)  # (H, V), (H, N)
+        outputs, weights = (data[:, 0].numpy() for data in mixed)  # (H, width), (H, N)
         scores = key[head] @ query[head, row]
         now = {
             "scores": scores,
@@ -190,7 +191,7 @@ def _mixing(w_o, features, H: int, width: int) -> tuple[np.ndarray, list[str]]:
         if features is not None:
             raise ValueError("features names the columns of w_o, and there is no w_o.")
         return np.zeros((0, 0), np.float32), []
-    w_o = numbers("w_o", w_o, "(H·V, D)")
+    w_o = numbers("w_o", w_o, "(H·width, D)")
     rows, D = w_o.shape
     if rows != H * width:
         raise ValueError(

@@ -59,7 +59,7 @@ class IntentExplorer(Explorer):
         stretch: bool = True,
     ):
         """readings   what models.SentenceReader(…).read gives: .sentence, .tokens (N words), .weights
-                   (layers, H, N, N), .shares (N,), .probabilities (A,), .names (A) and .message.
+                   (layers, H, N, N), .shares (N,), .probabilities (answers,), .names (answers) and .message.
         model      an object whose .read(sentence) gives a reading: what a learner types is run through it.
         layer      the last unless given.
 
@@ -141,7 +141,7 @@ class IntentExplorer(Explorer):
         same_model(maps, self._shape)
         N, A = len(maps.tokens), len(names)
         shares = numbers("shares", reading.shares, "(N)")
-        probabilities = numbers("probabilities", reading.probabilities, "(A)")
+        probabilities = numbers("probabilities", reading.probabilities, "(answers)")
         if list(reading.names) != names or shares.shape != (N,) or probabilities.shape != (A,):
             raise ValueError(
                 f"{reading.sentence!r}: shares holds {plural(shares.size, 'number')} for {plural(N, 'token')}, "

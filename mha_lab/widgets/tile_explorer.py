@@ -45,7 +45,7 @@ class TileExplorer(Explorer):
     d_value = Whole(4).tag(sync=True)
     _query = traitlets.Bytes().tag(sync=True)  # float32 (N, K)
     _key = traitlets.Bytes().tag(sync=True)
-    _value = traitlets.Bytes().tag(sync=True)  # (N, V)
+    _value = traitlets.Bytes().tag(sync=True)  # (N, width)
 
     def __init__(
         self,
@@ -62,8 +62,8 @@ class TileExplorer(Explorer):
         row: int = -1,
         seed: int = OWN_SEED,
     ):
-        """query, key (N, K), value (N, V) of N ≤ 16 tokens, up to 8 wide; without them random numbers from `seed` for
-        the tokens, or for twelve words of ours. A tile is 4 × 4, or less where there are fewer tokens.
+        """query, key (N, K), value (N, width) of N ≤ 16 tokens, up to 8 wide; without them random numbers from `seed`
+        for the tokens, or for twelve words of ours. A tile is 4 × 4, or less where there are fewer tokens.
 
         Raises ValueError for shapes that do not fit, TraitError for a state that there is not."""
         query, key, value, tokens = _given(query, key, value, tokens, seed)
