@@ -251,14 +251,14 @@ def test_make_works_from_any_folder(whole, tmp_path):
     assert run.returncode == 0 and "make lab " in run.stdout
 
 
-def test_clean_removes_venv_and_no_lesson(whole):
+def test_clean_removes_venv_and_no_lesson_and_nothing_of_the_learners_copy(whole):
     make = shutil.which("make") or pytest.skip("there is no make")
-    lesson, sweep = whole.root / "notebooks" / "00.ipynb", whole.root / "build" / "intents.jsonl"
-    for kept in lesson, sweep:
+    theirs = [whole.root / path for path in ("notebooks/00.ipynb", "my_notebooks/.00.partial", "build/intents.jsonl")]
+    for kept in theirs:
         kept.parent.mkdir()
         kept.write_text("a learner's notes")
     subprocess.run([make, "clean"], cwd=whole.root, capture_output=True)
-    assert lesson.exists() and sweep.exists() and not whole.venv.exists()
+    assert all(kept.exists() for kept in theirs) and not whole.venv.exists()
     assert whole.set_up()[0] == 0
 
 
