@@ -107,7 +107,7 @@ ONES = np.ones((2, 3, 4))
         ({"w_o": np.ones((8, MOST_WIDE + 1))}, f"{MOST_WIDE + 1} columns: the stepper shows 1 to {MOST_WIDE}"),
         ({"w_o": np.ones((8, 0))}, "0 columns"),
         ({"w_o": np.full((8, 5), np.nan)}, r"w_o holds nan at \(0, 0\)"),
-        ({"w_o": np.ones(8)}, r"w_o has shape \(8,\); it must be \(H·V, D\)"),
+        ({"w_o": np.ones(8)}, r"w_o has shape \(8,\); it must be \(H·width, D\)"),
         ({"features": ["a"]}, "names the columns of w_o, and there is no w_o"),
         ({"w_o": np.ones((8, 5)), "features": ["a"]}, "1 names of features and 5 columns"),
         ({"query": ONES[0]}, r"query has shape \(3, 4\) and key \(2, 3, 4\)"),
