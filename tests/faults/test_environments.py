@@ -60,7 +60,7 @@ ENVIRONMENTS = {
     "MPLBACKEND=svg, TZ": {"MPLBACKEND": "svg", "TZ": "Asia/Kathmandu"},
     "no home, no temporary folder": {
         **dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), "/proc/nowhere"),
-        "TMPDIR": "/nonexistent",
+        "TMPDIR": "/proc/nowhere",
     },
     "LC_ALL=C, PYTHONHASHSEED": {"LC_ALL": "C", "PYTHONHASHSEED": "4242"},
     "LC_ALL=C without UTF-8": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},

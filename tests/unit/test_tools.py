@@ -458,7 +458,8 @@ def test_a_lesson_that_somebody_saves_while_it_runs_keeps_what_was_saved(tmp_pat
 
 
 def test_a_lesson_runs_without_the_settings_of_whoever_runs_it(tmp_path, monkeypatch):
-    theirs = {"MPLBACKEND": "Agg", "COLUMNS": "30", "HOME": "/nonexistent", "LC_ALL": "C", "PYTHONOPTIMIZE": "1"}
+    nowhere = str(tmp_path / "no home")  # a place of this test: root would make one anywhere, and leave it to the next
+    theirs = {"MPLBACKEND": "Agg", "COLUMNS": "30", "HOME": nowhere, "LC_ALL": "C", "PYTHONOPTIMIZE": "1"}
     for name, value in theirs.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "ipython" / "profile_default" / "startup").mkdir(parents=True)
