@@ -3,7 +3,8 @@
 Usage: python tools/make_handouts.py [01 02 …]      (make handouts; all lessons unless some are named)
 
 Each lesson runs in a fresh kernel. Its explorers are alive in the page, by the static host that
-`explorer.save_html` uses; where no script runs, and in print, their pictures stand.
+`explorer.save_html` uses; where no script runs, and in print, their pictures stand. What answers a prediction, an
+output that JupyterLab hides until its cell is run, waits behind a fold.
 """
 
 import _interrupt  # isort: skip  # noqa: F401  # before what takes seconds to load
@@ -11,6 +12,7 @@ import _interrupt  # isort: skip  # noqa: F401  # before what takes seconds to l
 import base64
 import re
 import sys
+from html import escape, unescape
 from pathlib import Path
 
 from nbconvert import HTMLExporter
@@ -24,6 +26,12 @@ HANDOUTS = LESSONS.parent / "handouts"
 STATE = "application/vnd.jupyter.widget-state+json"
 STYLE = Path(__file__).with_suffix(".css")
 NEEDS_PYTHON = '<p class="note">A control that needs Python stands here: open the lesson in JupyterLab.</p>'
+FOLD = """{%- extends 'basic/index.html.j2' -%}
+{%- block output_group -%}
+{%- if cell.metadata.get("jupyter", {}).get("outputs_hidden") -%}
+<details class="answer"><summary>Predict first, then open</summary>{{ super() }}</details>
+{%- else -%}{{ super() }}{%- endif -%}
+{%- endblock output_group -%}"""
 NOTE = """<p class="note">A handout of the Multi-Head Attention Lab. The explorers work on this page;
 to run the code, change it and have your answers checked, open the lesson in JupyterLab.</p>
 """
@@ -62,7 +70,7 @@ def with_hosts(notebook, states):
 def with_links(notebook):
     """In place: a link to a lesson leads to its handout; what else lies in the repository is named and not linked."""
     for cell in (cell for cell in notebook.cells if cell.cell_type == "markdown"):
-        cell.source = re.sub(r"\]\((\d\d_\w+)\.ipynb", r"](\1.html", cell.source)
+        cell.source = re.sub(r"\]\((\w+)\.ipynb", r"](\1.html", cell.source)
         cell.source = re.sub(r"\[([^\]]+)\]\(\.\./[^)]+\)", r"\1", cell.source)
 
 
@@ -70,6 +78,20 @@ def inert(body):
     """The body with every tag that runs, fetches, sends or leads away shown as text. The page's own rules let none of
     them act but the meta tag's refresh; a cell's output has no business with any of them."""
     return re.sub(r"<(?=/?(script|meta|base|link|iframe|frame|object|embed|form)\b)", "&lt;", body, flags=re.IGNORECASE)
+
+
+def with_anchors(body):
+    """The body with names on its headings, those that JupyterLab gives them, so that links to sections find them."""
+    named = set()
+
+    def name(heading):
+        anchor = unescape(re.sub(r"<[^>]+>", "", heading[2])).replace(" ", "-")
+        if anchor in named:
+            return heading[0]
+        named.add(anchor)
+        return f'<{heading[1]} id="{escape(anchor)}">{heading[2]}</{heading[1]}>'
+
+    return re.sub(r"<(h[1-6])>(.*?)</\1>", name, body, flags=re.DOTALL)
 
 
 def title_of(notebook):
@@ -86,7 +108,7 @@ def handout(notebook, name="A lesson"):
     notebook.metadata.pop("widgets", None)
     title = title_of(notebook) or name
     exporter = HTMLExporter(
-        template_name="basic",
+        raw_template=FOLD,
         exclude_input_prompt=True,
         exclude_output_prompt=True,
         exclude_anchor_links=True,
@@ -96,7 +118,7 @@ def handout(notebook, name="A lesson"):
     style = (
         f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n{STYLE.read_text(encoding='utf-8')}"
     )
-    return _static.document(title, NOTE + inert(body), states, style=style)
+    return _static.document(title, NOTE + inert(with_anchors(body)), states, style=style)
 
 
 def size_without_figures(page):

@@ -311,6 +311,73 @@ def test_a_saved_page_runs_no_script_but_its_own_and_sends_no_form(browser, tmp_
     page.close()
 
 
+@pytest.fixture
+def predicted(tmp_path):
+    """The handout of a lesson in which a printed value, and an explorer, answer a prediction."""
+    explorer = projection()
+    output, code = nbformat.v4.new_output, nbformat.v4.new_code_cell
+    data, metadata = explorer._repr_mimebundle_()
+    shown = output("display_data", data, metadata=metadata)
+    cells = [
+        code("6 * 7", outputs=[output("execute_result", {"text/plain": "42"})]),
+        code("explorer", outputs=[shown]),
+        code("shown", outputs=[output("execute_result", {"text/plain": "at once"})]),
+    ]
+    for cell in cells[:2]:
+        cell.metadata.jupyter = {"outputs_hidden": True}
+    models = {"state": {explorer.model_id: {"state": explorer.get_state()}}}
+    title = nbformat.v4.new_markdown_cell("# 99 · Predicted")
+    notebook = nbformat.v4.new_notebook(cells=[title, *cells], metadata={"widgets": {make_handouts.STATE: models}})
+    path = tmp_path / "handout.html"
+    path.write_text(make_handouts.handout(notebook), encoding="utf-8")
+    return path
+
+
+def test_what_answers_a_prediction_waits_behind_a_fold_and_an_explorer_in_it_starts_when_it_is_opened(
+    opened, predicted
+):
+    page = opened(predicted)
+    expect(page.get_by_text("at once")).to_be_visible()
+    expect(page.get_by_text("42", exact=True)).to_be_hidden()
+    page.wait_for_timeout(200)  # ms
+    assert page.locator(".mha").count() == 0
+    for fold in page.get_by_text("Predict first, then open").all():
+        assert fold.bounding_box()["height"] >= 40, "a finger finds it"
+        fold.press("Enter")
+    expect(page.get_by_text("42", exact=True)).to_be_visible()
+    expect(page.locator(".mha-heads[data-drawn]")).to_have_count(1)
+    assert page.locator("canvas").first.bounding_box()["width"] > 100
+    for fold in page.get_by_text("Predict first, then open").all():
+        fold.press("Enter")
+        fold.press("Enter")
+    expect(page.locator(".mha-heads")).to_have_count(1)
+    assert [violation["help"] for violation in Axe().run(page).response["violations"]] == []
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_fold_is_open_in_print_and_needs_no_script(scripts, opened, predicted):
+    page = opened(predicted, java_script_enabled=scripts)
+    page.emulate_media(media="print")
+    box = page.get_by_text("42", exact=True).bounding_box()
+    assert box and box["height"] > 5
+    assert page.locator(".mha-still img").bounding_box()["height"] > 50
+    expect(page.get_by_text("Predict first, then open").first).to_be_hidden()
+    page.emulate_media(media="screen")
+    expect(page.get_by_text("42", exact=True)).to_be_hidden()
+    page.get_by_text("Predict first, then open").first.click()
+    expect(page.get_by_text("42", exact=True)).to_be_visible()
+
+
+def test_a_link_to_a_section_of_a_handout_finds_it(opened, tmp_path):
+    text = "# 99 · Links\n[there](99_links.ipynb#2.-To-hide-a-word:-−∞,-not-0)\n\n" + "line\n\n" * 99
+    cell = nbformat.v4.new_markdown_cell(text + "## 2. To hide a `word`: −∞, not 0\n\n" + "line\n\n" * 99)
+    path = tmp_path / "99_links.html"
+    path.write_text(make_handouts.handout(nbformat.v4.new_notebook(cells=[cell])), encoding="utf-8")
+    page = opened(path)
+    page.get_by_role("link", name="there").click()
+    expect(page.get_by_role("heading", name="2. To hide a word")).to_be_in_viewport()
+
+
 def test_a_lesson_opens_from_disk_with_its_explorers_alive(opened, tmp_path, monkeypatch):
     monkeypatch.setattr(make_handouts, "HANDOUTS", tmp_path)
     with ThreadPoolExecutor(1) as elsewhere:  # in this thread Playwright's own event loop runs
@@ -318,9 +385,11 @@ def test_a_lesson_opens_from_disk_with_its_explorers_alive(opened, tmp_path, mon
     path = tmp_path / "02_multi_head_projection.html"
     assert make_handouts.size_without_figures(path.read_text(encoding="utf-8")) < 1_000_000
     page = opened(path)
-    expect(page.locator(".mha-host .mha[data-drawn]")).to_have_count(page.locator(".mha-host").count())
+    page.evaluate("document.querySelectorAll('.answer').forEach((fold) => { fold.open = true; })")
+    expect(page.locator(".mha-host.mha-alive .mha")).to_have_count(page.locator(".mha-host").count())
+    expect(page.locator(".mha-heads[data-drawn]")).to_have_count(page.locator(".mha-heads").count())
     page.locator(".mha-heads").first.get_by_role("slider", name="Heads").press("ArrowRight")
     expect(page.locator(".mha-heads-facts").first).to_contain_text("heads H16")
-    page.locator("details > summary").first.click()
+    page.locator("details:not([open]) > summary").first.click()
     expect(page.locator("details[open]").first).to_contain_text(re.compile(r"\w"))
     expect(page.get_by_text("not attempted yet").first).to_be_visible()

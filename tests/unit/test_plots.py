@@ -261,7 +261,7 @@ def test_a_font_that_was_installed_after_matplotlib_listed_them_is_found_and_loo
             lambda: plots.attention_map(np.eye(3), WORDS, mask=np.eye(2)),
             r"mask has shape \(2, 2\) and the map \(3, 3\)",
         ),
-        (lambda: plots.document_maps(np.eye(3), labels=["a"]), r"weights has shape \(3, 3\); it must be \(texts, N, S\)"),
+        (lambda: plots.document_maps(np.eye(3), labels=["a"]), r"has shape \(3, 3\); it must be \(texts, N, S\)"),
         (lambda: plots.document_maps(np.ones((2, 3, 3)), labels="ab"), "labels is one string; it must be a list of 2"),
         (lambda: plots.image_maps(np.ones((2, 8, 8)), np.ones((1, 4, 4)), labels=["a", "b"]), "2 images and 1 blocks"),
         (lambda: plots.label_grid(["a", "b"]), r"labels have shape \(2,\)"),

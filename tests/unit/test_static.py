@@ -168,9 +168,26 @@ def lesson(*cells, **metadata):
 
 def test_links_in_a_handout_lead_to_handouts():
     text = "[next](03_b_c.ipynb) [part](03_b_c.ipynb#2) [the data](../data/README.md) [paper](https://arxiv.org/abs/1)"
-    page = make_handouts.handout(lesson(nbformat.v4.new_markdown_cell(text)))
-    assert re.findall(r'href="([^"]+)"', page) == ["03_b_c.html", "03_b_c.html#2", "https://arxiv.org/abs/1"]
+    page = make_handouts.handout(lesson(nbformat.v4.new_markdown_cell(text + " [words](notation.ipynb)")))
+    links = ["03_b_c.html", "03_b_c.html#2", "https://arxiv.org/abs/1", "notation.html"]
+    assert re.findall(r'href="([^"]+)"', page) == links
     assert "the data" in page and "<title>99 · A &lt; B</title>" in page
+
+
+def test_a_heading_of_a_handout_has_the_name_that_jupyterlab_gives_it_once():
+    text = "## 2. W<sup>O</sup>, `view` & *more*\n\ntext\n\n## Sources\n\n## Sources"
+    page = Tags(make_handouts.handout(lesson(nbformat.v4.new_markdown_cell(text))))
+    headings = [attributes.get("id") for tag, attributes in page.tags if tag in ("h1", "h2")]
+    assert headings == ["99-·-A-<-B", "2.-WO,-view-&-more", "Sources", None]
+
+
+def test_an_output_that_is_hidden_until_its_cell_is_run_is_folded_in_a_handout():
+    outputs = [[nbformat.v4.new_output("execute_result", {"text/plain": text})] for text in ("answer", "seen")]
+    hidden, seen, silent = (nbformat.v4.new_code_cell("1", outputs=o) for o in (*outputs, []))
+    hidden.metadata.jupyter = silent.metadata.jupyter = {"outputs_hidden": True}
+    page = make_handouts.handout(lesson(hidden, seen, silent))
+    (fold,) = re.findall(r"<details class=\"answer\">.*?</details>", page, re.S)
+    assert "Predict first, then open" in fold and "answer" in fold and "seen" not in fold
 
 
 def test_an_explorer_in_a_handout_has_the_bytes_that_its_kernel_sent():

@@ -42,7 +42,8 @@ const wear = () => {
 dark.addEventListener("change", wear);
 wear();
 
-for (const host of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(".mha-host"))) {
+/** @param {HTMLElement} host */
+function start(host) {
   const el = host.appendChild(document.createElement("div"));
   wake(host.dataset.model ?? "")
     .then(({ explorer, model }) => explorer.render({ model, el }))
@@ -50,4 +51,10 @@ for (const host of /** @type {NodeListOf<HTMLElement>} */ (document.querySelecto
     .catch((problem) => {
       el.textContent = `This explorer did not start (${problem.message}): its picture stays.`;
     });
+}
+
+for (const host of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(".mha-host"))) {
+  const fold = host.closest("details:not([open])"); // nothing has a size in there: it starts when the fold is opened
+  if (fold) fold.addEventListener("toggle", () => start(host), { once: true });
+  else start(host);
 }
