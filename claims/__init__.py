@@ -63,8 +63,8 @@ class Claim:
 
     @property
     def lesson(self) -> str:
-        """The lesson's two digits."""
-        return self.name[:2]
+        """The lesson's number, as its notebook's name begins: two digits, and a letter where it has one."""
+        return self.name.partition(".")[0]
 
 
 _REGISTER: dict[str, Claim] = {}
@@ -76,8 +76,8 @@ def claim(
     """Enters the function below it into the register; what the arguments mean says `Claim`.
 
     Raises ValueError for a name that is taken or has another form, and for an unknown attack."""
-    if not re.fullmatch(r"\d\d\.[a-z0-9-]+", name) or name in _REGISTER:
-        raise ValueError(f"{name!r} is taken, or is not two digits, a point and words in small letters: 01.some-words")
+    if not re.fullmatch(r"\d\d[a-z]?\.[a-z0-9-]+", name) or name in _REGISTER:
+        raise ValueError(f"{name!r} is taken, or is not a lesson, a point and words in small letters: 01.some-words")
     if not attacks or not set(attacks) <= set(ATTACKS):
         raise ValueError(f"{name}: attacks={attacks}; the seven are {', '.join(ATTACKS)}.")
 

@@ -1,8 +1,6 @@
-"""Lesson 08: alignment beside rules of place, the gender head, one head against several, windows, maps over images."""
+"""Lesson 08: alignment beside rules of place, the gender head, one head against four."""
 
-import sweep_windows
 import torch
-import train_digit_readers
 import train_translators
 from torch.nn import functional as F
 
@@ -11,16 +9,6 @@ from mha_lab import heads, models, tasks, train
 
 FRESH = 11  # a seed that no recorded model was trained with
 FRESH_PAIRS = 11, 12, 13
-
-
-def _by_place(training, pairs):
-    """(B, N, S): all weight on the place where the answer stood most often in training, by place and source length."""
-    lengths, asked = ((each.source != tasks.PAD).sum(dim=1) for each in (training, pairs))
-    weights = torch.zeros(pairs.right.shape)
-    for length in asked.unique():
-        often = training.right[lengths == length].sum(dim=0)[: weights.shape[1], : weights.shape[2]]
-        weights[asked == length] = F.one_hot(often.argmax(dim=-1), weights.shape[2]).float()
-    return weights
 
 
 def _maps(model, pairs):
@@ -47,7 +35,7 @@ def _missed(guess, pairs):
 def dates_by_place():
     corpus = tasks.dates()
     pairs = tasks.shortened(corpus.parts["validation"], slice(0, 600))
-    guess = _by_place(corpus.parts["training"], pairs)
+    guess = tasks.by_place(corpus.parts["training"], pairs)
     found = {
         field: heads.mass(guess[:, rows], pairs.right[:, rows]).mean().item()
         for field, rows in tasks.DATE_FIELDS.items()
@@ -89,7 +77,7 @@ def aligns():
     counts = torch.zeros(words * longest, training.right.shape[2])
     counts.index_add_(0, key, training.right.float().flatten(0, 1))
     by_word = counts.view(words, longest, -1)[before(pairs.target), torch.arange(N), :S].argmax(dim=-1)
-    guess = _by_place(training, pairs)
+    guess = tasks.by_place(training, pairs)
     found = {
         "uniform": share(real / real.sum(dim=-1, keepdim=True)),
         "same": share(torch.eye(N, S).expand(pairs.right.shape)),
@@ -144,8 +132,8 @@ def gender_head():
 
     corpus, model = tasks.translation(), models.recorded_translators().translation
     pairs = tasks.shortened(corpus.parts["new pairs"], slice(0, 500))
-    rows = train_translators.is_one_of(pairs.target, corpus.target, ARTICLES) & pairs.right.any(dim=-1)
-    nouns = train_translators.is_one_of(pairs.source, corpus.source, NOUNS)
+    rows = corpus.target.among(pairs.target, ARTICLES) & pairs.right.any(dim=-1)
+    nouns = corpus.source.among(pairs.source, NOUNS)
     gender = train_translators.on(_maps(model, pairs), rows, nouns)[-1].argmax().item()
     meaning = {form: word for number in DETERMINERS for word, forms in number.items() for form in forms} | {
         "ces": "this"
@@ -245,211 +233,69 @@ def one_head_date():
 
 
 @claim(
-    "08.heads-and-patches",
-    cell="digits-even",
-    says="four times the steps bring one head to {one_longer:.2f} and eight to {eight_longer:.2f}",
-    tried="A fresh seed with 1 and with 8 heads, and with one head whose weights are set by hand, alike on all "
-    "patches of the asked half; then four times the steps.",
-    attacks=("seeds", "construction", "budget"),
-    out="A fourth seed, 600 steps: 1 head {one:.3f}, 8 heads {eight:.3f}, 1 even head {even:.3f}. After 2,400 steps: "
-    "1 head {one_longer:.3f}, 8 heads {eight_longer:.3f}.",
+    "08.both-noun-heads",
+    cell="answers",
+    says="{none:.3f} with all heads, {first:.3f} and {second:.3f} without one of the two, and {both:.2f} without both.",
+    tried="The translator of seed 1, trained again: its two heads at the nouns off, one at a time and together; and, "
+    "as a control, the two others of that layer, which align best.",
+    attacks=("one thing", "opponent"),
+    out="Articles of 500 test sentences that are right: {none:.3f}, without one {first:.3f} and {second:.3f}, without "
+    "both {both:.3f}; without the two others {others:.3f}.",
     minutes=2,
 )
-def heads_and_patches():
-    test = tasks.two_digits("test").draw(1000, torch.Generator().manual_seed(77))
-    recipes = {
-        "one": (1, 600, False),
-        "eight": (8, 600, False),
-        "even": (1, 600, True),
-        "one_longer": (1, 2400, False),
-        "eight_longer": (8, 2400, False),
-    }
+def both_noun_heads():
+    from mha_lab.tasks.translation import ARTICLES, NOUNS
 
-    def right(recipe):
-        return train_digit_readers.by_heads(*recipe, FRESH, test)[0].item()
+    corpus = tasks.translation()
+    test = tasks.shortened(corpus.parts["test"], slice(0, 500))
+    rows = corpus.target.among(test.target, ARTICLES) & test.right.any(dim=-1)
 
-    found = {name: kept(f"08.heads-and-patches {name}", lambda r=r: right(r)) for name, r in recipes.items()}
-    assert found["eight"] > found["one"] + 0.04 and found["even"] > found["one"] + 0.03, found
-    assert abs(found["eight_longer"] - found["one_longer"]) < 0.03, found
-    return found
+    def right():
+        model = models.translator("translation", len(corpus.source), len(corpus.target), seed=1)
+        train.fit_whole(model, corpus.draw, steps=train_translators.STEPS["translation"], seed=1, progress=False)
+        nouns = train_translators.on(_maps(model.eval(), test), rows, corpus.source.among(test.source, NOUNS))[-1]
+        at_nouns, others = nouns.argsort(descending=True).split(2)
+        layer = heads.attention_layers(model).index(model.cross[1].attention)
 
+        def without(off):
+            with torch.no_grad(), heads.ablated(model, [(layer, int(head)) for head in off]):
+                return (model(test.source, test.target).argmax(dim=-1) == test.target)[rows].float().mean().item()
 
-class EvenHead(models.Encoder):
-    """One head whose weights are set by hand, half on the token before and half on the definition of the name. Only
-    what it makes of them is learned."""
+        each = [without(off) for off in ([], at_nouns.sort().values[:1], at_nouns.sort().values[1:], at_nouns, others)]
+        return [*each, nouns[at_nouns].min().item()]
 
-    def __init__(self, *sizes, **options):
-        super().__init__(*sizes, num_heads=1, causal=True, **options)
-        block = self.blocks[0]
-        block.attention.q_proj.weight.requires_grad_(False).zero_()  # all that is not masked is alike
-        block.register_forward_pre_hook(lambda _, x, more: (x, more | {"mask": self.allowed}), with_kwargs=True)
-
-    def losses(self, batch):
-        self.allowed = batch.right.any(dim=1)  # (B, N, N)
-        return super().losses(batch)
-
-    def accuracy(self, batch):
-        self.allowed = batch.right.any(dim=1)
-        return super().accuracy(batch)
+    none, first, second, both, others, least = kept("08.both-noun-heads", right)
+    assert least > 0.6 and min(first, second) > 0.9 and both < min(first, second) - 0.2, (first, second, both, least)
+    return {"none": none, "first": first, "second": second, "both": both, "others": others}
 
 
 @claim(
-    "08.near-and-far",
-    cell="document-two-needed",
-    says="One head can answer both, and training did not find how.",
-    tried="A fresh seed with one head and with two; one head with four times the steps; one head with an MLP behind "
-    "it; and one head whose weights are set by hand, half on the token before and half on the definition.",
-    attacks=("seeds", "budget", "construction"),
-    out="Near and far answers right: one head {one_near:.2f}, {one_far:.2f}; two heads {two_near:.2f}, "
-    "{two_far:.2f}; one head after 1,600 steps {longer_near:.2f}, {longer_far:.2f}; one head and an MLP of 256 "
-    "{mlp_near:.2f}, {mlp_far:.2f}; one head, half and half, 1,600 steps {even_near:.2f}, {even_far:.2f}.",
-    minutes=2,
+    "08.no-encoder",
+    cell="answers",
+    says="the best head then lays {gold} of its weight on gold; {exact} of new sentences are exact, and {new} with new "
+    "pairs.",
+    tried="The translator without its encoder, so that the decoder looks at embeddings with positions, two seeds.",
+    attacks=("one thing", "seeds"),
+    out="Best head's weight on gold {gold}, exact test sentences {exact}, with new pairs {new}, by seed.",
+    minutes=3,
 )
-def near_and_far():
-    task = tasks.document()
-    test = task.draw(100, torch.Generator().manual_seed(77))
+def no_encoder():
+    from mha_lab.models.parts import Learned
 
-    def with_mlp():
-        torch.manual_seed(FRESH)
-        places = models.Sinusoidal(64)
-        sizes = {"num_heads": 1, "positions": places, "mlp": 256}
-        model = models.Encoder(task.vocabularies, task.answers, causal=True, **sizes)
-        train.fit_whole(model, task.draw, steps=400, batch_size=16, lr=1e-2, seed=FRESH, progress=False)
-        return model.eval()
+    corpus = tasks.translation()
+    test, new = (tasks.shortened(corpus.parts[part], slice(0, 500)) for part in ("test", "new pairs"))
 
-    def even():
-        torch.manual_seed(FRESH)
-        places = models.Sinusoidal(64)
-        model = EvenHead(task.vocabularies, task.answers, positions=places)
-        train.fit_whole(model, task.draw, steps=1600, batch_size=16, lr=1e-2, seed=FRESH, progress=False)
-        return model.eval()
-
-    recipes = {
-        "one": lambda: sweep_windows.trained(task, None, FRESH, num_heads=1),
-        "two": lambda: sweep_windows.trained(task, None, FRESH),
-        "longer": lambda: sweep_windows.trained(task, None, FRESH, num_heads=1, steps=1600),
-        "mlp": with_mlp,
-        "even": even,
-    }
-    rows = {
-        name: kept(f"08.near-and-far {name}", lambda make=make: make().accuracy(test).tolist())
-        for name, make in recipes.items()
-    }
-    assert max(min(rows[name]) for name in ("one", "longer", "mlp")) < 0.6, rows
-    assert min(rows["two"]) > 0.95 and min(rows["even"]) > 0.95, rows
-    return {f"{name}_{side}": row[i] for name, row in rows.items() for i, side in enumerate(("near", "far"))}
-
-
-@claim(
-    "08.one-head-rate",
-    cell="document-two-needed",
-    says="Which one it chooses is the recipe's doing: at a third of the learning rate, after 1,600 steps, two other "
-    "seeds had near at {near:.2f} and far at {far:.2f} or less; at the usual rate one of them chose far.",
-    tried="The lesson said that one head left to itself chooses far. Two fresh seeds at a learning rate of 3e-3 "
-    "instead of 1e-2, which might also have found both; and one of them at 1e-2, so that nothing but the rate and the "
-    "steps differs.",
-    attacks=("seeds", "budget", "one thing"),
-    out="Near {near:.2f} right or more, far {far:.2f} at most: the other choice, and again not both. The same seed at "
-    "1e-2, 400 steps: near {usual_near:.2f}, far {usual_far:.2f}.",
-    minutes=1,
-)
-def one_head_rate():
-    task = tasks.document()
-
-    def right(seed, lr, steps):
+    def judged(seed):
         torch.manual_seed(seed)
-        places = models.Sinusoidal(64)
-        model = models.Encoder(task.vocabularies, task.answers, num_heads=1, positions=places, causal=True)
-        train.fit_whole(model, task.draw, steps=steps, batch_size=16, lr=lr, seed=seed, progress=False)
-        return model.eval().accuracy(task.draw(100, torch.Generator().manual_seed(78))).tolist()
+        sizes = len(corpus.source), len(corpus.target)
+        model = models.EncoderDecoder(*sizes, num_layers=2, encoder_layers=0, positions=lambda d: Learned(64, d))
+        train.fit_whole(model, corpus.draw, steps=train_translators.STEPS["translation"], seed=seed, progress=False)
+        gold = heads.mass(_maps(model.eval(), test), test.right[:, None, None]).mean(dim=0)
+        return [gold.max().item(), *(train_translators.exact(model, part).item() for part in (test, new))]
 
-    cases = {"first": (21, 3e-3, 1600), "second": (22, 3e-3, 1600), "usual": (21, 1e-2, 400)}
-    found = {name: kept(f"08.one-head-rate {name}", lambda case=case: right(*case)) for name, case in cases.items()}
-    near, far = min(found["first"][0], found["second"][0]), max(found["first"][1], found["second"][1])
-    usual_near, usual_far = found["usual"]
-    assert near > 0.9 and far < 0.3 and usual_near < 0.5 and usual_far > 0.9, found
-    return {"near": near, "far": far, "usual_near": usual_near, "usual_far": usual_far}
-
-
-@claim(
-    "08.window-32",
-    cell="165",
-    says="Four times the steps did not get a fourth seed started either.",
-    tried="A fresh seed, trained with a window of 32 for 1,600 steps instead of 400.",
-    attacks=("seeds", "budget"),
-    out="Near {near:.2f} right, far {far:.2f}; what is in sight would allow {allowed:.2f}.",
-    minutes=0.6,
-)
-def window_32():
-    task = tasks.document()
-    test = task.draw(100, torch.Generator().manual_seed(77))
-
-    def right():
-        return sweep_windows.trained(task, 32, FRESH, steps=1600).accuracy(test).tolist()
-
-    near, far = kept("08.window-32", right)
-    away = tasks.far_distance(test.right)
-    seen = ((away > 0) & (away < 32)).sum() / (away > 0).sum()
-    assert near > 0.95 and far < 0.15, (near, far)
-    return {"near": near, "far": far, "allowed": (seen + (1 - seen) / 10).item()}
-
-
-@claim(
-    "08.any-length",
-    cell="168",
-    says="Thirty-two times as long, and it answers.",
-    tried="A fresh seed, and documents of 8,192 tokens, twice the lesson's longest.",
-    attacks=("seeds", "size"),
-    out="Trained on 128 tokens: {short:.2f} right there, {long:.2f} at 8,192 tokens.",
-    minutes=0.4,
-)
-def any_length():
-    def right():
-        facts = tasks.facts(128)
-        torch.manual_seed(FRESH)
-        model = models.Reader(len(facts.words), facts.answers, models.Features([10, 9], 64), num_heads=1)
-        train.fit_whole(model, facts.draw, steps=200, batch_size=32, seed=FRESH, progress=False)
-        batches = [tasks.facts(S).draw(10, torch.Generator().manual_seed(77)) for S in (128, 8192)]
-        return [model.right(batch).float().mean().item() for batch in batches]
-
-    short, long = kept("08.any-length", right)
-    assert short > 0.9 and long > 0.9, (short, long)
-    return {"short": short, "long": long}
-
-
-@claim(
-    "08.map-and-places",
-    cell="136",
-    says="A weight tells which token was read. It does not tell what that token had heard.",
-    tried="The recorded liar on other images: exchange the digit that it looks at, and the digit that was asked for; "
-    "the "
-    "honest reader of seed 0 beside it.",
-    attacks=("choice", "opponent"),
-    out="The liar keeps {looked:.2f} of its answers when the digit it looks at is exchanged, {asked:.2f} when the "
-    "asked "
-    "one is; the honest reader keeps {honest:.2f} and {honest_asked:.2f}.",
-    minutes=0.1,
-)
-def map_and_places():
-    readers = tasks.recorded_digit_readers()
-    batch = tasks.two_digits("test").draw(500, torch.Generator().manual_seed(78))
-    another, own = batch.context.roll(1, dims=0), batch.right[:, 0]
-
-    def still(model, places, allowed):
-        mixture = torch.where(places[..., None], another, batch.context)
-        return model.right(batch._replace(context=mixture, allowed=allowed))[:, 0].float().mean().item()
-
-    def reader(name, mixing):
-        model = models.digit_reader(mixing)
-        model.load_state_dict(readers.weights[name])
-        return model
-
-    liar, honest = reader("forced", 1), reader("apart", 0)
-    found = {
-        "looked": still(liar, ~own, ~batch.right),
-        "asked": still(liar, own, ~batch.right),
-        "honest": still(honest, ~own, None),
-        "honest_asked": still(honest, own, None),
+    rows = [kept(f"08.no-encoder seed {seed}", lambda s=seed: judged(s)) for seed in (0, 1)]
+    gold, exact, fresh = zip(*rows)
+    return {
+        name: " and ".join(f"{value:.2f}" for value in values)
+        for name, values in {"gold": gold, "exact": exact, "new": fresh}.items()
     }
-    assert found["looked"] > 0.85 and found["asked"] < 0.25 and found["honest"] > 0.9, found
-    return found

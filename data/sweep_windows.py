@@ -1,4 +1,4 @@
-"""Train the same small model on long documents with windows of several widths: writes windows.npz, for lesson 08.
+"""Train the same small model on long documents with windows of several widths: writes windows.npz, for lesson 08b.
 
     .venv/bin/python data/sweep_windows.py              trains what the file lacks
     .venv/bin/python data/sweep_windows.py --again      all of it again: about 4 minutes of one core

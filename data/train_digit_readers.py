@@ -1,5 +1,5 @@
 """Train models that read the asked one of two digits, their patches kept apart or mixed: writes
-mha_lab/data/digit_readers.safetensors, for lesson 08.
+mha_lab/data/digit_readers.safetensors, for lesson 08b.
 
     .venv/bin/python data/train_digit_readers.py              trains what the file lacks
     .venv/bin/python data/train_digit_readers.py --again      all of it again: about 8 minutes of one core

@@ -42,10 +42,6 @@ def exact(model, pairs):
     return model.exact(pairs).float().mean()
 
 
-def is_one_of(tokens, vocabulary, words):
-    return torch.isin(tokens, torch.tensor([i for i, word in enumerate(vocabulary.words) if word in words]))
-
-
 def on(maps, rows, columns):
     """(L, H): the weight that the marked rows (B, N) lay on the marked columns (B, S)."""
     return heads.mass(maps, (rows[..., None] & columns[:, None])[:, None, None]).nanmean(dim=0)
@@ -84,9 +80,9 @@ def judged_translator(model, corpus):
     """What is recorded of a model that writes French."""
     parts = [shortened(corpus.parts[part], slice(0, 1500)) for part in ("test", "new pairs")]
     test, few = parts[0], shortened(parts[0], slice(0, 200))
-    articles = is_one_of(test.target, corpus.target, ARTICLES) & test.right.any(dim=-1)
+    articles = corpus.target.among(test.target, ARTICLES) & test.right.any(dim=-1)
     ne, nouns, do = (
-        is_one_of(tokens, vocabulary, words)
+        vocabulary.among(tokens, words)
         for tokens, vocabulary, words in (
             (test.target, corpus.target, {"ne"}),
             (test.source, corpus.source, NOUNS),

@@ -436,7 +436,7 @@ def _place_cases():
     sizes=lambda training, test: {"N": test.shape[1], "S": test.shape[2]},
 )
 def share_by_place(training, test):
-    """training (T, N, S) and test (B, N, S), boolean: the places of the source that each target
+    """training (pairs, N, S) and test (B, N, S), boolean: the places of the source that each target
     token stands for. A rule that reads no token lays all of its weight for row n on one place:
     the one that is right most often for row n in training. The share of its weight (B,) that
     lies on right places of the test: the mean over those rows for which any place is right."""

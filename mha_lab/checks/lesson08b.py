@@ -26,7 +26,7 @@ def _masked(function) -> tuple[str, None]:
 
 @exercise_in_a_model(
     stars=1,
-    minutes=10,
+    minutes=8,
     hint="Patches are numbered row by row: in which column of the image does patch p stand?",
     second_hint="The column is what is left of p after division by the number of columns; the first half of the "
     "columns is the left one. A patch is asked for where it lies on the right and the word says so, and where neither "
@@ -192,7 +192,7 @@ def _reach_cases():
 
 @exercise(
     stars=2,
-    minutes=15,
+    minutes=12,
     hint="How far back may a token stand that a window of `width` still holds, the query itself included?",
     second_hint="Make an (N, N) table of how many tokens column j lies behind row i. The window holds the distances "
     "from 0 to width − 1. Count the answers that it holds, and divide by the number of answers that there are.",

@@ -93,7 +93,7 @@ class Reader(nn.Module):
 
 
 def digit_reader(mixing: int = 0, *, num_heads: int = 4) -> Reader:
-    """The reader of `tasks.two_digits` in lesson 08: linear patches, learned places, its heads on 64 columns."""
+    """The reader of `tasks.two_digits` in lesson 08b: linear patches, learned places, its heads on 64 columns."""
     return Reader(2, 10, nn.Linear(4, 64), positions=Learned(32, 64), mixing=mixing, num_heads=num_heads)
 
 

@@ -1,4 +1,4 @@
-"""What was trained for lesson 08 on two digits and on long documents."""
+"""What was trained for lesson 08b on two digits and on long documents."""
 
 import io
 from dataclasses import dataclass
@@ -40,13 +40,13 @@ class DigitReaders:
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """The same small model with W windows and three seeds each, on documents of 128 tokens.
+    """The same small model with several windows and three seeds each, on documents of 128 tokens.
 
-    windows      the W widths; the last is the whole document
-    accuracy     (W, 3, 2) share of right answers to the near question and to the far one
-    by_distance  (W, 3, 127) of the far one where the fact stands 1 … 127 tokens back
-    mass         (W, 3, 2, H) each head's share of weight on the near answer's token, and on the far one's
-    distance     (W, 3, H) how far each head looks, in tokens
+    windows      their widths; the last is the whole document
+    accuracy     (windows, 3, 2) share of right answers to the near question and to the far one
+    by_distance  (windows, 3, 127) of the far one where the fact stands 1 … 127 tokens back
+    mass         (windows, 3, 2, H) each head's share of weight on the near answer's token, and on the far one's
+    distance     (windows, 3, H) how far each head looks, in tokens
     one_accuracy, one_mass   (3, 2), (3, 2, 1) the same of one head that sees the whole document
     """
 
