@@ -368,6 +368,16 @@ def test_a_fold_is_open_in_print_and_needs_no_script(scripts, opened, predicted)
     expect(page.get_by_text("42", exact=True)).to_be_visible()
 
 
+def test_long_code_and_wide_tables_make_no_handout_wider_than_a_phone(opened, tmp_path):
+    table = "| one | two | three |\n|---|---|---|\n| a few words | and some more of them | `a.name_of_a_tensor[-2]` |"
+    cells = [nbformat.v4.new_code_cell(f"x = '{'long' * 30}'"), nbformat.v4.new_markdown_cell(f"# 99 · Wide\n{table}")]
+    path = tmp_path / "page.html"
+    path.write_text(make_handouts.handout(nbformat.v4.new_notebook(cells=cells)), encoding="utf-8")
+    page = opened(path)
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
 def test_a_link_to_a_section_of_a_handout_finds_it(opened, tmp_path):
     text = "# 99 · Links\n[there](99_links.ipynb#2.-To-hide-a-word:-−∞,-not-0)\n\n" + "line\n\n" * 99
     cell = nbformat.v4.new_markdown_cell(text + "## 2. To hide a `word`: −∞, not 0\n\n" + "line\n\n" * 99)
