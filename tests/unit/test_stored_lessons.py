@@ -93,7 +93,8 @@ def test_what_answers_a_prediction_is_hidden_until_its_cell_is_run(lesson):
     for at, cell in enumerate(lesson.cells):
         if cell.cell_type != "markdown" or "**Predict" not in cell.source:
             continue
-        answer = next((c for c in lesson.cells[at + 1 : at + 4] if c.cell_type == "code" and c.outputs), None)
+        below = [c for c in lesson.cells[at + 1 : at + 4] if c.cell_type == "code" and c.outputs]
+        answer = next((c for c in below if {*map(reading_time.explorer, c.outputs)} != {"Guess"}), None)
         texts = [output.get("data", {}).get("text/plain", "") for output in answer.outputs] if answer else []
         explorer = all("Explorer" in text for text in texts)
         if not explorer and not answer.metadata.get("jupyter", {}).get("outputs_hidden"):
@@ -165,3 +166,22 @@ def test_a_card_says_the_sum_of_its_sittings(in_sittings):
 def test_an_exercise_says_its_minutes(lesson):
     headings = re.findall(r"^### Exercise .*", reading_time.text_of(lesson), re.M)
     assert [heading for heading in headings if not re.search(r", \d+ minutes\)$", heading)] == []
+
+
+# the appendices ------------------------------------------------------------------------------------------------------
+
+
+def test_an_appendix_has_no_number_and_no_exercise():
+    for path in (path for path in NOTEBOOKS if path not in LESSONS):
+        notebook = nbformat.read(path, as_version=4)
+        assert re.match(r"# \D+\n\*[^*]+\*\n", notebook.cells[0].source), "a title, and in italics what it answers"
+        assert "### Exercise" not in reading_time.text_of(notebook)
+
+
+def test_pytorch_in_ten_minutes_takes_ten_to_twelve():
+    refresher = nbformat.read(ROOT / "notebooks/refresher.ipynb", as_version=4)
+    assert 10 <= sum(section.minutes for section in reading_time.sections(refresher)) <= 12.4
+    code = [cell for cell in refresher.cells if cell.cell_type == "code"]
+    assert [cell.id for cell in code if len(cell.source.splitlines()) > 8] == []
+    questions = reading_time.text_of(refresher).count("**Predict**")
+    assert questions == len(re.findall(r"^## \d", reading_time.text_of(refresher), re.M)) == 9
