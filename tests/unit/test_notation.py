@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SOURCES = sorted((ROOT / "mha_lab").rglob("*.py"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), *NOTEBOOKS]
-NOT_YET = "06", "08", "10"  # lessons whose letters are not all on the card, in the text or in the exercises
+NOT_YET = ("10",)  # lessons whose letters are not all on the card, in the text or in the exercises
 
 ITEM = r"(?:\.\.\.|…|(?:any )?[A-Za-z][a-z_]+(?: [a-z_]+)*|[A-Za-z0-9]+(?:\s?[·×+−/\-]\s?[A-Za-z0-9]+)*)"
 SHAPE = re.compile(rf"(?<![\w\])])\((\s*{ITEM}\s*(?:,\s*{ITEM}\s*)*,?\s*)\)")
