@@ -122,8 +122,10 @@ def _mean_shares(pair: tuple[int, int], recordings: Sequence) -> dict[str, float
 @answer_exercise(
     stars=1,
     minutes=3,
-    hint="Rows are the words that look. If every word looks at the one before it, the bright cells form a line "
-    "just below the diagonal. Go through layer 0 in the explorer.",
+    hint="Rows are the words that look. If every word looks at the one before it, which shape do the bright cells form, "
+    "and on which side of the diagonal?",
+    second_hint="They form a line just below the diagonal. Go through the twelve heads of layer 0 in the explorer, and "
+    "try the one you find on other sentences of the menu.",
     then="It does so for every word of every sentence: this head goes by position, not by meaning.",
     judge=LooksAt(BEFORE),
 )
@@ -136,8 +138,10 @@ def previous_token_head(recordings):
 @answer_exercise(
     stars=2,
     minutes=5,
-    hint="A line just above the diagonal. It is not as clean as the other one: the best head puts about two thirds "
-    "there. Measure it: `recording.weights[layer, head].diagonal(1).mean()`.",
+    hint="The head before had its line just below the diagonal. Where is it when words look ahead, and how could a "
+    "number say which of 72 lines is the clearest?",
+    second_hint="It is just above the diagonal: `weights[layer, head].diagonal(1)` are its cells. Their mean, over the "
+    "sentences, is a head's score; the best head has about two thirds, and it is not in layer 0.",
     then="Looking ahead is possible because this model is an encoder: no causal mask hides the future from it.",
     judge=LooksAt(AFTER),
 )
@@ -220,8 +224,9 @@ def _brightest_word(weights: Tensor, tokens: Sequence[str]) -> str:
 @answer_exercise(
     stars=1,
     minutes=3,
-    hint="In the explorer choose layer 1, pin head 3 and point at the row of “it”. A row is the word that looks; its "
-    "columns are what it looks at.",
+    hint="In a map, which is the word that looks: the row, or the column?",
+    second_hint="A row is the word that looks; its columns are what it looks at. In the explorer choose layer 1, click "
+    "head 3 and move along the row of “it”: the line above the maps names each weight. [CLS] is a mark, not a word.",
     then="A person says trophy; the head looks at the other noun. What does it know, and what not? That comes next.",
     judge=_judge_word,
 )
