@@ -13,7 +13,7 @@ from mha_lab.checks.lesson02 import layer_on_paper, mended_pseudo_code, multi_he
 from mha_lab.checks.lesson03 import multi_head_attention, output_as_a_sum, repaired_mask
 from mha_lab.checks.lesson04 import count_flops, count_parameters, peak_scores
 from mha_lab.checks.lesson05 import cache_bytes, decode_step, grouped_attention
-from mha_lab.checks.lesson06 import error_bars, most_heads, served
+from mha_lab.checks.lesson06 import error_bars, most_heads, paired_interval, served, turned
 from mha_lab.checks.lesson07 import head_importance, name_heads, without_head
 from mha_lab.checks.lesson08 import cross_attention, share_by_place, uniform_share
 from mha_lab.checks.lesson08b import asked_half, paired_gap, within_reach
@@ -50,6 +50,7 @@ __all__ = [
     "one_query",
     "output_as_a_sum",
     "paired_gap",
+    "paired_interval",
     "peak_scores",
     "pool_heads",
     "previous_token_head",
@@ -62,6 +63,7 @@ __all__ = [
     "split_heads",
     "temperature",
     "to_halves",
+    "turned",
     "uniform_share",
     "where_it_looks",
     "without_head",

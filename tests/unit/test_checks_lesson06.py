@@ -11,14 +11,33 @@ import torch
 from exercise_promises import promises
 
 from mha_lab import checks, heads, tasks
+from mha_lab.checks import lesson06
 from mha_lab.tasks import head_counts
 
-EXERCISES = {name: getattr(checks, name) for name in ("error_bars", "served", "most_heads")}
+NAMES = "error_bars", "served", "paired_interval", "turned", "most_heads"
+EXERCISES = {name: getattr(checks, name) for name in NAMES}
 
 
 def shares(weights, right):
     """(B, R, H, N)"""
     return torch.stack([(weights * right[:, r, None]).sum(-1) for r in range(right.shape[1])], 1)
+
+
+def interval(pairs, t, ddof=1, root=math.sqrt):
+    """The ends of an interval, from what stands in pairs (counts, seeds)."""
+    margin = t * torch.as_tensor(np.std(pairs.numpy(), axis=1, ddof=ddof)) / root(pairs.shape[1])
+    return pairs.mean(1) - margin, pairs.mean(1) + margin
+
+
+def wins(losses, how=torch.all):
+    """(counts, counts): the first of a pair has less loss with all seeds, or with any."""
+    return torch.stack([torch.stack([how(one < other) for other in losses]) for one in losses])
+
+
+def spreads_of_both(losses, base, t):
+    error = (losses.std(1) ** 2 / len(base) + base.std() ** 2 / len(base)).sqrt()
+    middle = (losses - base).mean(1)
+    return middle - t * error, middle + t * error
 
 
 def next_divisor(d_model, num_heads):
@@ -56,6 +75,39 @@ WRONG = {
         quality.var(1) / math.sqrt(len(quality[0])),
     ),
     ("served", "first_example_only"): lambda weights, right: shares(weights[:1], right[:1])[0].mean(-1),
+    ("paired_interval", "two_samples"): spreads_of_both,
+    ("paired_interval", "base_averaged_first"): lambda losses, base, t: interval(losses - base.mean(), t),
+    ("paired_interval", "no_base"): lambda losses, base, t: interval(losses, t),
+    ("paired_interval", "spread_of_a_pair"): lambda losses, base, t: interval(losses - base, t, root=lambda n: 1),
+    ("paired_interval", "error_over_n"): lambda losses, base, t: interval(losses - base, t, root=lambda n: n),
+    ("paired_interval", "seeds_taken_for_all"): lambda losses, base, t: interval(losses - base, t, ddof=0),
+    ("paired_interval", "one_error_wide"): lambda losses, base, t: interval(losses - base, 1),
+    ("paired_interval", "_errors_by_heart"): [
+        lambda losses, base, t: interval(losses - base, 1.96),
+        lambda losses, base, t: interval(losses - base, 2),
+    ],
+    ("paired_interval", "ends_exchanged"): lambda losses, base, t: interval(losses - base, t)[::-1],
+    ("paired_interval", "the_other_sign"): lambda losses, base, t: interval(base - losses, t),
+    ("paired_interval", "pairs_sorted"): lambda losses, base, t: interval(losses.sort().values - base.sort()[0], t),
+    ("paired_interval", "mean_and_margin"): lambda losses, base, t: (
+        (losses - base).mean(1),
+        t * (losses - base).std(1) / len(base) ** 0.5,
+    ),
+    ("turned", "by_the_means"): lambda short, long: (
+        wins(short.mean(1, keepdim=True)) & wins(-long.mean(1, keepdim=True))
+    ),
+    ("turned", "with_any_seed"): lambda short, long: wins(short, torch.any) & wins(-long, torch.any),
+    ("turned", "better_later"): [
+        lambda short, long: wins(long) & wins(-short),
+        lambda short, long: wins(-short) & wins(long),
+    ],
+    ("turned", "either_way"): lambda short, long: wins(short) & wins(-long) | wins(-short) & wins(long),
+    ("turned", "short_alone"): lambda short, long: wins(short),
+    ("turned", "long_alone"): lambda short, long: wins(-long),
+    ("turned", "order_stayed"): lambda short, long: wins(short) & wins(long),
+    ("turned", "never_overlapping"): lambda short, long: (
+        (short.max(1).values[:, None] < short.min(1).values) & (long.min(1).values[:, None] > long.max(1).values)
+    ),
     ("most_heads", "d_model_left_out"): lambda d_model, d_head: max(
         [h for h in range(1, d_model) if d_model % h == 0 and d_model / h >= d_head]
     ),
@@ -87,10 +139,65 @@ RIGHT = [
     ("error_bars", lambda quality: (np.mean(quality, 1), np.std(quality, 1, ddof=1) / len(quality[0]) ** 0.5)),
     ("served", lambda weights, right: heads.mass(weights[:, None], right[:, :, None]).mean(0)),
     ("served", lambda weights, right: shares(weights, right).mean((0, 3))),
+    ("paired_interval", lambda losses, base, t: interval(losses - base, t)),
+    ("paired_interval", lambda losses, base, t: tuple(torch.stack(interval(losses - base[None], t)))),
+    ("turned", lambda short, long: wins(short) & wins(-long)),
+    ("turned", lambda short, long: (short[:, None] < short[None]).all(2) * (long[:, None] > long[None]).all(2)),
     ("most_heads", fitting),
 ]  # fmt: skip
 
 TestExercises = promises(EXERCISES, WRONG, RIGHT)
+
+
+# inside the recorded models ------------------------------------------------------------------------------------------
+
+IN_THE_SWEEP = "served", "paired_interval", "turned"
+SAID = {
+    "served": "by your table, 2 of 4 pointers have a head that lays more than 0.9 of its weight on them after 800 "
+    "steps, 4 after 3,000.",
+    "paired_interval": "16 heads lie between -0.29 and +0.17 nats of eight by your interval, and the head counts whose "
+    "interval leaves 0 out: 1.",
+    "turned": "the order turned between: 4 heads and 64, 8 heads and 32.",
+}
+
+
+@pytest.mark.parametrize("name", IN_THE_SWEEP)
+def test_a_right_function_goes_on_in_the_recorded_sweep_and_the_card_says_what_it_finds_there(name, found):
+    for exercise, function in [(name, EXERCISES[name].solution), *RIGHT]:
+        if exercise == name:
+            result = EXERCISES[name](function, found)
+            assert result.passed and SAID[name] in result.lines[0]
+            assert result.picture().axes
+            assert SAID[name] not in " ".join(EXERCISES[name](function).lines)  # without the sweep, its cases alone
+
+
+@pytest.mark.parametrize("name, mistake", [pair for pair in WRONG if pair[0] in IN_THE_SWEEP])
+def test_a_wrong_function_keeps_its_question_in_the_sweep_and_sees_what_ours_finds(name, mistake, found):
+    answers = WRONG[name, mistake]
+    for answer in answers if isinstance(answers, list) else [answers]:
+        alone, inside = EXERCISES[name](answer), EXERCISES[name](answer, found)
+        assert not inside.passed and inside.lines[: len(alone.lines)] == alone.lines
+        if len(inside.lines) > len(alone.lines):
+            assert inside.picture().axes
+
+
+@pytest.mark.parametrize("name", IN_THE_SWEEP)
+def test_what_is_not_the_sweep_is_asked_for_in_words(name):
+    said = EXERCISES[name](EXERCISES[name].solution, 3).lines[0]
+    assert said.startswith("The second argument is the int 3, and the recorded sweep was asked for: `checks.")
+
+
+def test_the_intervals_of_the_lesson_are_those_of_students_t():
+    table = lesson06.STUDENT
+    for n, t in table.items():  # 95% of the area lies within ±t, by Simpson's rule
+        x = np.linspace(-t, t, 20_001)
+        density = (
+            math.gamma(n / 2)
+            / math.sqrt((n - 1) * math.pi)
+            / math.gamma((n - 1) / 2)
+            * (1 + x**2 / (n - 1)) ** (-n / 2)
+        )
+        assert abs(np.trapezoid(density, x) - 0.95) < 1e-4
 
 
 # the recorded sweep --------------------------------------------------------------------------------------------------
