@@ -455,7 +455,7 @@ def _turned_table(yours, target, found):
 
     figure = _bare_figure("which orders turned, by yours", 6.4, 4.4)
     names = [f"{h} head{'s' * (h > 1)}" for h in found.heads]
-    title = "By yours: the row was better after 1,000 steps, the column after 3,000"
+    title = "By yours: row better at 1,000 steps, column at 3,000"
     labels = [["turned" if cell else "·" for cell in row] for row in yours[0]]
     plots.label_grid(labels, rows=names, columns=found.heads, tint=0.5 * yours[0], title=title, ax=figure.subplots())
     return figure
