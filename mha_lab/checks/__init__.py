@@ -17,7 +17,8 @@ from mha_lab.checks.lesson06 import error_bars, most_heads, paired_interval, ser
 from mha_lab.checks.lesson07 import head_importance, name_heads, without_head
 from mha_lab.checks.lesson08 import cross_attention, share_by_place, uniform_share
 from mha_lab.checks.lesson08b import asked_half, paired_gap, within_reach
-from mha_lab.checks.lesson09 import distance_bias, gated_fusion, rms_norm, rotate_by_place
+from mha_lab.checks.lesson09 import distance_bias, gated_fusion, relative_bias, rms_norm, rotate_by_position
+from mha_lab.checks.lesson09_judging import in_standard_errors, one_thing_changed, two_baselines
 from mha_lab.checks.lesson10 import add_block, slide, window_scores
 from mha_lab.checks.lesson11 import induction_score, pool_heads, to_halves
 
@@ -38,6 +39,7 @@ __all__ = [
     "grouped_attention",
     "head_importance",
     "head_weights",
+    "in_standard_errors",
     "induction_score",
     "layer_on_paper",
     "masked_attention",
@@ -48,6 +50,7 @@ __all__ = [
     "name_heads",
     "next_token_head",
     "one_query",
+    "one_thing_changed",
     "output_as_a_sum",
     "paired_gap",
     "paired_interval",
@@ -55,14 +58,16 @@ __all__ = [
     "pool_heads",
     "previous_token_head",
     "repaired_mask",
+    "relative_bias",
     "rms_norm",
-    "rotate_by_place",
+    "rotate_by_position",
     "served",
     "share_by_place",
     "slide",
     "split_heads",
     "temperature",
     "to_halves",
+    "two_baselines",
     "turned",
     "uniform_share",
     "where_it_looks",

@@ -1,20 +1,27 @@
-"""Exercises of lesson 09: positions told by distance and by rotation, RMSNorm, and a gate in place of W^O alone."""
+"""Exercises of lesson 09: positions told by distance, in a trained model too, and by rotation; RMSNorm, and a gate in
+place of W^O alone."""
 
-from functools import partial
+from functools import cache, partial
 
+import numpy as np
 import torch
+from torch import nn
 
+from mha_lab import models, tasks
+from mha_lab.checks import pictures
 from mha_lab.checks.engine import exercise, seeded
+from mha_lab.checks.in_model import model_exercise
 
 # ----------------------------------------------------------------------------------------------------- distance bias
 
 
 @exercise(
     stars=2,
-    minutes=10,
-    hint="`slope = 2.0 ** (-8 * torch.arange(1, num_heads + 1) / num_heads)` has one number a head, and "
-    "`(i[:, None] - i).abs()` with `i = torch.arange(num_tokens)` one for each pair of tokens. Give the slopes "
-    "two more axes: `slope[:, None, None]`.",
+    minutes=8,
+    hint="Which numbers belong to a head, and which to a pair of tokens?",
+    second_hint="There is one slope for each of the H heads, a power of 2 whose exponents go down in equal steps to "
+    "−8. There is one distance for each of the N × N pairs: subtract a row of token numbers from a column of them, "
+    "and leave out the sign. Give the slopes two more axes, so that every slope meets the whole table of distances.",
     then="Nothing here depends on how long a sentence may be: that is why it still works on longer ones.",
     cases=lambda: [(4, 6), (8, 5), (2, 3), (16, 4), (1, 5), (3, 4), (6, 5), (12, 3)],
     parts={"bias": ("head", "query", "key")},
@@ -72,7 +79,7 @@ def heads_from_zero(num_heads, num_tokens):
 
 
 @distance_bias.mistake(
-    "Your slopes are right and stand in the other order. Which head pays most for a step, 0 or the last?"
+    "Your slopes are right and stand in the other order. Which head has the steepest slope, 0 or the last?"
 )
 def slopes_turned_round(num_heads, num_tokens):
     return -_slopes(num_heads).flip(0) * _steps(num_tokens).abs()
@@ -107,6 +114,173 @@ def the_papers_rule(num_heads, num_tokens):
     return -slopes * _steps(num_tokens).abs()
 
 
+# ----------------------------------------------------------------------------- a table of distances, in a trained model
+
+
+def _table_cases():
+    sizes = [(2, 1, 4), (4, 3, 6), (1, 2, 3), (3, 4, 12), (2, 5, 1), (5, 2, 7)]  # heads, reach, tokens
+    return [(seeded(seed, (H, 2 * R + 1))[0], N) for seed, (H, R, N) in enumerate(sizes)]
+
+
+class _Given(nn.Module):
+    """In place of a model's bias: what somebody made of its table for the longest sentence."""
+
+    def __init__(self, bias: torch.Tensor):
+        super().__init__()
+        self.bias = bias
+
+    def forward(self, num_tokens: int) -> torch.Tensor:
+        return self.bias[:, :num_tokens, :num_tokens]
+
+
+SENTENCES = 400  # of the test, none of them an ordinal: enough for two digits, read in a fifth of a second
+
+
+@cache
+def _sentences():
+    """Batches of test sentences, of like length."""
+    test = tasks.intents("test", language="zh")
+    rows = torch.nonzero(~test.of_kind("ordinal")).flatten()[:SENTENCES]
+    return [test.batch(some) for some in rows[test.everything.lengths[rows].argsort(stable=True)].split(100)]
+
+
+def _reads(model, bias) -> float:
+    """The share of the sentences that the model answers rightly with this bias (H, N, N)."""
+    own, model.bias = model.bias, _Given(torch.as_tensor(np.ascontiguousarray(bias), dtype=torch.float32))
+    try:
+        return sum(int(model.right(batch).sum()) for batch in _sentences()) / SENTENCES
+    finally:
+        model.bias = own
+
+
+def _of_the_trained_model(model):
+    """The call inside the model, or a sentence where something else was handed over."""
+    if not isinstance(getattr(model, "bias", None), models.RelativeBias):
+        return (
+            "The check takes your function and the trained model that has such a table: "
+            '`checks.relative_bias(relative_bias, trained["relative"])`. Is the second argument another model?'
+        )
+    return model.bias.table.detach(), max(int(batch.lengths.max()) for batch in _sentences())
+
+
+def _what_it_reads(yours, target, model):
+    mine, right, none = (_reads(model, bias) for bias in (yours[0], target[0], np.zeros_like(target[0])))
+    said = f"Inside the trained model: with your bias it reads {mine:.2f} of {SENTENCES} test sentences rightly"
+    if np.allclose(yours[0], target[0], atol=1e-4):
+        return f"{said}, as with ours; with no bias at all {none:.2f}."
+    noticed = "" if right - mine > 0.02 else " That a model hardly notices a mistake does not make it right."
+    return f"{said}, with ours {right:.2f}, with no bias at all {none:.2f}.{noticed}"
+
+
+@model_exercise(
+    stars=2,
+    minutes=8,
+    hint="Token 5 asks and token 3 is looked at: which distance is that, and in which column of the table does it "
+    "stand, if the middle one is for 0?",
+    second_hint="Make the N × N distances, key number minus query number. Cut what is beyond −R or R back to −R or R: "
+    "`clamp` does that. Add R, for columns count from 0 at distance −R. With that N × N tensor of columns index the "
+    "second axis of the table; the first stays as it is.",
+    then="The table has H · (2R + 1) numbers, however long the sentence is; the bias that is made of it has H · N².",
+    cases=_table_cases,
+    parts={"bias": ("head", "query", "key")},
+    inside=_of_the_trained_model,
+    says=_what_it_reads,
+    shows=lambda yours, target, model: pictures.score_maps(yours[0][0, :8, :8], target[0][0, :8, :8]),
+)
+def relative_bias(table, num_tokens):
+    """table (H, 2R + 1): what head h adds to a score at the distances −R … R, key minus query
+    → the bias (H, N, N) of num_tokens tokens. Beyond R, and beyond −R, the last number holds."""
+    reach = table.shape[1] // 2
+    i = torch.arange(num_tokens)
+    distance = (i - i[:, None]).clamp(-reach, reach)
+    return table[:, distance + reach]
+
+
+def _distance(num_tokens):
+    """(N, N) key − query."""
+    i = torch.arange(num_tokens)
+    return i - i[:, None]
+
+
+@relative_bias.mistake(
+    "Your distances have the other sign: heads that should look back look ahead. Rows are queries and columns are "
+    "keys: which of the two is subtracted?"
+)
+def distances_turned(table, num_tokens):
+    R = table.shape[1] // 2
+    return table[:, -_distance(num_tokens).clamp(-R, R) + R]
+
+
+@relative_bias.mistake(
+    "You took the distance without its sign, so that before and after are one to your heads. Which half of the table "
+    "was never read?"
+)
+def distances_without_sign(table, num_tokens):
+    R = table.shape[1] // 2
+    return table[:, _distance(num_tokens).abs().clamp(max=R) + R]
+
+
+def _not_cut(table, num_tokens, both):
+    R = table.shape[1] // 2
+    distance = _distance(num_tokens)
+    return table[:, (distance if both else distance.clamp(max=R)) + R]
+
+
+for _both in (True, False):
+    relative_bias.mistake(
+        "Right while the sentence is short. A distance beyond the table has no column of its own, and a negative "
+        "index counts from the end: which column should the distances beyond R take, and which those beyond −R?"
+    )(partial(_not_cut, both=_both))
+
+
+@relative_bias.mistake(
+    "Beyond the table your distances begin at its other end again, as on a clock. Is the farthest key behind a query "
+    "like the farthest one ahead?"
+)
+def round_the_clock(table, num_tokens):
+    return table[:, (_distance(num_tokens) + table.shape[1] // 2) % table.shape[1]]
+
+
+def _beyond(table, num_tokens, number):
+    R = table.shape[1] // 2
+    distance = _distance(num_tokens)
+    return relative_bias.solution(table, num_tokens).where(distance.abs() <= R, number)
+
+
+@relative_bias.mistake(
+    "Beyond the table you add nothing. In a head whose numbers fall with the distance, which keys does 0 then favour?"
+)
+def nothing_beyond(table, num_tokens):
+    return _beyond(table, num_tokens, 0.0)
+
+
+@relative_bias.mistake(
+    "Beyond the table you hide the keys: that is a window, as in lesson 10. May a query look farther than R here?"
+)
+def hidden_beyond(table, num_tokens):
+    return _beyond(table, num_tokens, -torch.inf)
+
+
+@relative_bias.mistake(
+    "Your distance 0 reads column 0, and negative ones count from the end. In which column stands distance −R, and in "
+    "which one therefore 0?"
+)
+def columns_from_zero(table, num_tokens):
+    R = table.shape[1] // 2
+    return table[:, _distance(num_tokens).clamp(-R, R)]
+
+
+@relative_bias.mistake("Your columns are off by one. Of 2R + 1 columns counted from 0, which is the middle one?")
+def off_by_one(table, num_tokens):
+    R = table.shape[1] // 2
+    return table[:, (_distance(num_tokens).clamp(-R, R) + R - 1).clamp(min=0)]
+
+
+@relative_bias.mistake("Your numbers are right and the axis of the heads stands last. Where has (H, N, N) it?")
+def heads_last(table, num_tokens):
+    return relative_bias.solution(table, num_tokens).permute(1, 2, 0)
+
+
 # ----------------------------------------------------------------------------------------------- rotary positions
 
 
@@ -118,16 +292,18 @@ def _rotary_cases():
 @exercise(
     stars=2,
     minutes=12,
-    hint="How many pairs has a head of K numbers, and by which angle does pair i turn at place n? `rate = base ** "
-    "(-torch.arange(0, K, 2) / K)` has one number a pair; `torch.arange(N)[:, None] * rate` is (N, K/2). The two "
-    "numbers of the pairs are `x.chunk(2, dim=-1)`, and (a, b) turned is (a cos − b sin, a sin + b cos).",
+    hint="How many pairs has a head of K numbers, and by which angle does pair i turn at position n?",
+    second_hint="There are K/2 pairs, and each has a rate, a power of the base. Positions times rates is a table of "
+    "angles (N, K/2), the same for every head and sentence. The first numbers of all pairs are the first half of the "
+    "features, the second ones the other half. A pair (a, b) turned by an angle is (a cos − b sin, a sin + b cos); "
+    "put the two halves side by side again.",
     then="Turning changes no length, and the product of a query and a key changes with their distance alone.",
     cases=_rotary_cases,
     parts={"turned": ("batch", "head", "token", "feature")},
 )
-def rotate_by_place(x, base):
+def rotate_by_position(x, base):
     """Rotary positions: in x (B, H, N, K), turn the pair of numbers i and i + K/2 of the token at
-    place n = 0, 1 … by the angle n · base^(−2i/K), for i = 0 … K/2 − 1."""
+    position n = 0, 1 … by the angle n · base^(−2i/K), for i = 0 … K/2 − 1."""
     N, K = x.shape[-2:]
     rate = base ** (-torch.arange(0, K, 2) / K)
     angle = torch.arange(N)[:, None] * rate
@@ -146,7 +322,7 @@ def _turned(x, angle):
     return torch.cat([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], dim=-1)
 
 
-@rotate_by_place.mistake(
+@rotate_by_position.mistake(
     "Every pair turns the other way round. Scores would still be relative, but trained weights expect this one: which "
     "of the two sines has the minus sign?"
 )
@@ -154,7 +330,7 @@ def turned_back(x, base):
     return _turned(x, -_angles(x, base))
 
 
-@rotate_by_place.mistake(
+@rotate_by_position.mistake(
     "You paired neighbours, 2i and 2i + 1, as the paper does. Which two numbers make a pair in this layout?"
 )
 def neighbours_paired(x, base):
@@ -163,7 +339,7 @@ def neighbours_paired(x, base):
     return torch.stack([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], dim=-1).flatten(-2)
 
 
-@rotate_by_place.mistake(
+@rotate_by_position.mistake(
     "All pairs turn equally fast, by n itself. What makes one pair good for near tokens and another for far ones?"
 )
 def one_rate(x, base):
@@ -171,7 +347,7 @@ def one_rate(x, base):
     return _turned(x, torch.arange(N)[:, None] * torch.ones(K // 2))
 
 
-@rotate_by_place.mistake(
+@rotate_by_position.mistake(
     "Your exponent is −i/K, half of what it should be: the slowest pair turns too fast. How does i count the pairs?"
 )
 def half_the_exponent(x, base):
@@ -179,30 +355,30 @@ def half_the_exponent(x, base):
     return _turned(x, torch.arange(N)[:, None] * base ** (-torch.arange(K // 2) / K))
 
 
-@rotate_by_place.mistake("Your later pairs turn faster and faster. Which sign has the exponent of the base?")
+@rotate_by_position.mistake("Your later pairs turn faster and faster. Which sign has the exponent of the base?")
 def faster_and_faster(x, base):
     N, K = x.shape[-2:]
     return _turned(x, torch.arange(N)[:, None] * base ** (torch.arange(0, K, 2) / K))
 
 
-@rotate_by_place.mistake("Your rates are right and stand in the other order. Which pair turns fastest, the first?")
+@rotate_by_position.mistake("Your rates are right and stand in the other order. Which pair turns fastest, the first?")
 def slowest_first(x, base):
     return _turned(x, _angles(x, base).flip(-1))
 
 
-@rotate_by_place.mistake("You count the places from 1. By how much is the first token turned?")
-def places_from_one(x, base):
+@rotate_by_position.mistake("You count the positions from 1. By how much is the first token turned?")
+def positions_from_one(x, base):
     return _turned(x, _angles(x, base, first=1))
 
 
-@rotate_by_place.mistake(
-    "You turned each head by its number and all its tokens alike. Which axis of (B, H, N, K) counts the places?"
+@rotate_by_position.mistake(
+    "You turned each head by its number and all its tokens alike. Which axis of (B, H, N, K) counts the positions?"
 )
-def heads_for_places(x, base):
+def heads_for_positions(x, base):
     return _turned(x.transpose(1, 2), _angles(x.transpose(1, 2), base)).transpose(1, 2)
 
 
-@rotate_by_place.mistake(
+@rotate_by_position.mistake(
     "Both sines have the same sign, so that lengths change: that is no rotation. What is (1, 0) turned by 90 degrees, "
     "and (0, 1)?"
 )
@@ -212,7 +388,7 @@ def no_minus(x, base):
     return torch.cat([a * angle.cos() + b * angle.sin(), a * angle.sin() + b * angle.cos()], dim=-1)
 
 
-@rotate_by_place.mistake(
+@rotate_by_position.mistake(
     "You added cosines and sines, as an absolute position embedding does. What happens to the two numbers of a pair "
     "when they are turned?"
 )
@@ -237,8 +413,9 @@ def _norm_cases():
 @exercise(
     stars=1,
     minutes=8,
-    hint="Square, mean over the last axis with `keepdim=True`, add eps, take the root: that is what each token is "
-    "divided by. Then multiply by gain, which has one number a feature.",
+    hint="How large are the features of one token on average, if their signs must not cancel?",
+    second_hint="Square the features, take their mean for each token and keep that axis (`keepdim=True`), add eps, "
+    "and take the root: each token is divided by its own number. Then every feature has its gain.",
     then="LayerNorm also subtracts the mean and adds a shift. Without both there is less to compute and to learn.",
     cases=_norm_cases,
     parts={"normalised": ("batch", "token", "feature")},
@@ -357,8 +534,9 @@ def _fusion_cases():
 @exercise(
     stars=2,
     minutes=10,
-    hint="Two linear maps of the same concat, as nn.Linear applies its weight: `concat @ weight.T`. A sigmoid around "
-    "one of them, and a product element by element.",
+    hint="Both linear maps read the same c: which of the two results must lie between 0 and 1?",
+    second_hint="nn.Linear multiplies by its weight transposed; do so with each of the two weights. Around the gate's "
+    "result goes a sigmoid. Then multiply the two results number by number: that is no matrix product.",
     then="It costs d_model² more parameters. Whether that pays, only a run with as many parameters elsewhere can tell.",
     cases=_fusion_cases,
     parts={"fused": ("batch", "token", "feature")},

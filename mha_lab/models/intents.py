@@ -130,7 +130,7 @@ def of_like_length(corpus) -> Callable[[int, Generator | None], object]:
 
 @torch.no_grad()
 def answers(model: Sentences, corpus) -> Tensor:
-    """(E,) what the model answers to each sentence of a corpus, an index into tasks.INTENTS, in their order."""
+    """(sentences,) what the model answers to each sentence of a corpus, an index into tasks.INTENTS, in their order."""
     found = torch.empty(len(corpus.examples), dtype=torch.long, device="cpu")
     for rows in corpus.everything.lengths.argsort(stable=True).split(128):  # of like length: little padding
         batch = corpus.batch(rows)
@@ -139,7 +139,7 @@ def answers(model: Sentences, corpus) -> Tensor:
 
 
 def all_right(model: Sentences, corpus) -> Tensor:
-    """(E,) boolean: which sentences of a corpus the model answers rightly, in their order."""
+    """(sentences,) boolean: which sentences of a corpus the model answers rightly, in their order."""
     return answers(model, corpus) == corpus.labels.cpu()
 
 
@@ -172,6 +172,15 @@ def with_norm(model: nn.Module, norm: Callable[[Tensor, Tensor, float], Tensor])
             if isinstance(child, nn.LayerNorm):
                 setattr(module, name, _Normed(norm, child))
     return changed
+
+
+@torch.no_grad()
+def same_answers(model: Sentences, batch, before: Tensor) -> float:
+    """The share of the sentences of a batch whose answer stays when the tokens `before` (n, 1) stand in front of it."""
+    first = before.expand(len(batch.inputs), -1, -1)
+    alone = model(batch.inputs, batch.lengths).argmax(dim=-1)
+    behind = model(torch.cat([first, batch.inputs], dim=1), batch.lengths + len(before)).argmax(dim=-1)
+    return (alone == behind).double().mean().item()
 
 
 def clause_share(maps: Tensor, batch, mark: Tensor) -> Tensor:

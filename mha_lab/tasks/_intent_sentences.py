@@ -5,6 +5,7 @@ import random
 import re
 from collections.abc import Callable
 from functools import cache
+from itertools import groupby
 from typing import NamedTuple
 
 from mha_lab.tasks import _intent_grammar as grammar
@@ -59,6 +60,12 @@ class Example(NamedTuple):
     def named(self) -> frozenset[str]:
         """The keys of all intents that the sentence names, wanted or not."""
         return frozenset(piece.rstrip("0123456789") for piece in self.key.split()) & frozenset(_ASKED)
+
+    @property
+    def most_negations(self) -> int:
+        """How many separate negations the clause with the most of them has."""
+        runs = [clause for (clause, negated), _ in groupby(zip(self.clause_of, self.marks["negation"])) if negated]
+        return max(map(runs.count, runs), default=0)
 
 
 class Dice:

@@ -153,6 +153,14 @@ def test_the_weight_by_distance_is_that_of_a_loop_over_the_pairs_of_a_sentence()
         torch.testing.assert_close(found[..., at], torch.stack(pairs).mean(dim=0))
 
 
+def test_the_share_of_same_answers_is_that_of_sentences_read_one_by_one():
+    test, model = tasks.intents("test", language="zh", size=20), models.trained_intent_model("learned")
+    reader, greeting = models.SentenceReader(model, test), "您好，"
+    same = [reader.read(greeting + e.sentence).answer == reader.read(e.sentence).answer for e in test.examples]
+    found = models.same_answers(model, test.batch(range(20)), test.encode(greeting).inputs[0])
+    assert found == pytest.approx(sum(same) / 20) and 0 < found < 1
+
+
 def test_a_models_layer_norms_are_exchanged_in_a_copy():
     model = models.trained_intent_model("relative")
     ids = torch.randint(3, 200, (2, 9, 1), generator=torch.Generator().manual_seed(0))

@@ -131,6 +131,12 @@ def test_double_negation_is_in_its_own_parts_only():
         assert corpus(part).of_kind("double").any() == part.startswith("double")
 
 
+def test_separate_negations_are_counted_by_clause():
+    double, training = (tasks.intents(part, language="zh") for part in ("double test", "training"))
+    assert {example.most_negations for example in double.examples} == {2}
+    assert {example.most_negations for example in training.examples} == {0, 1}
+
+
 def test_the_vocabulary_is_of_training_alone_and_the_same_for_every_size():
     training = {token for example in corpus("training").examples for token in example.tokens}
     vocabulary = corpus("test").vocabulary
