@@ -2,9 +2,10 @@
 
 Usage: python tools/copy_lessons.py [02 …]      (make lab; lessons that are named are given again, as make lab AGAIN=02)
 
-A lesson is copied once. When another version of it has come since, the copy is replaced only if it is, cell by cell,
-output by output, what the lab's git has held: then nobody wrote into it or ran anything in it. Else the new version
-stands beside it, as "02_… (new).ipynb". A copy that was deleted stays away until it is asked for.
+A lesson is copied once; what answers its predictions has no output there until it is run. When another version has
+come since, the copy is replaced only if it is, cell by cell, output by output, what the lab's git has held: then nobody
+wrote into it or ran anything in it. Else the new version stands beside it, as "02_… (new).ipynb". A copy that was
+deleted stays away until it is asked for.
 
 What was done is told on stderr; stdout has the file to open first. Standard library only, so that it takes no time.
 """
@@ -82,6 +83,22 @@ def joined(value, name=""):
     if name != "tags" and all(isinstance(part, str) for part in value):
         return "".join(value)
     return [joined(part) for part in value]
+
+
+def without_answers(content):
+    """A lesson as a learner begins it: what answers a prediction has not run. JupyterLab shows the first line of a hidden
+    output, which often is the answer."""
+    try:
+        notebook = json.loads(content)
+        folds = [(cell, cell["metadata"].get("jupyter", {})) for cell in notebook["cells"]]
+        hidden = [cell for cell, folded in folds if folded.pop("outputs_hidden", False)]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):  # no notebook: as it stands
+        return content
+    if not hidden:
+        return content
+    for cell in hidden:
+        cell.update(outputs=[], execution_count=None)
+    return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def held(path):
@@ -273,7 +290,7 @@ def bring(source, target, changed=None, asked=()):
     found = {}
     for name, path in lessons(source).items():
         try:
-            found[name] = path.read_bytes()
+            found[name] = without_answers(path.read_bytes())
         except OSError as error:
             told[error.strerror].append(name)
     is_new = not record and not any(os.path.lexists(target / name) for name in found)

@@ -27,9 +27,7 @@ def lesson(source=HEADS, output="", **metadata):
     outputs = [nbformat.v4.new_output("stream", name="stdout", text=output)] if output else []
     cells = [
         nbformat.v4.new_markdown_cell("# 02 · Heads\n[data](../data/README.md)", id="card"),
-        nbformat.v4.new_code_cell(
-            source, id="code", outputs=outputs, execution_count=1, metadata=HIDDEN | {"tags": ["a"]}
-        ),
+        nbformat.v4.new_code_cell(source, id="code", outputs=outputs, execution_count=1, metadata={"tags": ["a"]}),
     ]
     metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}, **metadata}
     return (nbformat.writes(nbformat.v4.new_notebook(cells=cells, metadata=metadata)) + "\n").encode()
@@ -78,6 +76,25 @@ def test_a_copy_is_byte_for_byte_and_the_next_call_has_nothing_to_do_or_tell(lab
     before = {path: path.stat().st_mtime_ns for path in lab.mine.iterdir()}
     assert lab.copy() == {}
     assert {path: path.stat().st_mtime_ns for path in lab.mine.iterdir()} == before, "not even the record is written"
+
+
+def test_what_answers_a_prediction_has_no_output_before_its_cell_is_run(lab):
+    told = nbformat.reads(lesson(output="it stays the same").decode(), as_version=4)
+    told.cells[1].metadata["jupyter"] = {"outputs_hidden": True, "source_hidden": False}
+    told.cells.append(nbformat.v4.new_code_cell("2", id="two", outputs=told.cells[1].outputs, execution_count=2))
+    lab.publish(SECOND, (nbformat.writes(told) + "\n").encode())
+    assert lab.copy() == {"replaced": [SECOND]}
+    _, asked, other = nbformat.reads(lab.held().decode(), as_version=4).cells
+    assert asked.outputs == [] and asked.metadata == {"tags": ["a"], "jupyter": {"source_hidden": False}}
+    assert other.outputs and asked.source == HEADS
+    assert lab.copy() == {}
+    lab.publish(SECOND, lesson(HEADS + " # newer"))
+    assert lab.copy() == {"replaced": [SECOND]}, "nothing was run in it"
+    lab.publish(SECOND, (nbformat.writes(told) + "\n").encode())
+    lab.copy()
+    lab.write(SECOND, (nbformat.writes(told) + "\n").encode())  # somebody ran the cell
+    lab.publish(SECOND, lesson(HEADS + " # newest"))
+    assert lab.copy() == {"beside": [BESIDE]}
 
 
 WRITTEN = {
