@@ -86,8 +86,8 @@ def joined(value, name=""):
 
 
 def without_answers(content):
-    """A lesson as a learner begins it: what answers a prediction has not run. JupyterLab shows the first line of a hidden
-    output, which often is the answer."""
+    """A lesson as a learner begins it: what answers a prediction has not run. JupyterLab would show the first line of a
+    hidden output, which often is the answer."""
     try:
         notebook = json.loads(content)
         folds = [(cell, cell["metadata"].get("jupyter", {})) for cell in notebook["cells"]]

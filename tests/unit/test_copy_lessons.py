@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 FIRST, SECOND = "00_start_here.ipynb", "02_heads.ipynb"
 BESIDE = "02_heads (new).ipynb"
 HEADS = "import torch\nheads = ..."
-HIDDEN, TAG = {"jupyter": {"outputs_hidden": True}}, {"tags": ["a"]}
+TAG = {"tags": ["a"]}
 KERNEL = {"name": "python3", "display_name": "Python 3"}
 WIDGETS = "application/vnd.jupyter.widget-state+json"
 
@@ -27,7 +27,7 @@ def lesson(source=HEADS, output="", **metadata):
     outputs = [nbformat.v4.new_output("stream", name="stdout", text=output)] if output else []
     cells = [
         nbformat.v4.new_markdown_cell("# 02 · Heads\n[data](../data/README.md)", id="card"),
-        nbformat.v4.new_code_cell(source, id="code", outputs=outputs, execution_count=1, metadata={"tags": ["a"]}),
+        nbformat.v4.new_code_cell(source, id="code", outputs=outputs, execution_count=1, metadata=TAG),
     ]
     metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}, **metadata}
     return (nbformat.writes(nbformat.v4.new_notebook(cells=cells, metadata=metadata)) + "\n").encode()
