@@ -112,11 +112,11 @@ def one_product():
 @claim(
     "02.d-head-is-a-choice",
     cell="d-head-free-words",
-    says="Parameters depend on h · d_head, the width of all heads together",
-    tried="Three widths, 40 pairs of h and d_head, without biases; and the models of our table since 2025.",
+    says="Parameters depend on H · d_head, the width of all heads together",
+    tried="Three widths, 40 pairs of H and d_head, without biases; and the models of our table since 2025.",
     attacks=("size", "opponent"),
-    out="4 · d_model · h · d_head each time. {free} of {recent} models since 2025 whose d_head is published have "
-    "another h · d_head than d_model, from {least:.2g} to {most:.2g} times.",
+    out="4 · d_model · H · d_head each time. {free} of {recent} models since 2025 whose d_head is published have "
+    "another H · d_head than d_model, from {least:.2g} to {most:.2g} times.",
     minutes=0.1,
 )
 def d_head_is_a_choice():

@@ -297,7 +297,7 @@ def _maps_of_pronouns(yours, target, recorded):
 
 @model_exercise(
     stars=2,
-    minutes=12,
+    minutes=10,
     hint="Which dimensions does `@` multiply, and what does it do with all those before them?",
     second_hint="Cut query and key into heads first, each with its own number of tokens. Then one product serves every "
     "head of every text, if the key's last two dimensions change places, which `.mT` does. A score is divided by the "
@@ -422,8 +422,8 @@ def width_taken_from_num_heads(query, key, num_heads):
 
 def _pseudo_code_cases():
     cases = []
-    for seed, (B, L, h, d_k) in enumerate([(2, 5, 3, 4), (1, 4, 4, 3), (3, 6, 2, 5), (2, 3, 3, 2), (1, 2, 4, 4)]):
-        cases.append((*seeded(seed, *[(B, L, h * d_k)] * 3, spread=1.5), h))
+    for seed, (B, N, h, d_k) in enumerate([(2, 5, 3, 4), (1, 4, 4, 3), (3, 6, 2, 5), (2, 3, 3, 2), (1, 2, 4, 4)]):
+        cases.append((*seeded(seed, *[(B, N, h * d_k)] * 3, spread=1.5), h))
     return cases
 
 
@@ -432,50 +432,50 @@ def _pseudo_code_cases():
     minutes=15,
     hint="In `Q @ K` all dimensions but the last two are paired by their place. What stands at place 1 of K, and what "
     "at place 1 of Q?",
-    second_hint="Write the shape beside each line for L = 5 and h = 3. One of the three is not cut like the other two: "
+    second_hint="Write the shape beside each line for N = 5 and h = 3. One of the three is not cut like the other two: "
     "its heads have to stand in front of its positions before the product.",
-    then="A test with L = h would have let it through. Sizes in a test should be different, and not 1.",
+    then="A test with N = h would have let it through. Sizes in a test should be different, and not 1.",
     cases=_pseudo_code_cases,
     parts={"output": ("batch", "token", "column")},
-    sizes=lambda Q, K, V, h: {"d_k": Q.shape[-1] / h, "d_model": Q.shape[-1], "h": h, "L": Q.shape[1]},
+    sizes=lambda Q, K, V, h: {"d_k": Q.shape[-1] / h, "d_model": Q.shape[-1], "h": h, "N": Q.shape[1]},
     at_scale=lambda scale, Q, K, V, h: _merged(_mended(Q, K, V, h, scale=scale**2)),
 )
 def mended_pseudo_code(Q, K, V, h):
-    """Q, K, V (B, L, d_model), already projected, and the number of heads h
-    → (B, L, d_model): the heads' outputs side by side, before W^O."""
-    B, L, d_model = Q.shape
+    """Q, K, V (B, N, d_model), already projected, and the number of heads h
+    → (B, N, d_model): the heads' outputs side by side, before W^O."""
+    B, N, d_model = Q.shape
     d_k = d_model // h
-    Q = Q.view(B, L, h, d_k).transpose(1, 2)  # (B, h, L, d_k), the line that was missing
-    K = K.view(B, L, h, d_k).permute(0, 2, 3, 1)  # (B, h, d_k, L)
-    V = V.view(B, L, h, d_k).transpose(1, 2)  # (B, h, L, d_k)
-    weights = (Q @ K / d_k**0.5).softmax(dim=-1)  # (B, h, L, L)
-    return (weights @ V).transpose(1, 2).reshape(B, L, d_model)
+    Q = Q.view(B, N, h, d_k).transpose(1, 2)  # (B, h, N, d_k), the line that was missing
+    K = K.view(B, N, h, d_k).permute(0, 2, 3, 1)  # (B, h, d_k, N)
+    V = V.view(B, N, h, d_k).transpose(1, 2)  # (B, h, N, d_k)
+    weights = (Q @ K / d_k**0.5).softmax(dim=-1)  # (B, h, N, N)
+    return (weights @ V).transpose(1, 2).reshape(B, N, d_model)
 
 
 def _published(Q, K, V, h, v_heads_first, heads_back):
     """The sketch of section 4: Q keeps its positions in front of its heads."""
-    B, L, d_model = Q.shape
+    B, N, d_model = Q.shape
     d_k = d_model // h
-    weights = (Q.view(B, L, h, d_k) @ K.view(B, L, h, d_k).permute(0, 2, 3, 1) / d_k**0.5).softmax(-1)
-    V = V.view(B, L, h, d_k)
+    weights = (Q.view(B, N, h, d_k) @ K.view(B, N, h, d_k).permute(0, 2, 3, 1) / d_k**0.5).softmax(-1)
+    V = V.view(B, N, h, d_k)
     heads = weights @ (V.transpose(1, 2) if v_heads_first else V)
-    return (heads.transpose(1, 2) if heads_back else heads).reshape(B, L, d_model)
+    return (heads.transpose(1, 2) if heads_back else heads).reshape(B, N, d_model)
 
 
 for _v_heads_first in (True, False):
     for _heads_back in (True, False):
         mended_pseudo_code.mistake(
-            "This is still the published version: with L ≠ h it raises, and with L = h it runs and is wrong, because "
+            "This is still the published version: with N ≠ h it raises, and with N = h it runs and is wrong, because "
             "position i of Q is then taken for head i. Which of Q's dimensions has to stand where K's heads stand?"
         )(partial(_published, v_heads_first=_v_heads_first, heads_back=_heads_back))
 
 
 @mended_pseudo_code.mistake(
-    "It runs for every L and h, and your *heads* look at each other, within one position: no position hears of "
-    "another. Over which dimension of the scores should softmax share: over h, or over L?"
+    "It runs for every N and h, and your *heads* look at each other, within one position: no position hears of "
+    "another. Over which dimension of the scores should softmax share: over h, or over N?"
 )
 def heads_attend_to_heads(Q, K, V, h):
-    Q, K, V = (x.unflatten(-1, (h, -1)) for x in (Q, K, V))  # (B, L, h, d_k)
+    Q, K, V = (x.unflatten(-1, (h, -1)) for x in (Q, K, V))  # (B, N, h, d_k)
     return ((Q @ K.mT / Q.shape[-1] ** 0.5).softmax(-1) @ V).flatten(2)
 
 
@@ -523,7 +523,7 @@ def _mended_with_a_plain_view(Q, K, V, h, plain_back):
 
 for _plain_back in (True, False):
     mended_pseudo_code.mistake(
-        "It runs for every L and h now, but tokens and heads were mixed while Q, K and V were cut. "
+        "It runs for every N and h now, but tokens and heads were mixed while Q, K and V were cut. "
         "Which dimension comes right after B when `view` cuts d_model, and which after the transpose?"
     )(partial(_mended_with_a_plain_view, plain_back=_plain_back))
 
@@ -538,7 +538,7 @@ def keys_for_values(Q, K, V, h):
 
 @mended_pseudo_code.mistake(
     "It runs, and softmax shares each key among the queries: your columns of weights sum to 1. "
-    "Which dimension of the scores (B, h, L, L) belongs to the keys?"
+    "Which dimension of the scores (B, h, N, N) belongs to the keys?"
 )
 def mended_with_softmax_over_queries(Q, K, V, h):
     Q, K, V = (_split(x, h) for x in (Q, K, V))
