@@ -27,7 +27,7 @@ FLOORS = {
             ("cost", "masks", "_fits", "_from_torch", "kv_cache", "published", "_checkpoint", "progress"),
             ("attention", "rotary"),
             ("plots", "variants", "measure", "tasks"),
-            ("models", "train", "heads", "long_sequences"),
+            ("models", "train", "heads", "long_sequences", "layer_costs"),
             ("pretrained",),
             ("checks",),
             ("widgets",),
