@@ -186,6 +186,15 @@ def predicted_seconds(machine: Machine, path: str, n: int) -> float:
     return attending(1, n, n, "fused" if path == "SDPA" else "explicit")
 
 
+def exponent(table: dict[tuple[str, int], float], path: str, *, first: int = 2048) -> float:
+    """The power of n that fits a table by (path, tokens) best, from `first` tokens on."""
+    _check_path(path)
+    points = [(n, y) for (name, n), y in table.items() if name == path and n >= first]
+    if len(points) < 2:
+        raise ValueError(f"{path} has {len(points)} entries from {first:,} tokens on; a power takes two.")
+    return float(np.polyfit(*np.log(np.array(points).T), 1)[0])
+
+
 def measure_ways(
     lengths: Iterable[int] = LENGTHS, *, paths: Iterable[str] = PATHS, budget: int = BUDGET, seconds: float = 0.3
 ) -> Iterator[tuple[int, Measured]]:

@@ -20,6 +20,7 @@ from mha_lab.checks.lesson08b import asked_half, paired_gap, within_reach
 from mha_lab.checks.lesson09 import distance_bias, gated_fusion, relative_bias, rms_norm, rotate_by_position
 from mha_lab.checks.lesson09_judging import in_standard_errors, one_thing_changed, two_baselines
 from mha_lab.checks.lesson10 import add_block, slide, window_scores
+from mha_lab.checks.lesson10_judging import percentages, with_a_pencil
 from mha_lab.checks.lesson11 import induction_score, pool_heads, to_halves
 
 # The exercises. `progress` and `reset` below are about all of them.
@@ -55,6 +56,7 @@ __all__ = [
     "paired_gap",
     "paired_interval",
     "peak_scores",
+    "percentages",
     "pool_heads",
     "previous_token_head",
     "repaired_mask",
@@ -71,6 +73,7 @@ __all__ = [
     "turned",
     "uniform_share",
     "where_it_looks",
+    "with_a_pencil",
     "without_head",
     "window_scores",
 ]

@@ -1,16 +1,24 @@
-"""Exercises of lesson 10: one more block of an online softmax, the scores in a window, a cache that slides."""
+"""Exercises of lesson 10: one more block of an online softmax, the scores in a window, and a cache that slides, put to
+work inside a trained model."""
 
+import weakref
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 
-from mha_lab.checks.engine import exercise, seeded
+from mha_lab.checks.card import Result
+from mha_lab.checks.engine import FunctionExercise, exercise, seeded
+from mha_lab.checks.lesson08 import ExerciseInAModel
+from mha_lab.checks.returned import a_thing
+from mha_lab.kv_cache import KVCache
 
 
 def _block_cases():
     cases = []
-    for seed, (N, C, K) in enumerate([(3, 4, 2), (1, 1, 3), (4, 2, 5), (2, 6, 1), (5, 3, 4)]):
-        before, scores, values, summed = seeded(seed, (N, 3), (N, C), (C, K), (N, K))
+    for seed, (N, S, K) in enumerate([(3, 4, 2), (1, 1, 3), (4, 2, 5), (2, 6, 1), (5, 3, 4)]):
+        before, scores, values, summed = seeded(seed, (N, 3), (N, S), (S, K), (N, K))
         before, scores = 2 * before, 2 * scores
         before[0], scores[0] = before[0] - 9, scores[0] - 9  # a row of negative scores alone
         largest = before.amax(dim=-1)
@@ -24,9 +32,12 @@ def _block_cases():
 @exercise(
     stars=2,
     minutes=15,
-    hint="First the new largest score of each row: `torch.maximum(largest, scores.amax(dim=-1))`. What was summed "
-    "before counted from the old one: multiply it by exp(old − new). The block's own weights are exp(scores − new). "
-    "Give numbers of one row an axis for keys or features, `[:, None]`, where they meet a matrix.",
+    hint="You did it for one score with a pencil. What was the first thing to find in the second half, and what had to "
+    "be done to the old sums before anything could be added?",
+    second_hint="Three steps for each row: the larger of the old largest score and the block's own; both old sums "
+    "times the factor by which their exponentials shrink when they count from it; then the block's exponentials, "
+    "counted from the same score, are added, once alone and once with the values. A number for each row needs "
+    "one more axis where it meets a matrix.",
     then="Call it once for each block and divide at the end: that is FlashAttention's arithmetic, and your function "
     "holds no more than one block of scores.",
     cases=_block_cases,
@@ -34,7 +45,7 @@ def _block_cases():
 )
 def add_block(largest, total, summed, scores, values):
     """largest and total (N,), summed (N, K): what each row has found so far;
-    scores (N, C) and values (C, K): a new block → the three of them with the block added."""
+    scores (N, S) and values (S, K): a new block → the three of them with the block added."""
     new = torch.maximum(largest, scores.amax(dim=-1))
     shrink, weights = (largest - new).exp(), (scores - new[:, None]).exp()
     return new, total * shrink + weights.sum(dim=-1), summed * shrink[:, None] + weights @ values
@@ -166,8 +177,9 @@ def block_from_the_old_largest(largest, total, summed, scores, values):
 @exercise(
     stars=1,
     minutes=5,
-    hint="Token 0 sees 1 token, token 1 sees 2, and so on until a token has a whole window before it. "
-    "`sum(min(i + 1, width) for i in range(n))` counts it; can you do without the loop?",
+    hint="How many tokens does each of the first few see, and from which token on is it the same number?",
+    second_hint="Give every token a whole window, then take away what the first ones lack: they lack one less each "
+    "time, which is a triangle. And what is the widest window that a text can fill?",
     then="Twice the text is twice the scores, once the text is longer than the window.",
     cases=lambda: [(8, 3), (5, 1), (4, 9), (100, 10), (7, 7)],
     parts={"scores": ()},
@@ -227,11 +239,124 @@ def _slide_cases():
     ]  # fmt: skip
 
 
-@exercise(
+@dataclass(frozen=True, repr=False)
+class RollingExercise(ExerciseInAModel):
+    """`checks.slide(yours, model)`: a right answer rolls the caches of the model that is handed over."""
+
+    def __call__(self, function, model: Any = None) -> Result:
+        rolls = None if model is None else _caches_of(model)
+        if isinstance(rolls, str):
+            return self._wrong(rolls)
+        return FunctionExercise.__call__(replace(self, inside=rolls), function)
+
+    def _same_numbers(self, *given) -> Result:
+        return super()._same_numbers(*given) if self.inside else FunctionExercise._same_numbers(self, *given)
+
+
+def _rolling(**fields):
+    """Decorator: this function is the solution of an exercise that rolls the caches of a model."""
+    return lambda solution: RollingExercise(solution, **fields)
+
+
+class _Rolling(KVCache):
+    """A cache that keeps what a function keeps, beside the first tokens of the text, if it is told to."""
+
+    def __init__(self, slides, width, first=0):
+        super().__init__(window=width + first)
+        self.slides, self.width, self.first = slides, width, first
+
+    def mask(self, new, *, device=None):
+        """A new token sees the first tokens, and `width` others, itself among them."""
+        S = self.reach(new)
+        sees = torch.ones(new, S, dtype=torch.bool, device=device).tril(S - new)
+        sees[:, self.first :] &= torch.ones_like(sees)[:, self.first :].triu(S - new - self.width + 1 - self.first)
+        return sees
+
+    def stage(self, key, value, *, owner=None, learning=False):
+        held, new = self._state, key.shape[-2]
+        kept = []
+        for old, added in zip(held.columns() if held.storage else (key[..., :0, :],) * 2, (key, value)):
+            rest = self.slides(old[..., self.first :, :], added, self.width) if held.storage else added
+            kept.append(torch.cat([old[..., : self.first, :], rest], dim=-2))
+        expected = self.reach(new)
+        if kept[0].shape[-2] != expected:
+            raise ValueError(f"slide kept {kept[0].shape[-2]} keys where {expected} were needed")
+        owner = None if owner is None else weakref.ref(owner)
+        self._staged = held._replace(storage=tuple(kept), start=0, end=expected, seen=held.seen + new, owner=owner)
+        return tuple(kept)
+
+
+def _caches_of(model: Any):
+    """What runs a trained model with a function that rolls its caches; or a sentence, where it is something else."""
+    from mha_lab.models import Encoder
+    from mha_lab.pretrained import Llama
+
+    relay = isinstance(model, Encoder) and model.causal and model.window
+    if relay and [each.num_embeddings for each in model.embed] == [11]:
+        return partial(_rolled_relay, model)
+    if isinstance(model, Llama):
+        return partial(_rolled_smollm2, model)
+    return (
+        f"The second argument is {a_thing(model)}, and a trained model was asked for: the relay of section 7, "
+        "`relays[4]`, or `pretrained.SmolLM2.load()`. Which cell has made it?"
+    )
+
+
+@torch.no_grad()
+def _rolled_relay(model, function) -> tuple[str, None]:
+    """How far a number is handed on through a relay of section 7 that reads a text in pieces."""
+    inputs = torch.zeros(10, 64, 1, dtype=torch.long)
+    inputs[:, 0, 0] = torch.arange(10) + 1  # each number once, then blanks
+    caches = [_Rolling(function, model.window) for _ in model.blocks]
+    parts = []
+    for part in inputs.split([7, 1, 1, 1, 1, 13, 40], dim=1):
+        x = model.positions(model.embed[0](part[..., 0]))
+        for block, cache in zip(model.blocks, caches):
+            x, _ = block(x, cache=cache)
+        parts.append(model.answer[0](model.norm(x)))
+    with_cache, with_mask = (_known_up_to(logits) for logits in (torch.cat(parts, dim=1), model(inputs)[0]))
+    layers = f"{len(model.blocks)} layer{'s' * (len(model.blocks) > 1)}"
+    line = (
+        f"In the relay of section 7, {layers} with a window of {model.window}, your function rolls every cache. In a "
+        f"text that comes in 7 pieces the number is known up to {with_cache} tokens away (with the mask: {with_mask})."
+    )
+    return line, None
+
+
+def _known_up_to(logits):
+    """(10, N, 10), where text i states the number i: the last token that knows it in nine of the ten texts."""
+    knows = (logits.argmax(dim=-1) == torch.arange(10)[:, None]).double().mean(dim=0) > 0.85
+    return int(knows.nonzero().max()) if knows.any() else 0
+
+
+@torch.no_grad()
+def _rolled_smollm2(model, function) -> tuple[str, None]:
+    """The perplexity of SmolLM2 on the recorded 900 tokens, with windows of 128 and with the first token kept."""
+    from mha_lab.measure import single_thread
+    from mha_lab.pretrained import recorded_smollm2
+
+    smol, found = recorded_smollm2(), []
+    for view, width, first in ("last 128", 128, 0), ("first, last 127", 127, 1):
+        caches = [_Rolling(function, width, first) for _ in model.blocks]
+        with single_thread():
+            logits = torch.cat([model(part, caches=caches)[0] for part in smol.long.split(100, dim=1)])
+        losses = torch.nn.functional.cross_entropy(logits[:-1], smol.long[0, 1:], reduction="none")
+        recorded = smol.seen[view][299:].mean().exp()
+        found.append(f"{losses[299:].mean().exp():.1f} (recorded with a mask: {recorded:.1f})")
+    line = (
+        f"In SmolLM2 your function rolls the caches of all {len(model.blocks)} layers over 900 tokens of prose. With "
+        f"the last 128 tokens the perplexity is {found[0]}, with the last 127 beside the first one {found[1]}."
+    )
+    return line, None
+
+
+@_rolling(
     stars=2,
     minutes=10,
-    hint="How many old keys does the *first* of the new tokens need? It is one of the `width` tokens that it sees. Cut "
-    "from the front: `keys[..., first:, :]` with `first = max(0, S - (width - 1))`, then join along the tokens.",
+    hint="Of all new tokens, which one sees farthest back? How many old keys does it need, if it is itself one of the "
+    "`width` tokens that it sees?",
+    second_hint="Find the place of the first old key that is needed, which is never before the beginning; cut the old "
+    "keys from there on, along the tokens, and put the new ones behind them.",
     then="Keys and values of a window, whatever the length of the text: this is what Mistral's cache keeps.",
     cases=_slide_cases,
     parts={"keys": ("batch", "head", "token", "feature")},

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 from matplotlib.patheffects import withStroke
 
-from mha_lab.plots.look import INK, OUTPUT, VALUE, array, lettering, one_each, styled, text
+from mha_lab.plots.look import INK, OUTPUT, QUERY, VALUE, array, lettering, one_each, styled, text
 
 HALO = withStroke(linewidth=3, foreground="white")
 """Around a word that may lie on a dot or a line."""
@@ -53,6 +53,36 @@ def curves(
     ax.set_xticks(x, [f"{tick:,g}" if tick in named else "" for tick in x])
     ax.minorticks_off()
     ax.grid(axis="y", color="#E4E4E4")
+    _titled(ax, xlabel, ylabel, title)
+    return ax
+
+
+@styled
+def measured(
+    x,
+    found: Mapping[str, Mapping[int, float]],
+    predicted: Mapping[str, Sequence[float]],
+    *,
+    ylabel: str,
+    xlabel: str = "tokens",
+    title: str = "",
+    ax: Axes | None = None,
+) -> Axes:
+    """Marks where something was measured, {name: {x: y}}, and dashed lines where it was predicted, on scales of powers.
+    Each name has a colour and a mark of its own, which the legend shows."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7.6, 4.4))
+    x = array("x", x, "(points,)")
+    for (name, points), marker, color in zip(found.items(), "os^D", (OUTPUT, QUERY, INK, VALUE)):
+        ax.plot(x, array(f"the line {name!r}", predicted[name], "(points,)"), "--", color=color, linewidth=1.4)
+        ax.plot(list(points), list(points.values()), marker, color=color, markersize=7, label=name)
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter("{x:,g}")
+    ax.set_xticks(x, [f"{tick:,g}" for tick in x])
+    ax.minorticks_off()
+    ax.grid(axis="y", color="#E4E4E4")
+    ax.legend(frameon=False)
     _titled(ax, xlabel, ylabel, title)
     return ax
 

@@ -3,11 +3,17 @@
 The wrong answers are written here once more, as a learner would write them, and share no code with mha_lab.checks.
 """
 
+import re
+from pathlib import Path
+
+import nbformat
 import numpy as np
+import pytest
 import torch
 from exercise_promises import promises
 
-from mha_lab import KVCache, checks
+from mha_lab import KVCache, checks, models, pretrained
+from mha_lab.checks import lesson10, lesson10_judging
 from mha_lab.masks import causal_mask, window_mask
 
 EXERCISES = {name: getattr(checks, name) for name in ("add_block", "window_scores", "slide")}
@@ -161,3 +167,124 @@ def test_blocks_added_one_after_another_are_softmax():
     for part, rows in zip(scores.split(5, dim=1), values.split(5)):
         state = checks.add_block.solution(*state, part, rows)
     torch.testing.assert_close(state[2] / state[1][:, None], scores.softmax(dim=1) @ values)
+
+
+# inside a model ------------------------------------------------------------------------------------------------------
+
+
+def relay(window=16, **sizes):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return models.Encoder((11,), (10,), d_model=16, num_heads=2, num_layers=3, causal=True, window=window, **sizes)
+
+
+def only_on_short_texts(keys, new, width):
+    return as_the_cache_slides(keys, new, width)[..., -20:, :]
+
+
+def test_a_right_cache_does_in_the_relay_what_the_mask_does():
+    result = checks.slide(lambda keys, new, width: as_the_cache_slides(keys, new, width), relay())
+    text = "\n".join(result.lines)
+    assert result.passed and "3 layers with a window of 16" in text and "does the same" in text
+    known = [int(number) for number in re.search(r"up to (\d+) tokens away \(with the mask: (\d+)\)", text).groups()]
+    assert known[0] == known[1]
+
+
+def test_a_cache_that_is_right_on_the_shapes_of_the_check_only_is_found_out_in_the_relay():
+    assert checks.slide(only_on_short_texts).passed
+    result = checks.slide(only_on_short_texts, relay())
+    assert not result.passed and "slide kept 20 keys where 24 were needed" in result.lines[1]
+
+
+def test_a_wrong_cache_gets_its_question_whatever_model_there_is():
+    wrong = WRONG["slide", "last_width_of_all"]
+    assert checks.slide(wrong, relay()).lines[0] == checks.slide(wrong).lines[0]
+
+
+@pytest.mark.parametrize("model", [3, "SmolLM2", relay(window=None), torch.nn.Linear(2, 2)])
+def test_what_is_no_model_with_a_window_is_named(model):
+    result = checks.slide(as_the_cache_slides, model)
+    assert not result.passed and "relays[4]" in result.lines[0]
+
+
+def test_in_smollm2_a_right_cache_reads_as_recorded():
+    try:
+        model = pretrained.SmolLM2.load()
+    except pretrained.ModelMissing as missing:
+        pytest.skip(str(missing))
+    text, _ = lesson10._rolled_smollm2(model, as_the_cache_slides)
+    found = re.findall(r"([\d.]+) \(recorded with a mask: ([\d.]+)\)", text)
+    assert len(found) == 2 and all(abs(float(mine) / float(theirs) - 1) < 0.01 for mine, theirs in found)
+
+
+# on judging ----------------------------------------------------------------------------------------------------------
+
+RIGHT_SIZES = 6.4, 1.3, 0.13, 0.19, 32_000
+
+
+@pytest.mark.parametrize("sizes", [RIGHT_SIZES, (6.0, 1.22, 0.122, 0.2, 31_968), list(RIGHT_SIZES)])
+def test_a_pencil_may_be_a_tenth_off(sizes):
+    assert checks.with_a_pencil(sizes).passed
+
+
+@pytest.mark.parametrize(
+    "place, slip, question",
+    [
+        (place, slip, said)
+        for place, slips in enumerate(lesson10_judging.SLIPS.values())
+        for slip, said in slips.items()
+    ],
+)
+def test_each_slip_of_the_pencil_gets_its_question(place, slip, question):
+    result = checks.with_a_pencil([*RIGHT_SIZES[:place], slip, *RIGHT_SIZES[place + 1 :]])
+    assert not result.passed and question.endswith("?") and result.lines[0].endswith(question)
+
+
+def test_other_sizes_are_told_by_how_much_they_are_off():
+    assert "3 times too large" in checks.with_a_pencil((19.2, *RIGHT_SIZES[1:])).lines[0]
+    assert "10 times too small" in checks.with_a_pencil((*RIGHT_SIZES[:4], 3197)).lines[0]
+    one_factor = checks.with_a_pencil((6400, 1310, 131, 0.19, 32_000))
+    assert len(one_factor.lines) == 1 and "off by one factor, 1e+03" in one_factor.lines[0]
+
+
+@pytest.mark.parametrize("answer", [(1, 2), "five", (1, 2, 3, 4, "x"), (1, 2, 3, 4, float("nan")), 7])
+def test_what_is_no_five_numbers_is_told(answer):
+    assert "Five numbers were asked for" in checks.with_a_pencil(answer).lines[0]
+
+
+@pytest.mark.parametrize("answer", [("ac", "ab", "de", 3), ("db", "dc", "ED", 3), ["bd", "cd", "de", 3]])
+def test_any_pair_that_differs_in_one_condition_shows_it(answer):
+    assert checks.percentages(answer).passed
+
+
+@pytest.mark.parametrize(
+    "answer, said",
+    [
+        (("ad", "ab", "de", 3), "differ in the length and the weights. Which of them"),
+        (("ab", "ab", "de", 3), "differ in the weights alone, so they show what that does"),
+        (("ac", "aa", "de", 3), "you name one report twice"),
+        (("ac", "ab", "ce", 3), "differ in the weights and the number of texts"),
+        (("ac", "ab", "de", 1), "Between a and e you count 1"),
+    ],
+)
+def test_a_pair_that_differs_in_more_or_in_something_else_gets_a_question(answer, said):
+    result = checks.percentages(answer)
+    assert not result.passed and "right are 3 of 4" in result.verdict
+    assert said in result.lines[0] and result.lines[0].endswith("?")
+
+
+@pytest.mark.parametrize("answer", [("ac", "ab", "de"), ("ax", "ab", "de", 3), "ac", ("ac", "ab", "de", "three"), 3])
+def test_what_is_no_three_pairs_and_a_number_is_told(answer):
+    assert "three pairs of letters" in checks.percentages(answer).lines[0]
+
+
+def test_the_lesson_tells_the_reports_as_they_are_computed():
+    lesson = Path(__file__).parents[2] / "notebooks/10_long_sequences.ipynb"
+    text = "\n".join(cell.source for cell in nbformat.read(lesson, as_version=4).cells)
+    for letter, (n, _, texts) in lesson10_judging.REPORTS.items():
+        row = re.search(rf"^\| {letter} \| ([\d,]+) \|[^|]+\| (\d+) \| (\d+) % \|$", text, re.M)
+        assert row and row.groups() == (f"{n:,}", str(texts), f"{100 * lesson10_judging.saved(letter):.0f}")
+
+
+def test_untouched_answers_are_no_attempt():
+    assert checks.percentages(None).state == checks.with_a_pencil(None).state == "untouched"

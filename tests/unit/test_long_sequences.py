@@ -218,3 +218,10 @@ def test_an_altered_record_is_refused_in_words(monkeypatch, tmp_path):
     monkeypatch.setattr(long_sequences, "RECORDED", altered)
     with pytest.raises(ValueError, match="long_sequences.npz was altered or cut short"):
         long_sequences.recorded()
+
+
+def test_the_power_of_a_table_is_its_slope_on_scales_of_powers():
+    table = {("full", n): 3.0 * n**2 for n in (512, 2048, 4096)} | {("window", 2048): 1.0}
+    assert long_sequences.exponent(table, "full") == pytest.approx(2)
+    with pytest.raises(ValueError, match="window has 1 entries from 2,048 tokens on; a power takes two"):
+        long_sequences.exponent(table, "window")

@@ -440,3 +440,14 @@ def test_frames_stand_around_the_marked_cells_and_nowhere_else():
     assert plots.framed(ax, [[False, True, False], [False] * 3, [False, False, True]]) is ax
     frames = [patch for patch in ax.patches[before:] if not patch.get_fill()]
     assert sorted((patch.get_x() + 0.5, patch.get_y() + 0.5) for patch in frames) == [(1, 0), (2, 2)]
+
+
+def test_what_was_measured_stands_as_marks_beside_a_dashed_line_of_its_colour():
+    ax = plots.measured([512, 1024], {"full": {512: 1.0}, "SDPA": {512: 1.0, 1024: 2.0}},
+                        {"full": [1, 4], "SDPA": [1, 2]}, ylabel="ms")  # fmt: skip
+    dashed, marks = ax.lines[::2], ax.lines[1::2]
+    assert [line.get_linestyle() for line in dashed] == ["--", "--"]
+    assert [list(line.get_xdata()) for line in marks] == [[512], [512, 1024]]
+    for line, mark in zip(dashed, marks):
+        assert line.get_color() == mark.get_color()
+    assert len({mark.get_color() for mark in marks}) == len({mark.get_marker() for mark in marks}) == 2
