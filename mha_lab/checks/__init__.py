@@ -12,6 +12,7 @@ from mha_lab.checks.lesson01 import causal_mask, head_weights, masked_attention,
 from mha_lab.checks.lesson02 import layer_on_paper, mended_pseudo_code, multi_head_scores, split_heads
 from mha_lab.checks.lesson03 import multi_head_attention, output_as_a_sum, repaired_mask
 from mha_lab.checks.lesson04 import count_flops, count_parameters, peak_scores
+from mha_lab.checks.lesson04_paper import cost_on_paper
 from mha_lab.checks.lesson05 import cache_bytes, decode_step, grouped_attention
 from mha_lab.checks.lesson06 import error_bars, most_heads, paired_interval, served, turned
 from mha_lab.checks.lesson07 import head_importance, name_heads, without_head
@@ -30,6 +31,7 @@ __all__ = [
     "within_reach",
     "cache_bytes",
     "causal_mask",
+    "cost_on_paper",
     "count_flops",
     "count_parameters",
     "cross_attention",

@@ -1,10 +1,15 @@
-"""Exercises of lesson 04: count a layer's parameters, its FLOPs, and the bytes of its scores."""
+"""Exercises of lesson 04: count a layer's parameters, its FLOPs, and the bytes of its scores. The FLOPs are counted in
+the attention layers of SmolLM2 too."""
 
 from functools import partial
 
+from mha_lab import cost
 from mha_lab.checks.compare import close
 from mha_lab.checks.engine import exercise
+from mha_lab.checks.in_model import model_exercise
 from mha_lab.checks.pattern import number_in_words
+from mha_lab.checks.returned import a_thing
+from mha_lab.pretrained.counted import CountedLayers
 
 # (B, N, S, d_model, num_heads, num_kv_heads): one plain sentence first, then a batch, other keys than queries, shared
 # keys and values, and all of it at once; at last one head of keys for all.
@@ -29,19 +34,22 @@ def count_gap(yours, target, *_, unit=""):
     return None if exact else number_in_words(mine, right, unit)
 
 
-def counted(**fields):
-    """An exercise that returns one whole number, and has to be right to the last digit."""
-    return exercise(parts={"number": ()}, rtol=1e-9, gap=count_gap, **fields)
+COUNTED = {"parts": {"number": ()}, "rtol": 1e-9, "gap": count_gap}
+"""Of an exercise that returns one whole number, which has to be right to the last digit."""
 
 
 # ----------------------------------------------------------------------------------------------------- parameters
 
 
-@counted(
+@exercise(
+    **COUNTED,
     stars=1,
     minutes=5,
-    hint="Write down the shape of each of the four matrices first. Only two of them get narrower when keys and values "
-    "are shared: d_model × (num_kv_heads · d_head). A bias has one number for each output of its matrix.",
+    hint="Which shape has each of the four matrices, and which two of them get narrower where heads share keys and "
+    "values?",
+    second_hint="Each matrix leads from the width of what comes in to the width of what goes out. W^Q and W^O know all "
+    "heads, W^K and W^V only those of keys and values; each head is d_model / num_heads wide. A bias has one number "
+    "for each output of its matrix.",
     then="The head count divided d_model and multiplied d_head: it left no trace.",
     cases=lambda: [(d_model, H, G) for _, _, _, d_model, H, G in SIZES],
 )
@@ -147,12 +155,73 @@ def one_head_only(d_model, num_heads, num_kv_heads):
 # ---------------------------------------------------------------------------------------------------------- FLOPs
 
 
-@counted(
+def _in_smollm2(recorded):
+    """The call for one attention layer of SmolLM2."""
+    if isinstance(recorded, CountedLayers):
+        return recorded.sizes
+    return (
+        f"The second argument is {a_thing(recorded)}, and SmolLM2's attention layers were asked for: "
+        "`checks.count_flops(count_flops, pretrained.counted_smollm2())`. Are the brackets at its end missing?"
+    )
+
+
+def _beside_torch(yours, target, recorded):
+    (mine, right), N = (part[0].item() for part in (yours, target)), recorded.sizes[1]
+    counted = recorded.flops
+    if counted is not None and set(counted) != {right}:  # torch counts otherwise than we do: that is ours to mend
+        return f"In SmolLM2 torch's counter saw {min(counted):,} FLOPs, and our solution says {right:,}."
+    if mine == right and counted:
+        return (
+            f"SmolLM2 has read {N} tokens, and in each of its {len(counted)} attention layers torch's counter saw "
+            f"{right:,} FLOPs: your number, to the last digit."
+        )
+    if mine == right:
+        return (
+            f"By its published sizes an attention layer of SmolLM2 does {right:,} FLOPs on {N} tokens, as you say. "
+            "Where the model is installed (`make models`), torch counts in it while it reads."
+        )
+    judge = "torch's counter saw in the model" if counted else "its published sizes give"
+    return f"For an attention layer of SmolLM2 and {N} tokens yours says {mine:,.12g} FLOPs; {judge} {right:,}."
+
+
+def _along_the_text(yours, target, recorded):
+    """One layer's two terms for texts of any length, and yours for the one that was read."""
+    from matplotlib.figure import Figure  # not pyplot: a figure that pyplot knows would be shown a second time
+
+    from mha_lab import plots
+
+    figure = Figure(figsize=(6.8, 3.6), layout="constrained")
+    figure.set_label("your count beside the two terms of SmolLM2's layer")
+    lengths = [2**i for i in range(4, 14)]
+    _, N, _, *sizes = recorded.sizes
+    terms = [cost.flops(1, length, *sizes) for length in lengths]
+    attention = [(each["QKᵀ"] + each["AV"]) / 1e6 for each in terms]
+    projections = [sum(each.values()) / 1e6 - both for each, both in zip(terms, attention, strict=True)]
+    lines = {"projections": projections, "QKᵀ and AV": attention}
+    colors = {"projections": plots.OUTPUT, "QKᵀ and AV": plots.QUERY}
+    title = f"A layer of SmolLM2: your count for {N} tokens"
+    ax = figure.subplots()
+    plots.curves(
+        lengths, lines, log="xy", xlabel="tokens", ylabel="millions of FLOPs", title=title, colors=colors, ax=ax
+    )
+    if 0 < (mine := yours[0].item() / 1e6) < float("inf"):
+        ax.plot(N, mine, "*", color=plots.INK, markersize=16)
+        ax.annotate("yours", (N, mine), xytext=(-8, 8), textcoords="offset points", ha="right")
+    return figure
+
+
+@model_exercise(
+    **COUNTED,
     stars=2,
     minutes=10,
-    hint="Six products. For each write (rows × inner) @ (inner × columns): it costs 2 · rows · inner · columns. "
-    "Queries have N rows, keys and values S. Then times B. A head's scores are (N × d_head) @ (d_head × S), and there "
-    "are num_heads of them.",
+    hint="Of each of the six products: how many rows has it, how many columns, and over how many numbers does each of "
+    "its dot products run?",
+    second_hint="Queries and outputs have N rows, keys and values S. For its scores a head multiplies (N × d_head) by "
+    "(d_head × S), and its weights (N × S) by (S × d_head); num_heads heads do so, however few have keys of their own. "
+    "Each dot product takes two operations for each pair of numbers, and a batch repeats all of it.",
+    inside=_in_smollm2,
+    says=_beside_torch,
+    shows=_along_the_text,
     then="num_heads · d_head is d_model again: in the two products of attention, too, the head count cancels.",
     cases=lambda: list(SIZES),
 )
@@ -289,11 +358,14 @@ def square_scores(B, N, S, d_model, num_heads, num_kv_heads):
 # --------------------------------------------------------------------------------------------------------- scores
 
 
-@counted(
+@exercise(
+    **COUNTED,
     stars=1,
     minutes=5,
-    hint="Scores have the shape (B, H, N, S), and weights the same. Softmax reads the first and writes the second, so "
-    "there is a moment when both exist. A float32 number takes 4 bytes.",
+    hint="Softmax reads one tensor and writes another of the same shape: which shape is that, and how many bytes has "
+    "one number of it?",
+    second_hint="Each head of queries has a map of its own, shared keys or not: a row for each query and a column for "
+    "each key, in each text. At the worst moment scores and weights both exist, in numbers of 32 bits.",
     then="This is what the fused kernel never stores, and the one place where the head count stands as a factor.",
     cases=lambda: [(B, N, S, H, G) for B, N, S, _, H, G in SIZES],
 )

@@ -9,6 +9,7 @@ from mha_lab.pretrained import circuits
 from mha_lab.pretrained._files import ModelMissing
 from mha_lab.pretrained.ablations import Ablations, recorded_ablations
 from mha_lab.pretrained.bert import Bert, MiniLM
+from mha_lab.pretrained.counted import CountedLayers, counted_smollm2
 from mha_lab.pretrained.kv_heads import regrouped
 from mha_lab.pretrained.llama import Llama, SmolLM2
 from mha_lab.pretrained.recordings import (
@@ -33,6 +34,7 @@ __all__ = [
     "RECORDINGS_SHA256",
     "Ablations",
     "Bert",
+    "CountedLayers",
     "InsideMiniLM",
     "Llama",
     "MiniLM",
@@ -44,6 +46,7 @@ __all__ = [
     "Whisper",
     "WordInALayer",
     "circuits",
+    "counted_smollm2",
     "inside_minilm",
     "recorded",
     "recorded_ablations",

@@ -1,4 +1,5 @@
-"""Lesson 04's exercises: the solutions agree with mha_lab.cost, and each wrong count that we know gets its question.
+"""Lesson 04's exercises: the solutions agree with mha_lab.cost, and each wrong count that we know gets its question,
+in SmolLM2's layers too and for numbers from a pencil.
 
 The wrong answers are written here once more, as a learner would write them, and share no code with mha_lab.checks.
 """
@@ -7,7 +8,9 @@ import pytest
 import torch
 from exercise_promises import no_two_mistakes_are_one
 
-from mha_lab import MultiHeadAttention, checks, cost
+from mha_lab import MultiHeadAttention, checks, cost, pretrained, published
+from mha_lab.checks.lesson04_paper import ASKED, SLIPS
+from mha_lab.pretrained import ModelMissing, counted
 
 EXERCISES = {task.__name__: task for task in (checks.count_parameters, checks.count_flops, checks.peak_scores)}
 WRONG = {}  # (exercise, mistake) -> learners' functions, each on the way to this mistake
@@ -332,3 +335,130 @@ def test_a_term_that_nobody_foresaw_is_told_as_a_difference():
 def test_more_than_one_number_is_told_with_its_shape():
     line = checks.count_flops(lambda *sizes: [1, 2]).lines[0]
     assert "yours has shape (2,), and one number was asked for." in line
+
+
+# ------------------------------------------------------------------------------------------------------- in SmolLM2
+
+IN_A_LAYER = 337_093_632  # FLOPs of one attention layer on the recorded 158 tokens
+
+
+@pytest.fixture
+def absent(monkeypatch):
+    def load():
+        raise ModelMissing("not here")
+
+    monkeypatch.setattr(counted.SmolLM2, "load", load)
+
+
+@pytest.fixture(scope="module")
+def layers():
+    try:
+        pretrained.SmolLM2.load()
+    except ModelMissing as missing:
+        pytest.skip(str(missing))
+    return pretrained.counted_smollm2()
+
+
+def test_what_torch_counts_in_smollm2_is_what_its_published_sizes_give(layers):
+    assert layers.flops == [checks.count_flops.solution(*layers.sizes)] * 30 == [IN_A_LAYER] * 30
+
+
+def test_the_learners_count_stands_beside_what_torch_saw_in_the_model(layers):
+    result = checks.count_flops(lambda *sizes: 2 * sum(products(*sizes).values()), layers)
+    assert result.passed and "in each of its 30 attention layers" in result.lines[0]
+    assert "337,093,632 FLOPs: your number, to the last digit." in result.lines[0]
+    wrong = checks.count_flops(lambda *sizes: sum(products(*sizes).values()), layers)
+    assert wrong.state == "wrong" and wrong.lines[0] == messages(checks.count_flops)["multiply_add_as_one"]
+    assert "yours says 168,546,816 FLOPs; torch's counter saw in the model 337,093,632." in wrong.lines[-1]
+    assert wrong.picture().axes[0].get_title(loc="left").startswith("A layer of SmolLM2")
+
+
+def test_without_the_model_its_published_sizes_judge(absent):
+    layers = pretrained.counted_smollm2()
+    assert layers.flops is None and layers.sizes == (1, 158, 158, 576, 9, 3)
+    result = checks.count_flops(lambda *sizes: 2 * sum(products(*sizes).values()), layers)
+    assert result.passed and "does 337,093,632 FLOPs on 158 tokens, as you say" in result.lines[0]
+    assert "make models" in result.lines[0] and result.picture()
+    wrong = checks.count_flops(lambda *sizes: 0, layers)
+    assert "yours says 0 FLOPs; its published sizes give 337,093,632." in wrong.lines[-1] and wrong.picture()
+
+
+def test_a_count_that_is_right_on_small_sizes_alone_does_not_pass(absent):
+    def small_only(B, N, S, *sizes):
+        return (2 if N < 100 else 1) * sum(products(B, N, S, *sizes).values())
+
+    result = checks.count_flops(small_only, pretrained.counted_smollm2())
+    assert result.state == "wrong" and "and inside the model: " in result.lines[0]
+    assert checks.count_flops(small_only).passed
+
+
+def test_a_function_that_raises_or_is_none_is_judged_as_without_the_model(absent):
+    def stub(B, N, S, d_model, num_heads, num_kv_heads):
+        """sizes"""
+
+    layers = pretrained.counted_smollm2()
+    assert checks.count_flops(stub, layers).state == "untouched"
+    assert checks.count_flops(lambda *sizes: 1 / 0, layers).state == "wrong"
+
+
+def test_another_second_argument_is_named():
+    result = checks.count_flops(checks.count_flops.solution, pretrained.counted_smollm2)
+    assert result.state == "wrong" and "Are the brackets at its end missing?" in result.lines[0]
+
+
+# ---------------------------------------------------------------------------------------------------------- on paper
+
+ON_PAPER = (1e8, 5e9, 1.3, 1.7e7, 2048)
+
+
+@pytest.mark.parametrize("answer", [ON_PAPER, list(ON_PAPER), torch.tensor(ON_PAPER), (7e7, 8e9, 2, 1e7, 2000)])
+def test_an_order_of_magnitude_is_enough_on_paper(answer):
+    result = checks.cost_on_paper(answer)
+    assert result.passed and "parameters, 1.007e+08; FLOPs of one layer, 5.369e+09 FLOPs" in result.lines[0]
+
+
+def test_the_paper_is_about_a_layer_as_the_package_counts_it():
+    parameters, one_layer, seconds, scores, meet = checks.cost_on_paper.solution()
+    assert parameters == 24 * cost.parameters(1024, 16, bias=False)
+    assert one_layer == sum(cost.flops(1, 512, 1024, 16).values()) and seconds == 24 * one_layer / 1e11
+    assert scores == 4 * cost.stored_scores(1, 512, 16)
+    at = cost.flops(1, meet, 1024, 16)
+    assert at["QKᵀ"] + at["AV"] == sum(at.values()) / 2
+
+
+@pytest.mark.parametrize("at, slip", [(at, slip) for at, name in enumerate(ASKED) for slip in SLIPS[name]])
+def test_a_slip_on_paper_gets_its_own_question(at, slip):
+    result = checks.cost_on_paper([*ON_PAPER[:at], slip, *ON_PAPER[at + 1 :]])
+    assert result.state == "wrong" and result.verdict == "not yet: 4 of 5 are within a factor of two"
+    (line,) = result.lines
+    name = list(ASKED)[at]
+    assert line.startswith(name + ", ") and line.endswith(SLIPS[name][slip]) and "?" in line
+
+
+def test_the_questions_about_one_number_differ_and_no_slip_is_taken_for_another():
+    for slips in SLIPS.values():
+        assert len(set(slips.values())) == len(slips)
+        near = sorted(slips)
+        assert all(b / a > 1.25 for a, b in zip(near, near[1:]))
+
+
+def test_one_factor_on_paper_is_told_and_other_numbers_are_told_their_side():
+    (line,) = checks.cost_on_paper([1e8 / 1e6, 5e9 / 1e6, 1.3, 1.7e7 / 1e6, 2048]).lines
+    assert line == "3 of your numbers are off by one factor, about 1e-06. Which unit, or which size?"
+    large, small = checks.cost_on_paper([1e12, 1e5, *ON_PAPER[2:]]).lines
+    assert "times too large" in large and "times too small" in small
+
+
+@pytest.mark.parametrize("answer", [(1e8,), "1e8", 1e8, (1, 2, 3, 4, "many"), (1, 2, 3, 4, float("nan"))])
+def test_what_is_no_five_numbers_is_named(answer):
+    result = checks.cost_on_paper(answer)
+    assert result.state == "wrong" and result.lines[0].startswith("Five numbers were asked for (parameters,")
+
+
+@pytest.mark.parametrize("answer", [None, (None,) * 5, ...])
+def test_paper_without_numbers_is_not_wrong(answer):
+    assert checks.cost_on_paper(answer).state == "untouched"
+
+
+def test_smollm2_is_in_the_published_table_once():
+    assert sum(m.name == counted.NAME for m in published.MODELS) == 1
