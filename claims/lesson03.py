@@ -205,7 +205,7 @@ def _random_layer(generator):
 
 @claim(
     "03.rotary-basis",
-    cell="number-predict",
+    cell="rotary-says",
     says="Only if M commutes with the turn",
     tried="Random M for 4 to 64 numbers and both layouts of the pairs: how far the scores move; and M made by hand of "
     "turns and stretches of the same pairs, and of the pairs of the other layout.",
@@ -467,6 +467,97 @@ def _off_in_16_bits(dtype, N, loud):
     return {name: ((way.double() - exact).abs().mean() / best).item() for name, way in ways.items()}
 
 
+SENSES = [  # a word, two sentences, and for each a word of that sense, which stands in neither
+    ("bark", "the bark of the tree was rough", "the bark of the dog was loud", "wood", "wolf"),
+    ("bank", "she sat on the bank of the river", "she put her money in the bank", "lake", "finance"),
+    ("bat", "the bat flew out of the cave", "he hit the ball with the bat", "bird", "cricket"),
+    ("mouse", "the cat chased the mouse", "he clicked with the mouse of his computer", "rat", "keyboard"),
+    ("apple", "she ate a red apple", "apple sold a new computer", "fruit", "microsoft"),
+    ("spring", "the flowers bloom in spring", "they drank water from the spring", "summer", "river"),
+    ("seal", "the seal swam in the sea", "the seal on the letter was broken", "whale", "stamp"),
+    ("match", "he lit the fire with a match", "the team won the match", "flame", "football"),
+    ("light", "the bag was light and easy to carry", "the light of the lamp was bright", "heavy", "sun"),
+    ("palm", "the palm grew on the beach", "he wrote the number on the palm of his hand", "leaf", "finger"),
+    ("plant", "she watered the plant in the garden", "the workers left the plant in the evening", "flower", "factory"),
+    ("crane", "the crane flew over the lake", "the crane lifted the steel of the building", "bird", "machine"),
+    ("star", "the star shone in the night sky", "the star of the film was an actress", "moon", "actor"),
+    ("pitcher", "she poured milk from the pitcher", "the pitcher threw the ball", "glass", "baseball"),
+    ("rock", "the rock fell into the water", "the rock band played loud music", "stone", "guitar"),
+    ("ring", "she wore a ring of gold", "we heard the ring of the phone", "jewelry", "bell"),
+    ("tie", "he wore a tie and a suit", "the game ended in a tie", "shirt", "score"),
+    ("nail", "he hit the nail with a hammer", "she painted the nail of her finger", "wood", "skin"),
+    ("jam", "she ate bread and jam", "the cars stood in a jam", "butter", "traffic"),
+    ("pen", "he wrote the letter with a pen", "the sheep slept in the pen", "pencil", "farm"),
+]
+
+
+@claim(
+    "03.word-moves",
+    cell="word-says",
+    says="In {pairs} pairs of sentences with such a word, the layer moved it towards a word of the right sense, which "
+    "stood in neither sentence, in {attention}. With the same weight on every word it did so in {even}, and "
+    "{share:.0%} as far. A plain average of the sentence's word vectors in the layer's place did it in {average}",
+    tried="The first attention layer of MiniLM, twenty words with two senses: does the word come nearer to a word of "
+    "its sense than in the other sentence, by the difference of two cosines, before and behind the layer? With the "
+    "trained heads; with the same values and even weights; with the mean vector of the sentence's words, scaled to the "
+    "length of what the layer adds.",
+    attacks=("seeds", "opponent", "one thing"),
+    out="The trained heads move it by {far:.3f} on average, even weights by {even_far:.3f}, the plain average by "
+    "{average_far:.3f}: that a word comes nearer to its sense shows that words were mixed in, and not that heads chose "
+    "well. The sentence says so. In the recorded sentence with the dog, head 1 lays {weight_1:.2f} on it, and bark is "
+    "{without_1:.3f} nearer to tree without it; head 11 lays {weight_11:.2f}, and bark is {without_11:.3f} farther.",
+    minutes=0.2,
+)
+def word_moves():
+    model, moved = pretrained.MiniLM.load(), {"attention": [], "even": [], "average": []}
+    for word, first, second, sense, other in SENSES:
+        for way, each in moved.items():
+            each.append(
+                sum(_towards(model, word, *case, way) for case in ((first, sense, other), (second, other, sense)))
+            )
+    right = {way: sum(far > 0 for far in each) for way, each in moved.items()}
+    far = {way: sum(each) / len(each) for way, each in moved.items()}
+    assert right["attention"] >= 15 and far["attention"] > 1.5 * far["even"]
+    found = {"pairs": len(SENSES), "share": far["even"] / far["attention"], **right}
+    found |= {"far": far["attention"], "even_far": far["even"], "average_far": far["average"]}
+    return found | _heads_at_the_dog()
+
+
+def _heads_at_the_dog():
+    """In the recorded sentence: what heads 1 and 11 lay on the dog, and how the word moves without each of them."""
+    (_, dog), names, vectors = pretrained.recorded_word()
+    known = vectors[[names.index("tree"), names.index("dog")]]
+    whole, found = dog.before + dog.shares.sum(dim=0) + dog.bias, {}
+
+    def to_tree(vector):
+        near, far = F.cosine_similarity(vector, known, dim=-1).tolist()
+        return near - far
+
+    moves = [to_tree(dog.normed(whole - share)) - to_tree(dog.after) for share in dog.shares]
+    on_dog = dog.weights[:, dog.tokens.index("dog")]
+    assert on_dog.argmax() == 1 == moves.index(max(moves)) and moves.index(min(moves)) == 11
+    for head, sign in (1, 1), (11, -1):
+        found |= {f"weight_{head}": on_dog[head].item(), f"without_{head}": sign * moves[head]}
+    return found
+
+
+@torch.no_grad()
+def _towards(model, word, sentence, sense, other, way):
+    """How much nearer the first layer brings a word to its sense than to the other one, compared with before."""
+    ids, tokens = model.ids(sentence)
+    x, block, at = model.embed(ids), model.blocks[0], tokens.index(word)
+    query, key, value = block.attention.project(x, x)
+    adds = block.attention(x)
+    if way == "even":
+        adds = block.attention.combine(value.mean(dim=2, keepdim=True).expand_as(value), x)
+    if way == "average":
+        mean = x.mean(dim=1, keepdim=True)
+        adds = mean * (adds.norm(dim=-1, keepdim=True) / mean.norm())
+    known = model.words.weight[[model.tokenizer.token_to_id(each) for each in (sense, other)]]
+    before, after = (F.cosine_similarity(v[0, at], known, dim=-1) for v in (x, block.norm1(x + adds)))
+    return ((after - before) @ torch.tensor([1.0, -1.0])).item()
+
+
 @claim(
     "03.bare-stack",
     cell="stack-words",
@@ -509,7 +600,7 @@ def _difference_left(d_model, num_heads, N, size, seed, causal=False):
 
 @claim(
     "03.residual",
-    cell="stack-words",
+    cell="residual-says",
     says="In eight other stacks with both, {low:.0%} to {high:.0%} was left after 24 layers, and in eight of 96 layers "
     "{late_low:.0%} to {late_high:.0%}. (With matrices as small as PyTorch's usual ones, {usual_low:.0%} to "
     "{usual_high:.0%} after 24.) A causal mask does not prevent it either: {causal:.0%} after 384.",
