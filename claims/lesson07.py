@@ -1,5 +1,7 @@
 """Lesson 07: names of heads and ablations, spare heads, induction, pruning by slope, MiniLM, maps and explanations."""
 
+import itertools
+
 import ablate_minilm
 import torch
 import train_heads
@@ -379,4 +381,79 @@ def map_is_a_hypothesis():
                 moved |= (model(other)[1].argmax(dim=-1) != before) & batch.right[:, 1, :, place]
         found[f"{name}_moves"] = moved[asked].float().mean().item()
     assert found["honest"] > 0.7 > 0.25 > found["shy"] and found["shy_moves"] > 0.9, found
+    return found
+
+
+@claim(
+    "07.unfinished",
+    cell="120",
+    says="After {steps:,} more steps {once:.3f} of the answers are right ({before:.3f} before)",
+    tried="The look-up of seed 4, which ended without a clean division, trained on twice: is its division another "
+    "kind, or unfinished?",
+    attacks=("budget",),
+    out="The largest weights of the four pointers are {shares_once} after {steps:,} more steps, with {once:.3f} of the "
+    "answers right, and {shares_twice} after as many again, with {twice:.3f}.",
+    minutes=1,
+)
+def unfinished():
+    task = tasks.lookup()
+    model, batch = train_heads.new_model(task, 1, 4, 0), _tests(task, 10_000)
+    model.load_state_dict(tasks.recorded_heads()["lookup", 1, 4, 4])
+    right, shares = [model.accuracy(batch).mean().item()], []
+    for seed in 4, 5:
+        train.fit_whole(model, task.draw, steps=3000, seed=seed, progress=False)
+        right.append(model.accuracy(batch).mean().item())
+        shares.append(" ".join(f"{share:.2f}" for share in _shares(model, batch).amax(dim=1).tolist()))
+    assert right[0] < right[1] <= right[2], right
+    both = dict(zip(("shares_once", "shares_twice"), shares))
+    return {"steps": 3000, "before": right[0], "once": right[1], "twice": right[2], **both}
+
+
+@claim(
+    "07.one-layer",
+    cell="120",
+    says="With four heads side by side {four:.2f} of the letters are right, and with two heads and an MLP {mlp:.2f}",
+    tried="Model A of section 5 with four heads, and with two heads and an MLP of 256, by the recipe of the lesson's "
+    "models: does width or an MLP stand in for the second layer?",
+    attacks=("size", "opponent", "seeds"),
+    out="After 600 steps the better of two seeds gets {four:.2f} with four heads and {mlp:.2f} with an MLP.",
+    minutes=3,
+)
+def one_layer():
+    task = tasks.induction()
+
+    def best(num_heads, **more):
+        trained = (_trained(task, 1, num_heads, FRESH + i, 600, **more) for i in range(2))
+        return max(model.accuracy(_tests(task, count=500)).item() for model in trained)
+
+    found = {
+        "four": kept("07.one-layer four", lambda: best(4)),
+        "mlp": kept("07.one-layer mlp", lambda: best(2, mlp=256)),
+    }
+    assert max(found.values()) < 0.5, found
+    return found
+
+
+@claim(
+    "07.fewest",
+    cell="120",
+    says="The best single head leaves {one:.2f} of the answers to the worse question, the best two {two:.2f}, three "
+    "{three:.2f}, four {four:.2f}.",
+    tried="All sets of one to four of the 16 heads, chosen on 100 examples and judged on 500 others.",
+    attacks=("choice", "opponent"),
+    out="The worse question: {one:.2f}, {two:.2f}, {three:.2f} and {four:.2f} with the best 1, 2, 3 and 4 heads.",
+    minutes=0.5,
+)
+def fewest():
+    model = _recorded(2, 8, 0)
+
+    def worse(on, batch):
+        return _without(model, [head for head in EVERY if head not in on], batch).min().item()
+
+    chosen_on, judged_on = _tests(PAIR, 1, 100), _tests(PAIR, 10_000, 500)
+    found = {}
+    for count, word in enumerate(("one", "two", "three", "four"), start=1):
+        on = max(itertools.combinations(EVERY, count), key=lambda some: worse(some, chosen_on))
+        found[word] = worse(on, judged_on)
+    assert found["one"] < 0.3 and found["two"] > 0.7, found
     return found

@@ -15,7 +15,7 @@ from mha_lab.checks.lesson04 import count_flops, count_parameters, peak_scores
 from mha_lab.checks.lesson04_paper import cost_on_paper
 from mha_lab.checks.lesson05 import cache_bytes, decode_step, grouped_attention
 from mha_lab.checks.lesson06 import error_bars, most_heads, paired_interval, served, turned
-from mha_lab.checks.lesson07 import head_importance, name_heads, without_head
+from mha_lab.checks.lesson07 import choose_and_report, head_importance, name_heads, without_head
 from mha_lab.checks.lesson08 import cross_attention, share_by_place, uniform_share
 from mha_lab.checks.lesson08b import asked_half, paired_gap, within_reach
 from mha_lab.checks.lesson09 import distance_bias, gated_fusion, relative_bias, rms_norm, rotate_by_position
@@ -31,6 +31,7 @@ __all__ = [
     "within_reach",
     "cache_bytes",
     "causal_mask",
+    "choose_and_report",
     "cost_on_paper",
     "count_flops",
     "count_parameters",

@@ -1,11 +1,40 @@
-"""Exercises of lesson 07: a head's name, a head switched off in the weights, importance from a gradient."""
+"""Exercises of lesson 07: a head's name, a head switched off in the weights, importance from a gradient, a choice that
+is reported on other examples. The last three go on in trained models."""
 
+import copy
 from functools import partial
 
+import numpy as np
 import torch
 
+from mha_lab import heads, models, pretrained, tasks
 from mha_lab.checks.compare import difference
 from mha_lab.checks.engine import exercise, seeded
+from mha_lab.checks.in_model import model_exercise
+from mha_lab.checks.returned import a_thing
+
+
+def _bare_figure(title, width, height):
+    from matplotlib.figure import Figure  # not pyplot: a figure that pyplot knows would be shown a second time
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.set_label(title)
+    return figure
+
+
+def _trained_on_the_pair(given, layers, num_heads):
+    """Whether this is a model of previous-and-match with so many layers of so many heads."""
+    task = tasks.previous_and_match()
+    return (
+        isinstance(given, models.Encoder)
+        and tuple(embed.num_embeddings for embed in given.embed) == tuple(task.vocabularies)
+        and given.causal
+        and [block.attention.num_heads for block in given.blocks] == [num_heads] * layers
+    )
+
+
+def _examples(count, seed):
+    return tasks.previous_and_match().draw(count, torch.Generator().manual_seed(seed))
 
 
 def _name_heads_cases():
@@ -38,9 +67,11 @@ def _names_gap(yours, target, shares, least):
 
 @exercise(
     stars=1,
-    minutes=10,
-    hint="`shares.max(dim=0)` gives both: the largest share of each head and the pattern it belongs to. Then "
-    "`torch.where(condition, names, -1)`.",
+    minutes=5,
+    hint="Which of the two axes holds what one head can be named for, and what is the largest number along it?",
+    second_hint="torch's `max` along that axis gives two things: the largest share of each head, and the place where "
+    "it stands, which is the name. Keep the name where the share is large enough, and write −1 elsewhere: torch's "
+    "`where` does both.",
     then="A name is a measurement with a threshold. Say both when you use it: “looks one back, .91 of its weight”.",
     cases=_name_heads_cases,
     parts={"name": ("head",)},
@@ -147,14 +178,56 @@ def _without_head_cases():
     return [(*seeded(seed, (D, D)), head, num_heads) for seed, (D, head, num_heads) in enumerate(sizes)]
 
 
-@exercise(
+def _first_of_two_heads(model):
+    if _trained_on_the_pair(model, 1, 2):
+        return model.blocks[0].attention.out_proj.weight.detach().clone(), 0, 2
+    return (
+        f"The second argument is {a_thing(model)}, and a model with one layer of two heads was asked for: "
+        "`checks.without_head(without_head, model)`. Which cell of section 1 has loaded it?"
+    )
+
+
+def _accuracy_with(weight, model):
+    """(previous, match): the share of right answers with this weight behind Concat."""
+    changed = copy.deepcopy(model)
+    with torch.no_grad():
+        changed.blocks[0].attention.out_proj.weight.copy_(torch.as_tensor(weight))
+    return changed.accuracy(_examples(1000, 10_000)).tolist()
+
+
+def _without_the_first(yours, target, model):
+    said = "{:.2f} of the answers to “previous” are right, and {:.2f} of those to “match”"
+    mine, right = (said.format(*_accuracy_with(weight, model)) for weight in (yours[0], target[0]))
+    line = f"In the trained model of section 1, with your weight in place of its own: {mine}."
+    return line if np.allclose(yours[0], target[0]) else f"{line} With ours: {right}."
+
+
+def _emptied_columns(yours, target, model):
+    from mha_lab import plots
+
+    title = "Your weight behind Concat: which columns speak"
+    figure = _bare_figure(title, 5.2, 4.6)
+    D = yours[0].shape[1]
+    columns = [f"head {column // (D // 2)}" if column % (D // 2) == D // 4 else "" for column in range(D)]
+    weight = np.nan_to_num(yours[0].astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    plots.score_map(weight, [""] * len(weight), columns, numbers=False, title=title, ax=figure.subplots())
+    figure.axes[-1].set_ylabel("weight")  # the colour bar's
+    return figure
+
+
+@model_exercise(
     stars=2,
-    minutes=15,
-    hint="nn.Linear computes x @ weight.T, so weight[i, j] leads from input j to output i. The heads lie side by side "
-    "in the *input* of W^O, K = D / num_heads columns each. Work on `weight.clone()`.",
+    minutes=10,
+    hint="nn.Linear computes x @ weight.T, so weight[i, j] leads from input j to output i. On which side do the heads "
+    "stand, and how many numbers does each of them hand over?",
+    second_hint="The heads lie side by side in the *input* of W^O, so each has D / num_heads columns of its own. In a "
+    "copy of the weight, put 0 where the columns of this head are.",
     then="So switching off needs no hook and no mask: a head is heard through these columns and through nothing else.",
     cases=_without_head_cases,
     parts={"weight": ("output", "input")},
+    inside=_first_of_two_heads,
+    says=_without_the_first,
+    shows=_emptied_columns,
 )
 def without_head(weight, head, num_heads):
     """weight (D, D) of the nn.Linear behind Concat, out_proj.weight → a copy (D, D) in which
@@ -258,12 +331,72 @@ def _head_importance_cases():
     return [(*seeded(seed, (B, N, D), (B, N, D)), num_heads) for seed, (B, N, D, num_heads) in enumerate(sizes)]
 
 
-@exercise(
+def _in_the_wide_model(model):
+    if _trained_on_the_pair(model, 2, 8):
+        return *_concat_and_gradient(model, _examples(500, 2)), 8
+    return (
+        f"The second argument is {a_thing(model)}, and a model with two layers of eight heads was asked for: "
+        "`checks.head_importance(head_importance, wide)`. Which cell of section 6 has loaded it?"
+    )
+
+
+def _concat_and_gradient(model, batch):
+    """Of layer 0, (B, N, D) each: what W^O reads, and the gradient of each example's loss by it."""
+    kept = []
+    handle = model.blocks[0].attention.out_proj.register_forward_pre_hook(lambda _, given: kept.append(given[0]))
+    try:
+        loss = model.losses(batch).sum()
+    finally:
+        handle.remove()
+    return kept[0].detach(), torch.autograd.grad(loss, kept[0])[0]
+
+
+@torch.no_grad()
+def _cost_of_each_head(model):
+    """(8,) thousandths of a nat that the loss grows without each head of layer 0."""
+    batch, losses = _examples(500, 2), []
+    for off in [], *([(0, head)] for head in range(8)):
+        with heads.ablated(model, off):
+            losses.append(model.losses(batch).mean().item())
+    return [1000 * (loss - losses[0]) for loss in losses[1:]]
+
+
+def _steepest_and_costliest(yours, target, model):
+    steepest, cost = int(np.argmax(yours[0])), _cost_of_each_head(model)
+    line = (
+        f"In layer 0 of the trained model your steepest head is head {steepest}; without it the loss grows by "
+        f"{cost[steepest]:.1f} thousandths of a nat."
+    )
+    if np.allclose(yours[0], target[0], rtol=1e-3):
+        return f"{line} Without head {int(np.argmax(cost))} it grows most, by {max(cost):.1f}."
+    return f"{line} By our numbers head {int(np.argmax(target[0]))} is the steepest."
+
+
+def _slope_beside_cost(yours, target, model):
+    from mha_lab import plots
+
+    title = "Layer 0 of the trained model, thousandths of a nat"
+    figure = _bare_figure("your slope of each head, beside what its removal costs", 7.2, 2.2)
+    rows = np.nan_to_num(np.stack([1000 * yours[0].astype(np.float64), _cost_of_each_head(model)])).round(1) + 0.0
+    plots.label_grid(
+        [[f"{number:.1f}" for number in row] for row in rows],
+        rows=["your slope", "cost of removal"],
+        columns=[f"head {head}" for head in range(8)],
+        tint=np.clip(rows / np.maximum(np.abs(rows).max(axis=1, keepdims=True), 1e-12), 0, 1),
+        title=title,
+        ax=figure.subplots(),
+    )
+    return figure
+
+
+@model_exercise(
     stars=3,
-    minutes=15,
-    hint="A factor in front of a head multiplies all of its K columns at all N tokens. By the chain rule the slope is "
-    "the sum, over those columns and tokens, of concat · gradient: one number for each example and head. Only then "
-    "take the size, and the mean over examples. `unflatten(-1, (num_heads, -1))` cuts the columns into heads.",
+    minutes=10,
+    hint="A factor in front of a head multiplies all of its columns at all tokens. What does the chain rule say about "
+    "the slope by one number that multiplies many?",
+    second_hint="The slope is a sum of products, concat times gradient, over the head's K columns and all N tokens: "
+    "one number for each example and head. Only then take its size, and the mean over examples. To cut the columns "
+    "into heads, give them an axis of their own, as in lesson 02.",
     then="This is heads.importance, and Michel 2019, equation 2: one backward pass judges all heads at once.",
     cases=_head_importance_cases,
     parts={"importance": ("head",)},
@@ -273,6 +406,9 @@ def _head_importance_cases():
         "K": concat.shape[2] / num_heads,
         "num_heads": num_heads,
     },
+    inside=_in_the_wide_model,
+    says=_steepest_and_costliest,
+    shows=_slope_beside_cost,
 )
 def head_importance(concat, gradient, num_heads):
     """concat (B, N, D), the heads side by side as W^O reads them, and the gradient (B, N, D)
@@ -353,3 +489,180 @@ def without_the_size(concat, gradient, num_heads):
 )
 def size_of_each_token(concat, gradient, num_heads):
     return _by_head(concat * gradient, num_heads).sum(dim=3).abs().sum(dim=1).mean(dim=0)
+
+
+# --------------------------------------------------------------------------------------------- a choice, and its report
+
+GONE = 36  # of MiniLM's 72 heads, in each of the twenty random sets
+CHOSEN_ON = [0, 2, 4, 6]  # of the eight words; the other four report
+
+
+def _choices():
+    """Right answers, 1 or 0, of some sets of heads on two parts; no two sets are equally good on a part."""
+    cases, seed = [], 0
+    for sets, many, few in (5, 40, 30), (3, 60, 25), (8, 50, 50), (4, 30, 45), (6, 35, 60):
+        while True:
+            level, one, other = seeded(seed, (sets, 1), (sets, many), (sets, few))
+            seed += 1
+            parts = [(0.5 * level + noise > -0.8).float() for noise in (one, other)]
+            best = [part.mean(dim=1).argmax().item() for part in parts]
+            if all(len(part.sum(dim=1).unique()) == sets for part in parts) and best[0] != best[1]:
+                break
+        cases.append(tuple(parts))
+    return cases
+
+
+def _right_without(found, words):
+    """(20, examples) of MiniLM's random sets with GONE heads off: on which side is each sentence of these words?"""
+    margins = found.margin_random[:, found.removed.index(GONE)]
+    return (margins[:, words] > 0).float().flatten(1)
+
+
+def _twenty_sets(found):
+    if isinstance(found, pretrained.Ablations):
+        others = [word for word in range(len(found.words)) if word not in CHOSEN_ON]
+        return _right_without(found, CHOSEN_ON), _right_without(found, others)
+    return (
+        f"The second argument is {a_thing(found)}, and the recorded ablations were asked for: "
+        "`checks.choose_and_report(choose_and_report, encoder)`. Which cell of section 8 has loaded them?"
+    )
+
+
+def _what_you_would_report(yours, target, found):
+    validation, _ = _twenty_sets(found)
+    seen = validation.mean(dim=1).max().item()
+    report = (
+        f"MiniLM without {GONE} of its 72 heads, twenty random sets: the best one is right in {seen:.0%} of the "
+        f"sentences on which it was chosen. You report {float(yours[0]):.0%}, beside {float(yours[1]):.0%} at random"
+    )
+    if np.allclose([*yours], [*target], atol=1e-4):
+        return f"{report}: on words that it was not chosen on, this set is no better than chance."
+    return f"{report}; we report {float(target[0]):.0%}, beside {float(target[1]):.0%}."
+
+
+def _chosen_and_others(yours, target, found):
+    from mha_lab import plots
+
+    title = "Twenty random sets of heads: the best on four words is not the best on four others"
+    figure = _bare_figure(title, 6.4, 3.6)
+    ax = figure.subplots()
+    validation, test = (part.mean(dim=1).numpy() for part in _twenty_sets(found))
+    best = validation.argmax()
+    ax.plot(validation, test, "o", color=plots.INK, alpha=0.55)
+    ax.plot(validation[best], test[best], "s", color=plots.KEY, markersize=9)
+    ax.annotate(
+        "the best on validation",
+        (validation[best], test[best]),
+        (-10, -3),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+    )
+    ax.axhline(float(yours[1]), color=plots.QUERY, linewidth=1.2)
+    ax.annotate(
+        "your number for a random set",
+        (validation.min(), float(yours[1])),
+        (0, -12),
+        textcoords="offset points",
+        color=plots.QUERY,
+    )
+    ax.set(xlabel="right on the four words of validation", ylabel="right on four other words")
+    ax.xaxis.set_major_formatter("{x:.0%}")
+    ax.yaxis.set_major_formatter("{x:.0%}")
+    ax.set_title(title, loc="left", fontsize=9)
+    return figure
+
+
+@model_exercise(
+    stars=2,
+    minutes=5,
+    hint="Which examples may decide, and which examples must not have decided anything? And what does somebody get who "
+    "draws one of the sets blindly?",
+    second_hint="The place of the largest mean on the validation examples is your choice. Report the mean of this row "
+    "on the test examples. A blind draw gets each row as often as any other, so its expected share there is the mean "
+    "of all rows.",
+    then="The largest of twenty numbers is large by luck, too. On the examples that chose it, the luck is counted in.",
+    cases=_choices,
+    parts={"report": (), "at random": ()},
+    inside=_twenty_sets,
+    says=_what_you_would_report,
+    shows=_chosen_and_others,
+    sizes=lambda validation, test: {
+        "(number of sets)": len(validation),
+        "(validation examples)": validation.shape[1],
+        "(test examples)": test.shape[1],
+    },
+)
+def choose_and_report(validation, test):
+    """validation (sets, V), test (sets, T): 1 where a set of heads answers an example rightly,
+    else 0. Choose one set. Return the share of right answers that you report for it, and the
+    share that a set drawn blindly is expected to get on the same examples."""
+    chosen = validation.mean(dim=1).argmax()
+    return test[chosen].mean(), test.mean()
+
+
+@choose_and_report.mistake(
+    "You chose on the test examples, and report on them, too: the luck of the best set is in your number. Which "
+    "examples are there to choose on?"
+)
+def chosen_on_the_test(validation, test):
+    return test.mean(dim=1).max(), test.mean()
+
+
+@choose_and_report.mistake(
+    "Your choice is right, and your report is its share on the examples that chose it. Which examples have not "
+    "decided anything yet?"
+)
+def reported_on_validation(validation, test):
+    return validation.mean(dim=1).max(), test.mean()
+
+
+@choose_and_report.mistake("Both of your numbers are from the validation examples. What are the test examples for?")
+def all_on_validation(validation, test):
+    return validation.mean(dim=1).max(), validation.mean()
+
+
+@choose_and_report.mistake(
+    "Your report is right. Your random set is judged on the validation examples: would you compare two runners on two "
+    "different courses?"
+)
+def random_on_validation(validation, test):
+    return test[validation.mean(dim=1).argmax()].mean(), validation.mean()
+
+
+@choose_and_report.mistake(
+    "You chose on all examples together, so the test has decided, too. Which examples must stay unseen until the end?"
+)
+def chosen_on_both(validation, test):
+    both = torch.cat([validation, test], dim=1)
+    return test[both.mean(dim=1).argmax()].mean(), test.mean()
+
+
+@choose_and_report.mistake(
+    "You report a mean over both parts. On one of them the set was chosen: what does that do to the mean?"
+)
+def reported_on_both(validation, test):
+    chosen = validation.mean(dim=1).argmax()
+    return torch.cat([validation[chosen], test[chosen]]).mean(), test.mean()
+
+
+@choose_and_report.mistake("You took the set that is worst on the validation examples. Which one do you want to keep?")
+def the_worst_one(validation, test):
+    return test[validation.mean(dim=1).argmin()].mean(), test.mean()
+
+
+@choose_and_report.mistake(
+    "Your report is right. For the random set you took the best one there is. What does one get *on average* who draws "
+    "blindly?"
+)
+def best_for_random(validation, test):
+    return test[validation.mean(dim=1).argmax()].mean(), test.mean(dim=1).max()
+
+
+@choose_and_report.mistake(
+    "Your report is right. For the random set you left out the chosen one. Can somebody who draws blindly not draw it?"
+)
+def others_for_random(validation, test):
+    chosen = validation.mean(dim=1).argmax()
+    others = torch.arange(len(test)) != chosen
+    return test[chosen].mean(), test[others].mean()

@@ -17,7 +17,8 @@ from mha_lab import checks, heads, models, pretrained, tasks
 from mha_lab.pretrained import ablations
 from mha_lab.tasks import trained_heads
 
-EXERCISES = {name: getattr(checks, name) for name in ("name_heads", "without_head", "head_importance")}
+NAMES = "name_heads", "without_head", "head_importance", "choose_and_report"
+EXERCISES = {name: getattr(checks, name) for name in NAMES}
 
 
 def emptied(weight, *place):
@@ -127,7 +128,47 @@ WRONG = {
 }
 
 
+def row_of(chosen_on, reported_on):
+    """The share on reported_on of the row that is best on chosen_on."""
+    means = [sum(row.tolist()) / len(row) for row in chosen_on]
+    return reported_on[means.index(max(means))].mean()
+
+
+WRONG |= {
+    ("choose_and_report", "chosen_on_the_test"): lambda validation, test: (row_of(test, test), test.mean()),
+    ("choose_and_report", "reported_on_validation"): lambda validation, test: (
+        row_of(validation, validation),
+        test.mean(),
+    ),
+    ("choose_and_report", "all_on_validation"): lambda validation, test: (
+        row_of(validation, validation),
+        validation.mean(),
+    ),
+    ("choose_and_report", "random_on_validation"): lambda validation, test: (
+        row_of(validation, test),
+        validation.mean(dim=1).mean(),
+    ),
+    ("choose_and_report", "chosen_on_both"): lambda validation, test: (
+        row_of(torch.hstack([validation, test]), test),
+        test.mean(),
+    ),
+    ("choose_and_report", "reported_on_both"): lambda validation, test: (
+        row_of(validation, torch.hstack([validation, test])),
+        test.mean(),
+    ),
+    ("choose_and_report", "the_worst_one"): lambda validation, test: (row_of(-validation, test), test.mean()),
+    ("choose_and_report", "best_for_random"): lambda validation, test: (
+        row_of(validation, test),
+        max(row.mean() for row in test),
+    ),
+    ("choose_and_report", "others_for_random"): lambda validation, test: (
+        row_of(validation, test),
+        (test.sum() - test[validation.mean(dim=1).argmax()].sum()) / (test.numel() - test.shape[1]),
+    ),
+}
+
 RIGHT = [
+    ("choose_and_report", lambda validation, test: (row_of(validation, test), test.mean(dim=1).mean())),
     ("name_heads", lambda shares, least: [int(s.argmax()) if s.max() >= least else -1 for s in shares.T]),
     ("name_heads", lambda shares, least: np.where(np.max(shares, 0) < least, -1, np.argmax(shares, 0))),
     ("without_head", lambda weight, head, num_heads: weight * ~columns(weight, head, num_heads)),
@@ -166,6 +207,56 @@ def test_a_factor_that_depends_on_the_heads_is_told_where_head_0_is_among_the_si
 
     result = checks.without_head(scaled_up)
     assert "every number is the same factor times the target: 2 in the first call, 1.33 in the second" in repr(result)
+
+
+# inside trained models ------------------------------------------------------------------------------------------------
+
+
+def test_the_learners_weight_works_in_the_trained_model(trained):
+    model, _, _ = trained("previous and match", 1, 2, 0)
+    before = model.blocks[0].attention.out_proj.weight.clone()
+    result = checks.without_head(lambda weight, head, num_heads: weight * ~columns(weight, head, num_heads), model)
+    assert result.passed
+    assert "1.00 of the answers to “previous” are right, and 0.10 of those to “match”." in result.lines[0]
+    assert result.picture().get_label().startswith("Your weight behind Concat")
+    assert torch.equal(model.blocks[0].attention.out_proj.weight, before)
+
+
+def test_a_wrong_weight_in_the_trained_model_is_named_and_shown_at_work(trained):
+    model, _, _ = trained("previous and match", 1, 2, 0)
+    for name, in_words in ("rows_for_columns", "of the answers to"), ("filled_with_minus_infinity", "With ours: 1.00"):
+        result = checks.without_head(WRONG["without_head", name], model)
+        assert result.state == "wrong" and "?" in result.lines[0]
+        assert in_words in result.lines[-1] and result.picture() is not None
+
+
+def test_the_learners_slopes_are_those_of_the_trained_model(trained):
+    model, batch, _ = trained("previous and match", 2, 8, 0)
+    model.requires_grad_(True)
+    result = checks.head_importance(checks.head_importance.solution, model)
+    assert result.passed and "your steepest head is head 4" in result.lines[0] and result.picture() is not None
+    wrong = checks.head_importance(WRONG["head_importance", "gradient_alone"], model)
+    assert wrong.state == "wrong" and "By our numbers head 4 is the steepest." in wrong.lines[-1]
+
+
+def test_the_learners_report_on_minilm_is_no_better_than_a_blind_draw():
+    found = pretrained.recorded_ablations()
+    result = checks.choose_and_report(checks.choose_and_report.solution, found)
+    assert result.passed and "100% of the sentences on which it was chosen" in result.lines[0]
+    assert "You report 81%, beside 84% at random" in result.lines[0] and result.picture() is not None
+    wrong = checks.choose_and_report(WRONG["choose_and_report", "chosen_on_the_test"], found)
+    assert wrong.state == "wrong" and "we report 81%, beside 84%" in wrong.lines[-1]
+
+
+def test_the_set_that_is_reported_on_minilm_is_the_only_best_one():
+    validation, _ = checks.choose_and_report.inside(pretrained.recorded_ablations())
+    assert (validation.mean(dim=1) == validation.mean(dim=1).max()).sum() == 1
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_what_is_no_recording_of_this_lesson_is_asked_after(name):
+    result = EXERCISES[name](EXERCISES[name].solution, {"a": 1})
+    assert result.state == "wrong" and result.lines[0].endswith("?")
 
 
 # the recorded models -------------------------------------------------------------------------------------------------
