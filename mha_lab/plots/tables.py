@@ -19,7 +19,8 @@ class Table:
         lines = [("th", self.head), *(("td", row) for row in self.rows)]
         left = 'style="text-align: left"'
         cells = ("".join(f"<{tag} {left}>{escape(cell)}</{tag}>" for cell in row) for tag, row in lines)
-        return "<table><tr>" + "</tr><tr>".join(cells) + "</tr></table>"
+        # A line for each row: of a hidden output JupyterLab shows the first line, as it is written.
+        return "<table>\n" + "\n".join(f"<tr>{row}</tr>" for row in cells) + "\n</table>"
 
     def __repr__(self) -> str:
         lines = [self.head, *self.rows]

@@ -142,6 +142,11 @@ def test_a_table_is_the_same_in_html_and_in_letters():
     assert shown._repr_html_().count("<td") == 4 and "a &lt;b&gt;" in shown._repr_html_()
 
 
+def test_the_first_line_of_a_table_says_nothing_of_what_is_in_it():
+    """JupyterLab shows it in place of a hidden output."""
+    assert plots.table(["a"], [["b"]])._repr_html_().splitlines()[0] == "<table>"
+
+
 def test_a_table_says_which_row_does_not_fit():
     with pytest.raises(ValueError, match="there are 1 cells for 2 columns"):
         plots.table(["a", "b"], [["x"]])
