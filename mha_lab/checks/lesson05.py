@@ -1,11 +1,23 @@
-"""Exercises of lesson 05: shared keys and values, the bytes of a cache, one decoding step."""
+"""Exercises of lesson 05: one decoding step, shared keys and values, the bytes of a cache.
 
+Shared keys and values go on inside SmolLM2: on one layer's recorded queries, keys and values, and as the attention of
+all of its layers while it writes, where the model is installed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 
+from mha_lab import pretrained
+from mha_lab.checks.card import Result
 from mha_lab.checks.engine import exercise, seeded
+from mha_lab.checks.in_model import ModelExercise
 from mha_lab.checks.lesson04 import count_gap
+from mha_lab.checks.returned import a_thing
+from mha_lab.checks.run import outcomes
+from mha_lab.pretrained.your_step import STEP_HEAD, STEP_LAYER
 
 # (B, N, S, H, G, K). The last two are MHA and MQA; the others tell one order of sharing from another.
 SIZES = [(2, 3, 5, 4, 2, 3), (1, 1, 4, 6, 2, 4), (2, 2, 3, 6, 3, 2), (1, 4, 4, 3, 3, 5), (2, 2, 4, 4, 1, 3)]
@@ -17,12 +29,103 @@ def _grouped_cases():
     ]
 
 
-@exercise(
+@dataclass(frozen=True, repr=False)
+class WritingExercise(ModelExercise):
+    """After one recorded layer, all layers of the model while it writes, where it is installed."""
+
+    def _in_the_model(self, function: Callable, result: Result) -> Result:
+        result = super()._in_the_model(function, result)
+        if not isinstance(self.recorded, pretrained.InsideSmolLM2):
+            return result
+        in_all = self._in_all_layers(function, self.recorded, result)
+        first, rest = (result.lines[:1], result.lines[1:]) if result.passed else (result.lines, ())
+        return replace(result, lines=(*first, *in_all, *rest))
+
+    def _in_all_layers(self, function, inside, result) -> list[str]:
+        """What SmolLM2 writes with the function, given what it was made for, tensors or arrays; nothing where it cannot
+        go on with it."""
+        if result.picture is None:  # the function raised, or returned another shape
+            return []
+        target, axes = self.run(self.solution, inside.call), list(self.parts.values())
+        (yours,) = outcomes(
+            function, [inside.call], self.names, axes, right=lambda found: not self.gaps(found[0], target, inside.call)
+        )
+
+        def heads(*case):
+            return torch.as_tensor(self.run(function, case, yours.in_numpy).parts[0])
+
+        try:
+            written = inside.written(heads)
+        except Exception:  # the layer's own cases have said what is wrong with it
+            return []
+        if written:
+            return [_what_it_wrote(inside.prompt, *written)]
+        return [TO_WRITE] if result.passed else []
+
+
+TO_WRITE = "Once SmolLM2 is installed (`make models`), this check lets it write with your function in all 30 layers."
+
+
+def _what_it_wrote(prompt, found, expected) -> str:
+    same = "as with our layer" if found == expected else f'where our layer writes "{expected.strip()}"'
+    return f'With your function in all 30 layers, SmolLM2 continues "{prompt}" with "{found.strip()}", {same}.'
+
+
+def _step_in_smollm2(recorded) -> tuple | str:
+    if isinstance(recorded, pretrained.InsideSmolLM2):
+        return recorded.call
+    return f"The second argument is `pretrained.inside_smollm2()`, and this is {a_thing(recorded)}."
+
+
+def _maps_of_the_step(output, inside):
+    """(9, N): where each head looks, from the half of the call whose values are unit vectors."""
+    return output[1, :, 0, : len(inside.tokens)]
+
+
+def _in_one_step(yours, target, inside) -> str:
+    mine, right = (torch.as_tensor(_maps_of_the_step(part[0], inside)) for part in (yours, target))
+
+    def looks_at(weights):
+        return f'"{inside.tokens[int(weights.argmax())].strip()}", with {weights.max():.2f}'
+
+    mine_at, right_at = looks_at(mine[STEP_HEAD]), looks_at(right[STEP_HEAD])
+    beside = "as in the model" if mine_at == right_at else f"and in the model at {right_at}"
+    return (
+        f"In layer {STEP_LAYER} of SmolLM2, 9 query heads on 3 key/value heads, the last token of "
+        f'"{pretrained.STEP_PROMPT}" asks what comes next. In head {STEP_HEAD}, by your function, it looks most at '
+        f"{mine_at}, {beside}."
+    )
+
+
+def _map_of_the_step(yours, target, inside):
+    from matplotlib.figure import Figure  # not pyplot: a figure that pyplot knows would be shown a second time
+
+    from mha_lab import plots
+
+    weights = _maps_of_the_step(yours[0], inside)
+    figure = Figure(figsize=(7.4, 3.8), layout="constrained")
+    figure.set_label("where the last token looks in your nine heads")
+    rows = [f"head {i} (kv {i // 3})" for i in range(len(weights))]
+    title = f"Your function in layer {STEP_LAYER} of SmolLM2: where the last token looks"
+    shown = weights.clip(0, 1)
+    plots.attention_map(shown, rows, inside.tokens, numbers=False, title=title, ax=figure.subplots())
+    return figure
+
+
+def writing_exercise(**fields) -> Callable[[Callable], WritingExercise]:
+    """Decorator: this function is the solution of the exercise with which SmolLM2 writes."""
+    return lambda solution: WritingExercise(solution, **fields)
+
+
+@writing_exercise(
     stars=2,
     minutes=15,
-    hint="Short: `key.repeat_interleave(H // G, dim=1)` gives every query head its key head, and the same for "
-    "value; the rest is lesson 01. Without a copy: `query.reshape(B, G, H // G * N, K)` lets a group's queries "
-    "stand as more rows of one head; attend, then `view(B, H, N, K)`.",
+    hint="Query heads 0 … H/G − 1 all look at key head 0. What would have to be true of the shapes so that the "
+    "attention of lesson 01 runs unchanged: as many key heads as query heads, or as few query heads as key heads?",
+    second_hint="Two ways. Either each key head and each value head is copied H/G times, the copies side by side, and "
+    "attention runs head by head. Or nothing is copied: the H axis of the queries is cut into G groups of H/G, and the "
+    "heads of a group are laid under each other as more rows of one head; attend, and give the output back its H heads "
+    "of N rows.",
     then="Now compare the two ways: the fold reads the shared keys as they lie, and the repetition writes every one of "
     "them H / G times first. A decoder pays for that at every token.",
     cases=_grouped_cases,
@@ -38,6 +141,9 @@ def _grouped_cases():
     at_scale=lambda scale, query, key, value: _attend(
         query, _neighbours(key, query), _neighbours(value, query), scale=scale
     ),
+    inside=_step_in_smollm2,
+    says=_in_one_step,
+    shows=_map_of_the_step,
 )
 def grouped_attention(query, key, value):
     """query (B, H, N, K), key and value (B, G, S, K), G divides H → output (B, H, N, K):
@@ -189,8 +295,10 @@ def _byte_cases():
 @exercise(
     stars=1,
     minutes=5,
-    hint="How many vectors does one token leave behind in one layer? How many numbers has such a vector? Multiply by "
-    "everything there is several of.",
+    hint="How many vectors does one token leave behind in one layer, and how many numbers has such a vector?",
+    second_hint="A token leaves a key and a value for each head that *stores* them. Multiply the numbers in these by "
+    "everything of which there are several: layers, tokens, texts; and at last by the bytes of a number. One argument "
+    "is left over.",
     then="Queries leave nothing behind, so their heads do not appear. That is the whole idea of sharing.",
     cases=_byte_cases,
     parts={"bytes": ()},
@@ -313,8 +421,11 @@ _KEPT = ("batch", "head", "token", "feature")
 @exercise(
     stars=2,
     minutes=10,
-    hint="First `torch.cat` the new key behind the old ones, along the tokens, `dim=-2`; the value likewise. "
-    "Then attend as in lesson 01, the single query over all S + 1 keys. Which mask does the last word of a text need?",
+    hint="Should the new token see itself? Then which comes first: attending, or putting its key and value with the "
+    "others? And which mask does the last word of a text need?",
+    second_hint="First join the new key to the old ones along the axis of the tokens, behind them; the value likewise. "
+    "Joining makes new tensors and leaves the inputs as they are. Then attend as in lesson 01: the single query over "
+    "all S + 1 keys, without a mask. Return the output and the two joined tensors.",
     then="No mask: everything that the last token could be hidden from lies in the future, and is not there yet.",
     cases=_decode_cases,
     parts={"output": ("batch", "head", "query", "feature"), "keys": _KEPT, "values": _KEPT},

@@ -27,6 +27,7 @@ from mha_lab.pretrained.smollm2_records import SmolLM2Record, recorded_smollm2
 from mha_lab.pretrained.whisper import Whisper
 from mha_lab.pretrained.word import WordInALayer, recorded_heads, recorded_word
 from mha_lab.pretrained.your_layer import InsideMiniLM, inside_minilm
+from mha_lab.pretrained.your_step import STEP_PROMPT, InsideSmolLM2, inside_smollm2
 
 __all__ = [
     "PROJECTION_LAYER",
@@ -36,10 +37,12 @@ __all__ = [
     "Bert",
     "CountedLayers",
     "InsideMiniLM",
+    "InsideSmolLM2",
     "Llama",
     "MiniLM",
     "ModelMissing",
     "Recording",
+    "STEP_PROMPT",
     "SmolLM2",
     "SmolLM2Record",
     "Transcript",
@@ -48,6 +51,7 @@ __all__ = [
     "circuits",
     "counted_smollm2",
     "inside_minilm",
+    "inside_smollm2",
     "recorded",
     "recorded_ablations",
     "recorded_heads",

@@ -163,6 +163,7 @@ def program(mark):
         "minilm_layer.npz": [pretrained.recorded_word, pretrained.recorded_heads],
         "names.npz": [tasks.recorded_names],
         "smollm2.npz": [pretrained.recorded_smollm2],
+        "smollm2_step.npz": [pretrained.inside_smollm2],
         "speech.wav": [pretrained.recorded_speech],
         "timings.json": [_timings.recorded_timings],
         "trained_heads.npz": [tasks.recorded_heads],
