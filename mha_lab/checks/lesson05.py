@@ -17,7 +17,7 @@ from mha_lab.checks.in_model import ModelExercise
 from mha_lab.checks.lesson04 import count_gap
 from mha_lab.checks.returned import a_thing
 from mha_lab.checks.run import outcomes
-from mha_lab.pretrained.your_step import STEP_HEAD, STEP_LAYER
+from mha_lab.pretrained.inside_smollm2 import STEP_HEAD, STEP_LAYER
 
 # (B, N, S, H, G, K). The last two are MHA and MQA; the others tell one order of sharing from another.
 SIZES = [(2, 3, 5, 4, 2, 3), (1, 1, 4, 6, 2, 4), (2, 2, 3, 6, 3, 2), (1, 4, 4, 3, 3, 5), (2, 2, 4, 4, 1, 3)]

@@ -10,6 +10,7 @@ from mha_lab.pretrained._files import ModelMissing
 from mha_lab.pretrained.ablations import Ablations, recorded_ablations
 from mha_lab.pretrained.bert import Bert, MiniLM
 from mha_lab.pretrained.counted import CountedLayers, counted_smollm2
+from mha_lab.pretrained.inside_smollm2 import STEP_PROMPT, InsideSmolLM2, inside_smollm2
 from mha_lab.pretrained.kv_heads import regrouped
 from mha_lab.pretrained.llama import Llama, SmolLM2
 from mha_lab.pretrained.recordings import (
@@ -27,7 +28,6 @@ from mha_lab.pretrained.smollm2_records import SmolLM2Record, recorded_smollm2
 from mha_lab.pretrained.whisper import Whisper
 from mha_lab.pretrained.word import WordInALayer, recorded_heads, recorded_word
 from mha_lab.pretrained.your_layer import InsideMiniLM, inside_minilm
-from mha_lab.pretrained.your_step import STEP_PROMPT, InsideSmolLM2, inside_smollm2
 
 __all__ = [
     "PROJECTION_LAYER",
