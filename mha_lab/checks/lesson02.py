@@ -66,7 +66,7 @@ def _split_picture(yours, target, x, num_heads):
     "its own token?",
     second_hint="Two steps. First the last dimension, D = H · K, becomes two, heads before features; then heads and "
     "tokens change places.",
-    then="No number was computed and none was copied: a view and a transpose only change how memory is read.",
+    then="A `view` and a `transpose` compute no number and copy none: they only change how memory is read.",
     cases=lambda: [(_numbered(B, N, H * K), H) for B, N, H, K in SIZES],
     parts={"heads": SPLIT},
     gap=lambda yours, target, x, num_heads: _moved(yours, target, x, SPLIT, MERGED),
@@ -158,9 +158,10 @@ SLIPS = {
         4 * SQUARE + 4 * 768: "you counted the biases too. What is left without them?",
     },
     "parameters with heads of 64": {
-        4 * SQUARE: "you say that wider heads cost nothing. How many columns have 16 heads of 64 together?",
         WIDE: "that is one matrix. How many does a layer have?",
-        3 * WIDE: "those are three matrices. Which one stands behind the heads?",
+        # 3 · WIDE is 4 · SQUARE: two slips give the same number
+        3 * WIDE: "that is the layer of question 2, or this one without W^O. How many columns have 16 heads of 64 "
+        "together, and how many matrices has a layer?",
         3 * WIDE + SQUARE: "W^Q, W^K and W^V are right. From how many columns does W^O lead back to 768?",
         4 * (16 * 64) ** 2: "your d_model has grown as well. A word still has 768 numbers: which side of W^Q grows?",
         WIDE // 4: "those are the parameters of one head. What have all 16 together?",
@@ -175,6 +176,7 @@ SLIPS = {
         48: "that is how fast the *variance* grows. How does the spread grow?",
         8: "that was right for 12 heads. How wide is a head now?",
         768**0.5: "that is for a dot product over all 768 columns. Over how many products does one of 16 heads sum?",
+        7: "that is rounded to a whole number. What is its first decimal?",
         4: "that is the root of the number of heads. Over how many products does one head's dot product sum?",
     },
 }
@@ -188,13 +190,12 @@ def _close(number: float, right: float) -> bool:
 def _judge_paper(task: AnswerExercise, answer: Sequence, _) -> Result:
     numbers = _five_numbers(answer)
     if numbers is None:
-        return task.result(
-            "wrong", "not yet", f"Five numbers were asked for ({', '.join(ON_PAPER)}), and this is {a_thing(answer)}."
-        )
+        asked = f"Five numbers were asked for ({', '.join(ON_PAPER)})"
+        return task.result("wrong", "not yet", f"{asked}, and {_no_number(answer) or f'this is {a_thing(answer)}'}.")
     wrong = [each for each in zip(ON_PAPER, numbers, task.solution(), strict=True) if not _close(*each[1:])]
     if not wrong:
         return task.result("passed", "passes: five of five", task.then)
-    lines = [f"{name}, {number:,.6g}: {_slip(name, number, right)}" for name, number, right in wrong]
+    lines = [f"{name}, {_written(number)}: {_slip(name, number, right)}" for name, number, right in wrong]
     return task.result("wrong", f"not yet: right are {len(ON_PAPER) - len(wrong)} of {len(ON_PAPER)}", *lines)
 
 
@@ -202,6 +203,21 @@ def _slip(name: str, number: float, right: float) -> str:
     known = next((question for slip, question in SLIPS[name].items() if _close(number, slip)), None)
     size = "large" if number > right else "small"
     return known or f"that is too {size}. Which sizes of the layer is it made of?"
+
+
+def _written(number: float) -> str:
+    """A count with all its digits, anything else with four."""
+    return f"{number:,.0f}" if 1000 <= abs(number) < 1e12 else f"{number:.4g}"
+
+
+def _no_number(answer) -> str | None:
+    """Which of five things is no number, in words; None where there are not five."""
+    if not isinstance(answer, tuple | list) or len(answer) != len(ON_PAPER):
+        return None
+    for name, item in zip(ON_PAPER, answer, strict=True):
+        if _five_numbers([item] * len(ON_PAPER)) is None:
+            return f"{name} is {a_thing(item)}"
+    return None
 
 
 def _five_numbers(answer) -> list[float] | None:
@@ -470,13 +486,17 @@ for _v_heads_first in (True, False):
         )(partial(_published, v_heads_first=_v_heads_first, heads_back=_heads_back))
 
 
-@mended_pseudo_code.mistake(
-    "It runs for every N and h, and your *heads* look at each other, within one position: no position hears of "
-    "another. Over which dimension of the scores should softmax share: over h, or over N?"
-)
-def heads_attend_to_heads(Q, K, V, h):
+def heads_attend_to_heads(Q, K, V, h, turned_back):
     Q, K, V = (x.unflatten(-1, (h, -1)) for x in (Q, K, V))  # (B, N, h, d_k)
-    return ((Q @ K.mT / Q.shape[-1] ** 0.5).softmax(-1) @ V).flatten(2)
+    heads = (Q @ K.mT / Q.shape[-1] ** 0.5).softmax(-1) @ V
+    return (heads.transpose(1, 2) if turned_back else heads).reshape(len(Q), Q.shape[1], -1)
+
+
+for _turned_back in (True, False):  # the sketch's last line turns what was never turned
+    mended_pseudo_code.mistake(
+        "It runs for every N and h, and your *heads* look at each other, within one position: no position hears of "
+        "another. Over which dimension of the scores should softmax share: over h, or over N?"
+    )(partial(heads_attend_to_heads, turned_back=_turned_back))
 
 
 @mended_pseudo_code.mistake(
@@ -526,6 +546,16 @@ for _plain_back in (True, False):
         "It runs for every N and h now, but tokens and heads were mixed while Q, K and V were cut. "
         "Which dimension comes right after B when `view` cuts d_model, and which after the transpose?"
     )(partial(_mended_with_a_plain_view, plain_back=_plain_back))
+
+
+@mended_pseudo_code.mistake(
+    "It runs for every N and h now, and K and V are cut as they should be. But Q's heads are pieces of the sentence: "
+    "`view` got the final shape all at once, as in section 3. Which dimension comes right after B when `view` cuts "
+    "d_model?"
+)
+def only_the_queries_by_a_plain_view(Q, K, V, h):
+    weights = (_plain(Q, h) @ _split(K, h).mT / (Q.shape[-1] // h) ** 0.5).softmax(-1)
+    return _merged(weights @ _split(V, h))
 
 
 @mended_pseudo_code.mistake(

@@ -639,6 +639,22 @@ def _(Q, K, V, h):
     return F.scaled_dot_product_attention(Q, K, V).reshape(B, L, d_model)
 
 
+@wrong("mended_pseudo_code", "heads_attend_to_heads")
+def _(Q, K, V, h):
+    B, N, d_model = Q.shape
+    Q, V = Q.view(B, N, h, -1), V.view(B, N, h, -1)
+    K = K.view(B, N, h, -1).permute(0, 1, 3, 2)
+    weights = (Q @ K / (d_model // h) ** 0.5).softmax(dim=-1)
+    return (weights @ V).transpose(1, 2).reshape(B, N, d_model)
+
+
+@wrong("mended_pseudo_code", "only_the_queries_by_a_plain_view")
+def _(Q, K, V, h):
+    B, N, d_model = Q.shape
+    heads = F.scaled_dot_product_attention(Q.view(B, h, N, d_model // h), cut(K, h), cut(V, h))
+    return heads.transpose(1, 2).reshape(B, N, d_model)
+
+
 @wrong("mended_pseudo_code", "mended_and_causal")
 def _(Q, K, V, h):
     heads = F.scaled_dot_product_attention(cut(Q, h), cut(K, h), cut(V, h), is_causal=True)

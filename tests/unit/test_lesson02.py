@@ -54,6 +54,25 @@ def test_what_is_no_five_numbers_is_named(answer):
     assert result.state == "wrong" and result.lines[0].startswith("Five numbers were asked for (d_head,")
 
 
+@pytest.mark.parametrize(
+    "thing, named", [("√48", "the str '√48'"), (float("nan"), "the float nan"), ([48], "the list")]
+)
+def test_the_one_of_five_that_is_no_number_is_named(thing, named):
+    line = checks.layer_on_paper((*RIGHT[:4], thing)).lines[0]
+    assert f", and divisor is {named}" in line
+
+
+def test_a_count_is_repeated_with_all_its_digits():
+    lines = checks.layer_on_paper((48, 1_769_472, 2_359_296, 16e4, 7)).lines
+    starts = ["parameters, 1,769,472: ", "parameters with heads of 64, 2,359,296: ", "divisor, 7: "]
+    assert [line[: len(start)] for line, start in zip(lines, starts, strict=True)] == starts
+
+
+def test_a_number_that_two_slips_give_is_asked_about_both():
+    (line,) = checks.layer_on_paper((*RIGHT[:2], RIGHT[1], *RIGHT[3:])).lines  # 4 · 768² is 3 · 768 · 1,024
+    assert "the layer of question 2" in line and "without W^O" in line
+
+
 @pytest.mark.parametrize("answer", [None, (None,) * 5, (48, None, None, None, None), ...])
 def test_paper_without_numbers_is_not_wrong(answer):
     assert checks.layer_on_paper(answer).state == "untouched"
