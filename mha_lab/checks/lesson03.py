@@ -533,7 +533,7 @@ def _mask_picture(yours, target, allowed, is_word):
     second_hint="Both must hold: the order allows it, and the key is a word. is_word needs an axis of length 1 for the "
     "queries, between batch and keys, so that it serves every query. Join the two, and only then turn the whole round, "
     "once.",
-    then="not (a and b) = (not a) or (not b): who turns the parts round must turn the `and` round too.",
+    then="not (a and b) = (not a) or (not b): where the parts are turned round, the `and` must be turned round too.",
     cases=_mask_cases,
     parts={"blocked": ("batch", "query", "key")},
     picture=_mask_picture,
