@@ -183,7 +183,7 @@ def _first_of_two_heads(model):
         return model.blocks[0].attention.out_proj.weight.detach().clone(), 0, 2
     return (
         f"The second argument is {a_thing(model)}, and a model with one layer of two heads was asked for: "
-        "`checks.without_head(without_head, model)`. Which cell of section 1 has loaded it?"
+        "`checks.without_head(without_head, trained(task, 2))`. Which cell of section 1 makes `trained`?"
     )
 
 
@@ -567,6 +567,7 @@ def _chosen_and_others(yours, target, found):
         color=plots.QUERY,
     )
     ax.set(xlabel="right on the four words of validation", ylabel="right on four other words")
+    ax.set_xticks(np.arange(0.8, 1.01, 0.05))
     ax.xaxis.set_major_formatter("{x:.0%}")
     ax.yaxis.set_major_formatter("{x:.0%}")
     ax.set_title(title, loc="left", fontsize=9)
@@ -594,9 +595,9 @@ def _chosen_and_others(yours, target, found):
     },
 )
 def choose_and_report(validation, test):
-    """validation (sets, V), test (sets, T): 1 where a set of heads answers an example rightly,
-    else 0. Choose one set. Return the share of right answers that you report for it, and the
-    share that a set drawn blindly is expected to get on the same examples."""
+    """validation (sets, examples), test (sets, other examples): 1 where a set of heads answers an
+    example rightly, else 0. Choose one set. Return the share of right answers that you report
+    for it, and the share that a set drawn blindly is expected to get on the same examples."""
     chosen = validation.mean(dim=1).argmax()
     return test[chosen].mean(), test.mean()
 
