@@ -13,8 +13,6 @@ os.environ["IPYTHONDIR"] = IPYTHON_DIR.name
 HOMES = tempfile.TemporaryDirectory(prefix="mha_lab-")
 os.environ["MHA_LAB_HOME"] = HOMES.name
 
-NOT_YET = ()  # lessons, by how their names begin, of which a cell does not yet say the same again
-
 start_kernel = RunningKernel.__init__
 
 
@@ -51,7 +49,7 @@ def cells_and_again(self):
     """nbval's items, and after them each cell that says the same each time."""
     cells = list(collect(self))
     yield from cells
-    for first in cells if not self.path.name.startswith(NOT_YET) else ():
+    for first in cells:
         if first.options["check"] and first.cell.source.strip():
             again = CellAgain.from_parent(
                 self, name=f"{first.name} again", cell_num=first.cell_num, cell=first.cell, options=first.options

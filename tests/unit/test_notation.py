@@ -15,7 +15,6 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SOURCES = sorted((ROOT / "mha_lab").rglob("*.py"))
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")), *NOTEBOOKS]
-NOT_YET = ("10",)  # lessons whose letters are not all on the card, in the text or in the exercises
 
 ITEM = r"(?:\.\.\.|…|(?:any )?[A-Za-z][a-z_]+(?: [a-z_]+)*|[A-Za-z0-9]+(?:\s?[·×+−/\-]\s?[A-Za-z0-9]+)*)"
 SHAPE = re.compile(rf"(?<![\w\])])\((\s*{ITEM}\s*(?:,\s*{ITEM}\s*)*,?\s*)\)")
@@ -58,12 +57,6 @@ def python_of(cell):
     return TransformerManager().transform_cell(cell.source)
 
 
-def number(path):
-    """The lesson that a notebook or a file of exercises belongs to, or its name."""
-    found = re.match(r"(?:lesson)?(\d\d[a-z]?)_?", path.stem)
-    return found[1] if found else path.stem
-
-
 def test_a_shape_is_told_from_other_brackets():
     text = "q (B, H, N, K), (N,), (2L, 2L), (B, N, H·K), (..., S, any width), (B, N − 1), (1, M) and (B,\n N)"
     assert len(shapes(text)) == 8
@@ -80,8 +73,6 @@ def test_the_card_has_the_letters_of_the_layer_and_of_its_drawing():
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_shapes_of_a_lesson_use_the_letters_of_the_card(path):
-    if number(path) in NOT_YET:
-        pytest.skip("its letters are not all on the card yet")
     found = []
     for cell in notebook(path).cells:
         text = cell.source if cell.cell_type == "markdown" else spoken(python_of(cell))
@@ -91,8 +82,6 @@ def test_the_shapes_of_a_lesson_use_the_letters_of_the_card(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_shapes_of_a_module_use_the_letters_of_the_card(path):
-    if path.name.startswith("lesson") and number(path) in NOT_YET:
-        pytest.skip("its letters are not all on the card yet")
     assert strangers(spoken(path.read_text(encoding="utf-8"))) == []
 
 
