@@ -22,13 +22,14 @@ from mha_lab.checks.lesson09 import distance_bias, gated_fusion, relative_bias, 
 from mha_lab.checks.lesson09_judging import in_standard_errors, one_thing_changed, two_baselines
 from mha_lab.checks.lesson10 import add_block, slide, window_scores
 from mha_lab.checks.lesson10_judging import percentages, with_a_pencil
-from mha_lab.checks.lesson11 import induction_score, pool_heads, to_halves
+from mha_lab.checks.lesson11 import by_chance, induction_score, pool_heads, to_halves
 
 # The exercises. `progress` and `reset` below are about all of them.
 __all__ = [
     "add_block",
     "asked_half",
     "within_reach",
+    "by_chance",
     "cache_bytes",
     "causal_mask",
     "choose_and_report",
