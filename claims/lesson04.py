@@ -38,7 +38,7 @@ def _counted(run):
 @claim(
     "04.same-for-every-h",
     cell="say-it-aloud",
-    says="At h · d_head = d, heads are free in parameters and in the products' FLOPs.",
+    says="At H · d_head = D, heads are free in parameters and in the products' FLOPs.",
     tried="Parameters and FLOPs that torch counts for every divisor of three widths; and the condition taken away: "
     "d_head kept at 128 while heads are added, as in Qwen3-0.6B (d_model 1,024, 16 heads). And what neither count "
     "holds: five operations of a softmax for each score (largest, difference, exponential, sum, quotient).",
@@ -164,12 +164,12 @@ def causal_half():
 @claim(
     "04.crossing",
     cell="say-it-aloud",
-    says="The quadratic term leads only beyond n = 2d, or 4d under a causal mask",
+    says="The quadratic term leads only beyond N = 2D, or 4D under a causal mask",
     tried="The crossing searched token by token for six widths; and its condition taken away: all models of the "
-    "lab's table whose heads have a width that is not d_model / h, or that share K/V heads.",
+    "lab's table whose heads have a width that is not d_model / H, or that share K/V heads.",
     attacks=("size", "opponent"),
-    out="2d and 4d − 1 for every width with h · d_head = d. In the {models} other models the crossing lies at "
-    "{low:.2f} to {high:.2f} times 2d: the sentence holds for the layer that it names.",
+    out="2D and 4D − 1 for every width with H · d_head = D. In the {models} other models the crossing lies at "
+    "{low:.2f} to {high:.2f} times 2D: the sentence holds for the layer that it names.",
     minutes=0.2,
 )
 def crossing():
@@ -286,7 +286,7 @@ def _one_to_32():
 @claim(
     "04.narrow-heads",
     cell="when-free",
-    says="while d_head is 16 or more, the time hardly depends on h where the projections rule (short texts), and on "
+    says="while d_head is 16 or more, the time hardly depends on H where the projections rule (short texts), and on "
     "the fused path it grows less than two-fold on long ones",
     tried="The fused kernel alone and the whole layer, from d_head 64 down to 4, at 128 and 1,024 tokens; and in "
     "bfloat16, where another threshold might hold.",
@@ -338,7 +338,7 @@ def long_texts():
 @claim(
     "04.short-texts",
     cell="when-free",
-    says="the time hardly depends on h where the projections rule (short texts)",
+    says="the time hardly depends on H where the projections rule (short texts)",
     tried="Heads narrower than the lesson's 16 numbers on short texts: from 1 head to 32, 128 and 512 at 64 and 128 "
     "tokens, d_model 512, both paths.",
     attacks=("size",),
@@ -396,7 +396,7 @@ def loop():
 @claim(
     "04.fast-path",
     cell="fast-path-why",
-    says="But inside it the scores are written out, all h·n² of them.",
+    says="But inside it the scores are written out, all H·N² of them.",
     tried="The memory that a fresh process comes to hold, by the system's own account, with 4 and 16 heads on the "
     "fast path and the ordinary way (no tracker sees into a single operation); and time at 48 and 1,536 tokens.",
     attacks=("size", "one thing"),
