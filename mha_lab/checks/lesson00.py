@@ -122,8 +122,8 @@ def _mean_shares(pair: tuple[int, int], recordings: Sequence) -> dict[str, float
 @answer_exercise(
     stars=1,
     minutes=3,
-    hint="Rows are the words that look. If every word looks at the one before it, which shape do the bright cells form, "
-    "and on which side of the diagonal?",
+    hint="Rows are the words that look. If every word looks at the one before it, which shape do the bright cells "
+    "form, and on which side of the diagonal?",
     second_hint="They form a line just below the diagonal. Go through the twelve heads of layer 0 in the explorer, and "
     "try the one you find on other sentences of the menu.",
     then="It does so for every word of every sentence: this head goes by position, not by meaning.",
