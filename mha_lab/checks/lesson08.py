@@ -154,11 +154,56 @@ def cross_attention(x, context, lengths, w_q, w_k, w_v):
     return weights @ value, weights
 
 
+def _made_of(x, context, lengths, w_q, w_k, w_v, keys, values, masked):
+    """The key, the value and the mask's length of x or of context: torch refuses it where the two differ in length."""
+    key, value, places = ({"x": x, "context": context}[name] for name in (keys, values, masked))
+    weights = _scores(x, key, w_q, w_k).masked_fill(~_seen(lengths, places.shape[1]), -torch.inf).softmax(dim=-1)
+    return weights @ (value @ w_v), weights
+
+
+def _everything_from_x(*case, masked):
+    return _made_of(*case, keys="x", values="x", masked=masked)
+
+
+for _masked in ("x", "context"):
+    cross_attention.mistake(
+        "Your tokens look at each other: key and value are made of x. Whose words should be looked at here?"
+    )(partial(_everything_from_x, masked=_masked))
+
+
 @cross_attention.mistake(
-    "Your tokens look at each other: key and value are made of x. Whose words should be looked at here?"
+    "Your value is made of x, and your key of context. A weight says how much is fetched of a key's token: of which "
+    "sequence is that token?"
 )
-def everything_from_x(x, context, lengths, w_q, w_k, w_v):
-    return _looked(x, x, lengths, w_q, w_k, w_v)
+def values_of_x(*case):
+    return _made_of(*case, keys="context", values="x", masked="context")
+
+
+@cross_attention.mistake(
+    "Your key is made of x, and your value of context. A key is what is looked at: in which sequence should that be?"
+)
+def keys_of_x(*case):
+    return _made_of(*case, keys="x", values="context", masked="context")
+
+
+@cross_attention.mistake(
+    "Your mask hides rows of the scores (B, N, S), and a row is a query. The padding is in context: which axis are its "
+    "places?"
+)
+def rows_masked(x, context, lengths, w_q, w_k, w_v):
+    rows = _seen(lengths, context.shape[1]).mT  # (B, S, 1)
+    weights = _scores(x, context, w_q, w_k).masked_fill(~rows, -torch.inf).softmax(dim=-1)
+    return weights @ (context @ w_v), weights
+
+
+@cross_attention.mistake(
+    "Your mask has the shape (B, S), and the scores have (B, N, S): torch takes the last axis as S and the one before "
+    "it as N. Which axis does the mask lack, and where?"
+)
+def mask_without_queries(x, context, lengths, w_q, w_k, w_v):
+    seen = _seen(lengths, context.shape[1])[:, 0]  # (B, S)
+    weights = _scores(x, context, w_q, w_k).masked_fill(~seen, -torch.inf).softmax(dim=-1)
+    return weights @ (context @ w_v), weights
 
 
 @cross_attention.mistake(
@@ -378,11 +423,24 @@ def summed_over_tokens(right, lengths):
 
 
 @uniform_share.mistake(
-    "You averaged over the sentences as well: one number. Which of the two axes of (B, N) should be left?"
+    "You averaged over all N · S cells. Some columns hold padding, and some rows stand for nothing: which cells should "
+    "count?"
 )
-def one_number(right, lengths):
+def all_cells(right, lengths):
+    return right.float().mean(dim=(1, 2))
+
+
+def _one_number(right, lengths, rows):
+    """The mean over the sentences, or over all their rows at once."""
     share = right.sum(dim=-1) / lengths[:, None]
-    return (share.sum(dim=-1) / right.any(dim=-1).sum(dim=-1)).mean()
+    aligned = right.any(dim=-1)
+    return share[aligned].mean() if rows == "all" else (share.sum(dim=-1) / aligned.sum(dim=-1)).mean()
+
+
+for _rows in ("all", "by sentence"):
+    uniform_share.mistake(
+        "You averaged over the sentences as well: one number. Which of the two axes of (B, N) should be left?"
+    )(partial(_one_number, rows=_rows))
 
 
 def _one_length_for_all(right, lengths, which):

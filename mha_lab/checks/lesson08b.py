@@ -62,12 +62,21 @@ def upper_and_lower(words, rows, columns):
     return (patch >= rows * columns // 2) == (words[:, None] == 1)
 
 
-@asked_half.mistake(
-    "You divided by the number of rows where columns was meant. How many patches stand in one row of the image?"
-)
-def rows_for_columns(words, rows, columns):
+def _rows_for_columns(words, rows, columns, half):
     column = torch.arange(rows * columns) % rows
-    return (column >= columns // 2) == (words[:, None] == 1)
+    return (column >= (rows if half == "of the rows" else columns) // 2) == (words[:, None] == 1)
+
+
+for _half in ("of the rows", "of the columns"):
+    asked_half.mistake(
+        "You divided by the number of rows where columns was meant. How many patches stand in one row of the image?"
+    )(partial(_rows_for_columns, half=_half))
+
+
+@asked_half.mistake('"right" gets its half, and "left" gets no patch at all. Where should a patch be True for word 0?')
+def only_the_right_word(words, rows, columns):
+    column = torch.arange(rows * columns) % columns
+    return (column >= columns // 2) & (words[:, None] == 1)
 
 
 @asked_half.mistake("Every second patch is yours. Does the column number grow to `columns - 1`, or change 0, 1, 0, 1?")
@@ -137,6 +146,31 @@ def unpaired(one, other):
 )
 def spread_of_one_pair(one, other):
     return (one - other).mean(), (one - other).std()
+
+
+@paired_gap.mistake(
+    "You divided the variance of the gaps by the root of n. In which unit is a variance, and in which is a gap?"
+)
+def variance_for_deviation(one, other):
+    return (one - other).mean(), (one - other).var() / len(one) ** 0.5
+
+
+@paired_gap.mistake(
+    "Your gap is right, and your error is the sum of the two recipes' own errors. The luck of a seed is in both, and "
+    "the gap does not hold it: of which n numbers is the gap the mean?"
+)
+def errors_added(one, other):
+    return (one - other).mean(), (one.std() + other.std()) / len(one) ** 0.5
+
+
+def _error_of_a_recipe(one, other, which):
+    return (one - other).mean(), which(one, other).std() / len(one) ** 0.5
+
+
+for _which in (lambda one, other: one, lambda one, other: other):
+    paired_gap.mistake(
+        "Your gap is right, and your error is that of one recipe alone. Of which n numbers is the gap the mean?"
+    )(partial(_error_of_a_recipe, which=_which))
 
 
 @paired_gap.mistake("You divided by n. A mean of n numbers is how many times less uncertain than one of them?")
@@ -241,6 +275,22 @@ def a_count(right, width):
 @within_reach.mistake("That is the share that the window loses. Which share was asked for?")
 def what_is_lost(right, width):
     return (right & (_back(right) >= width)).sum() / right.sum()
+
+
+@within_reach.mistake(
+    "You divided by all the cells that the window shows. Most of them are no answer: the share of what is asked for?"
+)
+def of_the_window(right, width):
+    seen = (_back(right) >= 0) & (_back(right) < width)
+    return (right & seen).sum() / seen.sum()
+
+
+@within_reach.mistake(
+    "You kept the first columns of the map, the same ones for every query. A window moves along: which columns does "
+    "query i see?"
+)
+def first_columns(right, width):
+    return right[:, :width].sum() / right.sum()
 
 
 @within_reach.mistake(

@@ -88,8 +88,23 @@ WRONG = {
         [torch.tensor(sum(int(row[place]) for row, place in zip(rows, most_often(training)))) for rows in test]
     ),
     ("share_by_place", "_by_target_place"): rows_of_places,
-    ("cross_attention", "everything_from_x"): lambda x, context, lengths, w_q, w_k, w_v: looked(
-        x, x, lengths, w_q, w_k, w_v
+    ("cross_attention", "_everything_from_x"): [
+        lambda x, context, lengths, w_q, w_k, w_v: looked(x, x, lengths, w_q, w_k, w_v),
+        lambda x, context, lengths, w_q, w_k, w_v: with_weights(
+            x, w_v, scores(x, x, w_q, w_k).masked_fill(padding(context, lengths), -torch.inf).softmax(2)
+        ),
+    ],
+    ("cross_attention", "values_of_x"): lambda x, context, lengths, w_q, w_k, w_v: with_weights(
+        x, w_v, scores(x, context, w_q, w_k).masked_fill(padding(context, lengths), -torch.inf).softmax(2)
+    ),
+    ("cross_attention", "keys_of_x"): lambda x, context, lengths, w_q, w_k, w_v: with_weights(
+        context, w_v, scores(x, x, w_q, w_k).masked_fill(padding(context, lengths), -torch.inf).softmax(2)
+    ),
+    ("cross_attention", "rows_masked"): lambda x, context, lengths, w_q, w_k, w_v: with_weights(
+        context, w_v, scores(x, context, w_q, w_k).masked_fill(padding(context, lengths).mT, -torch.inf).softmax(2)
+    ),
+    ("cross_attention", "mask_without_queries"): lambda x, context, lengths, w_q, w_k, w_v: with_weights(
+        context, w_v, scores(x, context, w_q, w_k).masked_fill(padding(context, lengths)[:, 0], -torch.inf).softmax(2)
     ),
     ("cross_attention", "roles_swapped"): lambda x, context, lengths, w_q, w_k, w_v: looked(
         context, x, lengths, w_q, w_k, w_v
@@ -176,9 +191,13 @@ WRONG = {
     ),
     ("uniform_share", "one_word_each"): lambda right, lengths: lengths.reciprocal(),
     ("uniform_share", "summed_over_tokens"): lambda right, lengths: right.flatten(1).sum(1) / lengths,
-    ("uniform_share", "one_number"): lambda right, lengths: torch.stack(
-        [right[b, right[b].any(-1), :n].float().mean() for b, n in enumerate(lengths)]
-    ).mean(),
+    ("uniform_share", "all_cells"): lambda right, lengths: right.float().flatten(1).mean(1),
+    ("uniform_share", "_one_number"): [
+        lambda right, lengths: torch.stack(
+            [right[b, right[b].any(-1), :n].float().mean() for b, n in enumerate(lengths)]
+        ).mean(),
+        lambda right, lengths: (right.sum(-1) / lengths[:, None])[right.any(-1)].mean(),
+    ],
 }
 
 

@@ -52,6 +52,16 @@ WRONG = {
     ("paired_gap", "pairs_are_all_there_are"): lambda one, other: (
         mean(pairs(one, other)), error_of(pairs(one, other), less=0)
     ),
+    ("paired_gap", "variance_for_deviation"): lambda one, other: (
+        mean(pairs(one, other)), error_of(pairs(one, other)) ** 2 * math.sqrt(len(one))
+    ),
+    ("paired_gap", "errors_added"): lambda one, other: (
+        float(one.mean() - other.mean()), error_of(one.tolist()) + error_of(other.tolist())
+    ),
+    ("paired_gap", "_error_of_a_recipe"): [
+        lambda one, other: (mean(pairs(one, other)), error_of(one.tolist())),
+        lambda one, other: (mean(pairs(one, other)), error_of(other.tolist())),
+    ],
     ("paired_gap", "the_other_way"): lambda one, other: (mean(pairs(other, one)), error_of(pairs(other, one))),
     ("paired_gap", "without_signs"): lambda one, other: (
         mean([abs(gap) for gap in pairs(one, other)]), error_of([abs(gap) for gap in pairs(one, other)])
@@ -65,8 +75,12 @@ WRONG = {
     ("asked_half", "upper_and_lower"): lambda words, rows, columns: half(
         words, [2 * p >= rows * columns for p in range(rows * columns)]
     ),
-    ("asked_half", "rows_for_columns"): lambda words, rows, columns: half(
-        words, [p % rows >= columns // 2 for p in range(rows * columns)]
+    ("asked_half", "_rows_for_columns"): [
+        lambda words, rows, columns: half(words, [p % rows >= columns // 2 for p in range(rows * columns)]),
+        lambda words, rows, columns: half(words, [p % rows >= rows // 2 for p in range(rows * columns)]),
+    ],
+    ("asked_half", "only_the_right_word"): lambda words, rows, columns: torch.stack(
+        [torch.tensor([bool(word) and 2 * (p % columns) >= columns for p in range(rows * columns)]) for word in words]
     ),
     ("asked_half", "every_second"): lambda words, rows, columns: half(
         words, [bool(p % 2) for p in range(rows * columns)]
@@ -89,6 +103,12 @@ WRONG = {
     ("within_reach", "over_all_queries"): lambda right, width: visible(right, width) / right.shape[0],
     ("within_reach", "a_count"): lambda right, width: visible(right, width),
     ("within_reach", "what_is_lost"): lambda right, width: 1 - visible(right, width) / int(right.sum()),
+    ("within_reach", "of_the_window"): lambda right, width: (
+        visible(right, width) / int((window_mask(len(right), width) & right.new_ones(right.shape).tril()).sum())
+    ),
+    ("within_reach", "first_columns"): lambda right, width: (
+        sum(int(j) < width for _, j in right.nonzero()) / int(right.sum())
+    ),
     ("within_reach", "over_all_cells"): lambda right, width: visible(right, width) / right.numel(),
 }  # fmt: skip
 
