@@ -54,8 +54,8 @@ def one_head_and_an_mlp(steps=800, seed=FRESH):
 @claim(
     "06.one-average",
     cell="too-few",
-    says="By hand, with weights of 8 : 4 : 2 : 1, one head gets {linear:.2f} here; and everything, where an MLP of 256 "
-    "reads its average.",
+    says="By hand, with weights of 8 : 4 : 2 : 1, one head gets {linear:.2f} here; with an MLP of 256 that reads "
+    "its average, everything.",
     tried="The lesson said that a second softmax is missing. Weights set by hand, so that the one average is uneven: "
     "the largest value is the first pointer's, and what is left says something of the others. The same with an MLP "
     "behind the head, which reads off each value's weight whose it was. Then the recipe's training of that model, "

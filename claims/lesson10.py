@@ -297,7 +297,7 @@ def relay():
 @claim(
     "10.relay-budget",
     cell="081",
-    says="With four times as many steps again, 4,800, two more trainings answered {least:.2f} of them or more",
+    says="With four times as many steps, 4,800, two more trainings answered {least:.2f} of them or more",
     tried="Whether windows stay where 1,200 steps left them, or learn on: two trainings of 4,800 steps at the same "
     "rate, with seeds that the record does not have.",
     attacks=("budget", "seeds"),

@@ -241,6 +241,14 @@ def largest_weight_only(weights, right):
     return _share((weights == weights.amax(dim=-1, keepdim=True)).to(weights.dtype), right).mean(dim=(0, 3))
 
 
+@served.mistake(
+    "You counted the queries of which more than half the weight is on the right key. What share is it, if that is not "
+    "rounded to 0 or 1?"
+)
+def rounded_to_0_or_1(weights, right):
+    return (_share(weights, right) > 0.5).to(weights.dtype).mean(dim=(0, 3))
+
+
 @served.mistake("You looked at example 0 alone. What do the others of the batch say?")
 def first_example_only(weights, right):
     return _share(weights, right)[0].mean(dim=-1)
@@ -270,7 +278,7 @@ def _beside_eight(found):
 def _apart_from_0(parts, found):
     """The head counts whose interval leaves 0 out, in words."""
     apart = [h for h, low, high in zip(found.heads, *parts) if h != 8 and not low <= 0 <= high]
-    return " and ".join(map(str, apart)) or "none"
+    return ", ".join(map(str, apart)) or "none"
 
 
 def _what_two_seeds_tell(yours, target, found):
@@ -283,7 +291,8 @@ def _what_two_seeds_tell(yours, target, found):
     )
     if all(np.allclose(*pair, atol=1e-3) for pair in zip(yours, target)):
         return f"{line}. Two seeds are hardly a sample."
-    return f"{line}; by ours {target[0][at]:+.2f} and {target[1][at]:+.2f}, and {right}."
+    ours = f"By ours they lie between {target[0][at]:+.2f} and {target[1][at]:+.2f}, and those that leave 0 out are"
+    return f"{line}. {ours}: {right}."
 
 
 def _intervals(yours, target, found):
@@ -530,6 +539,14 @@ def long_alone(short, long):
 )
 def order_stayed(short, long):
     return _below(short).all(dim=-1) & _below(long).all(dim=-1)
+
+
+@turned.mistake(
+    "At the long budget it is enough for you that the first no longer wins with *every* seed. Then the order may just "
+    "be open: with how many seeds must the second be lower?"
+)
+def open_later(short, long):
+    return _below(short).all(dim=-1) & ~_below(long).all(dim=-1)
 
 
 @turned.mistake(

@@ -93,6 +93,26 @@ def from_the_blocks_largest(largest, total, summed, scores, values):
 
 
 @add_block.mistake(
+    "You count from the block's largest score, and your old sums still count from the old one. Which of the two "
+    "largest scores should everything count from, and what does that do to the old sums?"
+)
+def from_the_blocks_largest_and_nothing_shrunk(largest, total, summed, scores, values):
+    new = scores.amax(dim=-1)
+    weights = (scores - new[:, None]).exp()
+    return new, total + weights.sum(dim=-1), summed + weights @ values
+
+
+@add_block.mistake(
+    "You took one largest score for the whole block. Each query has a row of its own, and exp can run down to 0 in a "
+    "row that counts from another's score: along which axis is the largest taken?"
+)
+def one_largest_for_all_rows(largest, total, summed, scores, values):
+    new = torch.maximum(largest, scores.max())
+    shrink, weights = (largest - new).exp(), (scores - new[:, None]).exp()
+    return new, total * shrink + weights.sum(dim=-1), summed * shrink[:, None] + weights @ values
+
+
+@add_block.mistake(
     "Total and summed are right, and `largest` came back as it was: the next block would shrink them by the wrong "
     "factor. From which score do they count now?"
 )

@@ -15,7 +15,6 @@ SIZES = {
     "cache of all layers": "GB",
     "the same with windows": "GB",
     "share of the scores in a window": "",
-    "reach": "tokens",
 }
 """What is asked for, and its unit."""
 
@@ -48,10 +47,6 @@ SLIPS = {
         5.26: "that is the other way round. Which of the two numbers is the smaller one?",
         19: "that is in per cent; write it as a share of 1. What is 50 % as a share?",
     },
-    "reach": {
-        999: "that is one layer. What have the tokens seen that it sees, once they come out of the layer before?",
-        10_000: "that is the length of this text. How far would it reach in a longer one?",
-    },
 }
 """What slips give for each, and what a teacher would ask."""
 
@@ -66,11 +61,11 @@ def _judge_pencil(task, answer, _) -> Result:
     numbers = _numbers(answer)
     if numbers is None:
         asked = ", ".join(SIZES)
-        return task.result("wrong", "not yet", f"Five numbers were asked for ({asked}), and this is {a_thing(answer)}.")
+        return task.result("wrong", "not yet", f"Four numbers were asked for ({asked}), and this is {a_thing(answer)}.")
     rows = list(zip(SIZES, numbers, task.solution(), strict=True))
     wrong = [row for row in rows if not _near(*row[1:])]
     if not wrong:
-        return task.result("passed", "passes: all five within a tenth", task.then)
+        return task.result("passed", "passes: all four within a tenth", task.then)
     factors = {f"{number / target:.2g}" for _, number, target in rows[:3]}
     verdict = f"not yet: {len(SIZES) - len(wrong)} of {len(SIZES)} are within a tenth"
     if len(factors) == 1 and len(wrong) >= 3:
@@ -100,25 +95,24 @@ def _numbers(answer) -> list[float] | None:
 
 @answer_exercise(
     stars=2,
-    minutes=6,
+    minutes=5,
     hint="For each size, say first what is counted, how many there are of it, and how many bytes one takes: which of "
     "the numbers above does it have, and which not?",
     second_hint="Every query head scores each pair of tokens, and a layer forgets the scores of the one before it. A "
     "cache keeps a key and a value of each token, for each head that has keys of its own, in each layer. Causal "
-    "attention fills half of a square, a window a band of it. A layer hands on as far as its window sees others.",
+    "attention fills half of a square, a window a band of it.",
     then="Scores grow with N², a cache with N, a window with neither. Such an estimate takes a minute, and a cluster "
     "that runs out of memory takes a day.",
     judge=_judge_pencil,
 )
 def with_a_pencil(N=10_000, layers=32, num_heads=32, num_kv_heads=8, d_head=128, window=1_000):
     """In 16 bits, one text: GB of one layer's scores; GB of the cache; GB of the cache with
-    windows; the share of causal attention's scores that a causal window leaves; how many
-    tokens back the stack reaches with it."""
+    windows; the share of causal attention's scores that a causal window leaves."""
     scores = num_heads * N**2 * 2
     a_token = 2 * layers * num_kv_heads * d_head * 2
     in_a_window = N * window - window * (window - 1) // 2
     share = in_a_window / (N * (N + 1) // 2)
-    return scores / 1e9, a_token * N / 1e9, a_token * window / 1e9, share, layers * (window - 1)
+    return scores / 1e9, a_token * N / 1e9, a_token * window / 1e9, share
 
 
 # -------------------------------------------------------------------------------------------------------- percentages

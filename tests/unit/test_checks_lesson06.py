@@ -75,6 +75,7 @@ WRONG = {
         quality.var(1) / math.sqrt(len(quality[0])),
     ),
     ("served", "first_example_only"): lambda weights, right: shares(weights[:1], right[:1])[0].mean(-1),
+    ("served", "rounded_to_0_or_1"): lambda weights, right: (shares(weights, right) > 0.5).double().mean((0, 3)),
     ("paired_interval", "two_samples"): spreads_of_both,
     ("paired_interval", "base_averaged_first"): lambda losses, base, t: interval(losses - base.mean(), t),
     ("paired_interval", "no_base"): lambda losses, base, t: interval(losses, t),
@@ -105,6 +106,7 @@ WRONG = {
     ("turned", "short_alone"): lambda short, long: wins(short),
     ("turned", "long_alone"): lambda short, long: wins(-long),
     ("turned", "order_stayed"): lambda short, long: wins(short) & wins(long),
+    ("turned", "open_later"): lambda short, long: wins(short) & ~wins(long),
     ("turned", "never_overlapping"): lambda short, long: (
         (short.max(1).values[:, None] < short.min(1).values) & (long.min(1).values[:, None] > long.max(1).values)
     ),
@@ -179,6 +181,12 @@ def test_a_wrong_function_keeps_its_question_in_the_sweep_and_sees_what_ours_fin
         assert not inside.passed and inside.lines[: len(alone.lines)] == alone.lines
         if len(inside.lines) > len(alone.lines):
             assert inside.picture().axes
+
+
+def test_a_wrong_interval_reads_in_two_sentences_what_it_finds_in_the_sweep_and_what_ours_finds(found):
+    lines = EXERCISES["paired_interval"](WRONG["paired_interval", "base_averaged_first"], found).lines
+    assert lines[-1].endswith("By ours they lie between -0.29 and +0.17, and those that leave 0 out are: 1.")
+    assert "leaves 0 out: 1, 2, 16. By ours" in lines[-1]
 
 
 @pytest.mark.parametrize("name", IN_THE_SWEEP)
