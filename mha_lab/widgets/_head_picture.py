@@ -144,7 +144,9 @@ def _page(explorer, width, height):
     """An empty page with a headline and the key to the colours."""
     width = max(460, round(width))
     page = Page(width, HEADLINE + height)
-    page.text(0, 12, page.clipped(_headline(explorer), 14, width - 260), 14, bold=True)
+    headline, room = _headline(explorer), width - 240  # the key to the colours stands at the right
+    size = 14 if page.width_of(headline, 14, bold=True) <= room else 12
+    page.text(0, 12, page.clipped(headline, size, room, bold=True), size, bold=True)
     if explorer.view == "lines":
         most = "head's largest weight" if explorer.stretch else "weight 1"
         page.text(width, 12, f"thickest line: {most}", 11, anchor="rm")

@@ -119,11 +119,11 @@ class Page:
     def width_of(self, text, size=12, bold=False) -> float:
         return font(size, bold, text).getlength(text) / FINE
 
-    def clipped(self, text, size, room) -> str:
+    def clipped(self, text, size, room, bold=False) -> str:
         """`text`, cut with … where it needs more than `room`."""
-        if self.width_of(text, size) <= room:
+        if self.width_of(text, size, bold) <= room:
             return text
-        fitting = bisect(range(1, len(text)), room, key=lambda letters: self.width_of(text[:letters] + "…", size))
+        fitting = bisect(range(1, len(text)), room, key=lambda letters: self.width_of(text[:letters] + "…", size, bold))
         return text[: max(fitting, 1)] + "…"
 
     def box(self, x, y, width, height, colour=None, outline=None, thick=1):

@@ -329,6 +329,20 @@ def test_the_picture_and_the_page_place_the_overview_and_the_lines_alike(javascr
         the_same(_head_layout.with_lines(*sizes, head=case["heads"] - 1, word_room=47.5, unit=0.5), theirs)
 
 
+def test_a_long_headline_of_the_picture_ends_before_the_key_to_its_colours(monkeypatch):
+    ends, write = [], _head_picture.Page.text
+
+    def noting(page, x, y, text, size=12, *, bold=False, **options):
+        if bold:
+            ends.append(x + page.width_of(text, size, bold) + page.width_of("weight 0", 11) - (page.width - 172))
+        write(page, x, y, text, size, bold=bold, **options)
+
+    monkeypatch.setattr(_head_picture.Page, "text", noting)
+    texts = {heads: readings[2:] for heads, readings in tasks.recorded_head_counts().readings.items()}
+    png_of(HeadExplorer.from_trained(texts, d_model=64, bias=False, num_heads=16))
+    assert ends and max(ends) < 0
+
+
 def test_a_pixel_of_the_picture_shows_the_largest_of_its_cells():
     weights = np.array([[0.1, 0.2, 0.0], [0.0, -0.9, 0.3], [0.5, 0.0, -0.1]])
     assert _head_picture.pooled(weights, 2).tolist() == [[-0.9, 0.3], [0.5, -0.1]]
