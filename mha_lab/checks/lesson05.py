@@ -257,6 +257,16 @@ def not_unfolded(query, key, value):
 
 
 @grouped_attention.mistake(
+    "A single query would come out right, and several are mixed up: the rows of a group were taken word by word, "
+    "across all heads. In (B, H, N, K), which axis must be cut into groups, and which stays whole?"
+)
+def folded_word_by_word(query, key, value):
+    B, H, N, K = query.shape
+    rows = query.transpose(1, 2).reshape(B, key.shape[1], H // key.shape[1] * N, K)
+    return _attend(rows, key, value).reshape(B, H, N, K)
+
+
+@grouped_attention.mistake(
     "The sharing is right and the scores were not scaled. By what does one head divide, however many heads "
     "share its keys?"
 )
@@ -344,6 +354,14 @@ def query_heads_counted_and_values_forgotten(*case):
 )
 def queries_kept_too(*case):
     return _bytes(case) + _bytes(case, num_kv_heads=case[3]) // 2
+
+
+@cache_bytes.mistake(
+    "Yours is 1.5 times the cache: three vectors for each token, head and layer. Beside the key and the value, is "
+    "an old token's query needed again?"
+)
+def three_vectors(*case):
+    return 3 * _bytes(case) // 2
 
 
 @cache_bytes.mistake("Yours is one layer's cache. Can a layer use the keys of another one?")

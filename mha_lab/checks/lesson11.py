@@ -65,7 +65,7 @@ def _scores_of_two(yours, target, found) -> str:
     pairs = [f"{layer}.{head}" for layer, head in found.maps]
     told = " and ".join(f"{score:.2f} to head {pair}" for pair, score in zip(pairs, yours[0]))
     right = " and ".join(f"{score:.2f}" for score in target[0])
-    return f"In SmolLM2, on 50 random tokens said twice, your function gives {told}; ours gives {right}."
+    return f"In SmolLM2, on one text of 50 random tokens said twice, your function gives {told}; ours gives {right}."
 
 
 def _two_maps_with_their_lines(yours, _, found):
@@ -189,7 +189,7 @@ def first_query_left_out(weights):
 
 
 def _draws():
-    """Losses in steps of a tenth, so that a draw may lose exactly as much as the choice; one choice beats all draws."""
+    """Losses in steps of a tenth, so that a draw may equal the choice; one choice beats all draws."""
     cases = []
     for seed, (draws, place) in enumerate([(12, 3), (5, 1), (20, 9), (7, 6), (9, 4)]):
         drawn = (10 * seeded(seed, (draws,))[0]).round() / 10 + 4
@@ -227,12 +227,12 @@ def _losses_on_a_line(yours, _, found):
 @model_exercise(
     stars=1,
     minutes=5,
-    hint="Suppose that the choice were one more random set. How many sets are there then, and how many of them lose as "
-    "little as it does?",
+    hint="Suppose that the choice were one more random set. How many sets are there then, and how many of them have "
+    "a loss no larger than its own?",
     second_hint="Count the draws whose loss is as small as the choice's, or smaller: equal ones count. Then add the "
     "choice itself, to those that you counted and to all of them, and divide.",
     then="With 12 draws this can never fall below 1/13. And it means little on the text that made the choice: there "
-    "the 27 lose less than every draw, because they were selected to.",
+    "their loss is smaller than that of every draw, because they were selected for it.",
     cases=_draws,
     parts={"probability": ()},
     inside=_of_the_record(_chosen_and_drawn),
@@ -241,8 +241,8 @@ def _losses_on_a_line(yours, _, found):
 )
 def by_chance(chosen, drawn):
     """chosen: the loss without the chosen heads; drawn (draws,): the losses without as many
-    random ones → among all these sets, the chosen one included, the share that lose as little
-    as the chosen one or less."""
+    random ones → among all these sets, the chosen one included, the share whose loss is no
+    larger than that of the chosen one."""
     as_good = (drawn <= chosen).sum()
     return (as_good + 1) / (len(drawn) + 1)
 
@@ -256,7 +256,7 @@ def draws_alone(chosen, drawn):
 
 
 @by_chance.mistake(
-    "The choice stands in your denominator and not in your numerator. Does the chosen set lose as little as itself?"
+    "The choice stands in your denominator and not in your numerator. Is the chosen set as good as itself?"
 )
 def itself_below_only(chosen, drawn):
     return (drawn <= chosen).sum() / (len(drawn) + 1)
@@ -270,11 +270,20 @@ def itself_above_only(chosen, drawn):
     return ((drawn <= chosen).sum() + 1) / len(drawn)
 
 
-@by_chance.mistake(
-    "You left out the draws that lose exactly as much as the choice. Did chance do as well there, or not?"
-)
+@by_chance.mistake("You left out the draws whose loss equals that of the choice. Did chance do as well there, or not?")
 def ties_left_out(chosen, drawn):
     return ((drawn < chosen).sum() + 1) / (len(drawn) + 1)
+
+
+def _strictly_smaller(chosen, drawn, of_all_sets):
+    return (drawn < chosen).sum() / (len(drawn) + of_all_sets)
+
+
+for _of_all_sets in (0, 1):
+    by_chance.mistake(
+        "You counted only the draws whose loss is smaller than that of the choice. Where the two are equal, did chance "
+        "not do as well? And where is the chosen set itself?"
+    )(partial(_strictly_smaller, of_all_sets=_of_all_sets))
 
 
 def _other_side(chosen, drawn, with_itself):
@@ -284,7 +293,8 @@ def _other_side(chosen, drawn, with_itself):
 
 for _with_itself in (1, 0):
     by_chance.mistake(
-        "You counted the draws that lose *more*. The choice claims to do little harm: which draws speak against it?"
+        "You counted the draws whose loss is *larger*. The choice claims to do little harm: which draws speak against "
+        "it?"
     )(partial(_other_side, with_itself=_with_itself))
 
 
@@ -297,8 +307,8 @@ def draws_that_are_beaten(chosen, drawn):
 
 
 @by_chance.mistake(
-    "That is how many standard deviations the choice lies from the mean of the draws. How many of the draws lose as "
-    "little as it?"
+    "That is how many standard deviations the choice lies from the mean of the draws. How many of the draws "
+    "have a loss no larger than its own?"
 )
 def in_deviations(chosen, drawn):
     return (chosen - drawn.mean()) / drawn.std()
@@ -624,7 +634,7 @@ def across_heads(weight, num_heads):
 
 
 @to_halves.mistake(
-    "Your seconds come before your firsts. A rotation by the angle: which of a pair gets the minus sign?"
+    "Your seconds come before your firsts. When a pair is turned by an angle, which of the two gets the minus sign?"
 )
 def seconds_first(weight, num_heads):
     D = weight.shape[1]

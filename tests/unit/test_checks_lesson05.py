@@ -62,6 +62,13 @@ def _(query, key, value):
     return sdpa(query, torch.repeat_interleave(key, n, 1), value.tile(1, n, 1, 1))
 
 
+@wrong("grouped_attention", "folded_word_by_word")
+def _(query, key, value):
+    B, H, N, K = query.shape
+    rows = query.permute(0, 2, 1, 3).contiguous().view(B, key.shape[1], -1, K)
+    return sdpa(rows, key, value).view(B, H, N, K)
+
+
 @wrong("grouped_attention", "keys_repeated_in_turn")
 def _(query, key, value):
     n = times(query, key)
@@ -155,6 +162,12 @@ def _(batch, tokens, layers, num_heads, num_kv_heads, d_head, bytes_per_number):
 @wrong("cache_bytes", "queries_kept_too")
 def _(batch, tokens, layers, num_heads, num_kv_heads, d_head, bytes_per_number):
     return batch * tokens * layers * (num_heads + 2 * num_kv_heads) * d_head * bytes_per_number
+
+
+@wrong("cache_bytes", "three_vectors")
+def _(batch, tokens, layers, num_heads, num_kv_heads, d_head, bytes_per_number):
+    query = key = value = batch * tokens * layers * num_kv_heads * d_head * bytes_per_number
+    return query + key + value
 
 
 @wrong("cache_bytes", "one_layer")

@@ -72,6 +72,10 @@ WRONG = {
     ("by_chance", "itself_below_only"): lambda chosen, drawn: (drawn <= chosen).sum() / (drawn.numel() + 1),
     ("by_chance", "itself_above_only"): lambda chosen, drawn: (1 + (drawn <= chosen).sum()) / drawn.numel(),
     ("by_chance", "ties_left_out"): lambda chosen, drawn: (1 + sum(loss < chosen for loss in drawn)) / (1 + len(drawn)),
+    ("by_chance", "_strictly_smaller"): [
+        lambda chosen, drawn: np.mean([loss < chosen for loss in drawn]),
+        lambda chosen, drawn: sum(loss < chosen for loss in drawn) / (1 + len(drawn)),
+    ],
     ("by_chance", "_other_side"): [
         lambda chosen, drawn: (1 + (drawn >= chosen).sum()) / (1 + len(drawn)),
         lambda chosen, drawn: np.mean([loss >= chosen for loss in drawn]),
