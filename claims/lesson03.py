@@ -302,6 +302,17 @@ def _looks_at_itself(one_for_both, d_model, num_heads, N, loud, common):
     return ((q @ k.mT).argmax(dim=-1) == torch.arange(N)).float().mean().item()
 
 
+def _gradients(y, x, context, layer):
+    """The gradients of a loss by both texts, by W^Q, W^K, W^V and W^O in one piece, and by the biases in another."""
+    names, parameters = zip(*layer.named_parameters())  # PyTorch's layer has the first three in one parameter
+    by_x, by_context, *grads = torch.autograd.grad(y.square().sum(), [x, context, *parameters])
+    matrices, biases = (
+        torch.cat([grad for name, grad in zip(names, grads) if name.endswith(end)] or [torch.zeros(1)])
+        for end in ("weight", "bias")
+    )
+    return by_x, by_context, matrices, biases
+
+
 @claim(
     "03.pytorch",
     cell="table-words",
@@ -338,8 +349,8 @@ def pytorch():
             expected = theirs(x, context, context, attn_mask=~mask)[0]
             found = ours(x, context, mask=mask[None])
         for a, b in zip(
-            [expected, *torch.autograd.grad(expected.square().sum(), [x, context, theirs.out_proj.weight])],
-            [found, *torch.autograd.grad(found.square().sum(), [x, context, ours.out_proj.weight])],
+            [expected, *_gradients(expected, x, context, theirs)],
+            [found, *_gradients(found, x, context, ours)],
         ):
             worst = max(worst, ((a - b).abs().max() / (1 + b.abs().max())).item())
     assert worst < 1e-12

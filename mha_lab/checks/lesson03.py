@@ -7,6 +7,7 @@ the model is installed.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from math import isnan
 
 import torch
 
@@ -28,7 +29,8 @@ def _sum_cases():
 @exercise(
     stars=2,
     minutes=10,
-    hint="In Concat, head i stands in columns i·K … (i+1)·K. Which rows of W^O do those columns meet, and no others?",
+    hint="In Concat, head i stands in columns i·K to (i+1)·K − 1. Which rows of W^O do those columns meet, and no "
+    "others?",
     second_hint="Cut the H·K rows of W^O into H groups of K, in the order in which they stand: each head gets its own "
     "(K, D). Then each head's (N, K) is multiplied by its group. A product of more than two dimensions does that for "
     "all heads and all examples at once.",
@@ -58,6 +60,24 @@ def the_sum_itself(heads, W_o):
 def interleaved_rows(heads, W_o):
     H, K = heads.shape[1], heads.shape[3]
     return heads @ W_o.reshape(K, H, -1).transpose(0, 1)
+
+
+@output_as_a_sum.mistake(
+    "W_o was transposed before it was cut, as a weight of nn.Linear has to be. Here it is (H·K, D) already: which of "
+    "its axes do the heads' numbers meet?"
+)
+def transposed_before_the_cut(heads, W_o):
+    H, K = heads.shape[1], heads.shape[3]
+    return heads @ W_o.T.reshape(H, K, -1)
+
+
+@output_as_a_sum.mistake(
+    "W_o was cut into (H, D, K) and each piece transposed: that is no block of its rows. In W_o (H·K, D), which axis "
+    "is the one to cut?"
+)
+def cut_and_transposed(heads, W_o):
+    H, K = heads.shape[1], heads.shape[3]
+    return heads @ W_o.reshape(H, -1, K).mT
 
 
 @output_as_a_sum.mistake(
@@ -147,14 +167,19 @@ TO_GO_ON = "Once MiniLM is installed (`make models`), this check puts your funct
 
 
 def _what_it_found(question, found, expected, farthest) -> str:
+    there = "In all six layers of MiniLM, over the twelve recorded sentences"
+    if isnan(farthest):
+        return f"{there}, {_beside_lesson_00(farthest)}, so the model finds nothing."
     same = "as with our layer" if found == expected else f'where our layer finds "{expected.rstrip(".")}"'
     return (
-        f"In all six layers of MiniLM, over the twelve recorded sentences, {_beside_lesson_00(farthest)}. Asked for "
-        f'"{question}", the model finds "{found.rstrip(".")}", {same}.'
+        f'{there}, {_beside_lesson_00(farthest)}. Asked for "{question}", the model finds '
+        f'"{found.rstrip(".")}", {same}.'
     )
 
 
 def _beside_lesson_00(farthest) -> str:
+    if isnan(farthest):
+        return "your weights hold NaN"
     close = farthest < 1e-3
     return "your maps are those of lesson 00" if close else f"your weights are up to {farthest:.2f} off lesson 00's"
 
@@ -169,9 +194,12 @@ def _in_one_layer(yours, target, inside) -> str:
     weights, tokens = torch.as_tensor(yours[1]), inside.running.tokens
     farthest = (weights[0] - inside.running.weights[LAYER]).abs().max().item()
     looks = weights[0, HEAD, tokens.index("it")]
+    there = f"In layer {LAYER} of MiniLM, where no word is masked, with the queries, keys and values recorded there"
+    if isnan(farthest):
+        return f"{there}, {_beside_lesson_00(farthest)}."
     return (
-        f"In layer {LAYER} of MiniLM, with the queries, keys and values recorded there, {_beside_lesson_00(farthest)}. "
-        f'In head {HEAD}, "it" looks most at "{tokens[int(looks.argmax())]}", with {looks.max():.2f}.'
+        f'{there}, {_beside_lesson_00(farthest)}. In head {HEAD}, "it" looks most at '
+        f'"{tokens[int(looks.argmax())]}", with {looks.max():.2f}.'
     )
 
 
@@ -341,6 +369,14 @@ def keys_ask(x, W_q, W_k, *rest):
 def _split_with_a_plain_view(*case, plain_back):
     merge = (lambda heads: heads.reshape(case[0].shape)) if plain_back else None
     return _layer(*case, split=lambda x, H: x.reshape(x.shape[0], H, x.shape[1], -1), merge=merge)
+
+
+@multi_head_attention.mistake(
+    "Your head 0 has every H-th column instead of the first K: D was cut as (K, H). Which of the two has to be the "
+    "inner, last one for a head's columns to be neighbours?"
+)
+def interleaved_columns(*case):
+    return _layer(*case, split=lambda x, H: x.unflatten(-1, (-1, H)).permute(0, 3, 1, 2))
 
 
 for _plain_back in (True, False):
@@ -545,7 +581,7 @@ def repaired_mask(allowed, is_word):
 
 
 @repaired_mask.mistake(
-    "This is the printed version: it blocks only what *both* masks forbid, so words still look into the future, "
+    "This blocks what the printed version blocks, only what *both* masks forbid, so words still look into the future, "
     "if a word stands there. If one mask alone forbids a look, is it forbidden?"
 )
 def both_must_forbid(allowed, is_word):

@@ -21,6 +21,10 @@ def cut_by_a_plain_view(x, W_q, W_k, W_v, W_o, num_heads, mask):
     return (weights @ value).reshape(B, N, D) @ W_o, weights
 
 
+def mask_turned_round(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    return OURS(x, W_q, W_k, W_v, W_o, num_heads, ~mask)
+
+
 def in_numpy(x, W_q, W_k, W_v, W_o, num_heads, mask):
     B, N, D = x.shape
     query, key, value = (np.swapaxes((x @ W).reshape(B, N, num_heads, -1), 1, 2) for W in (W_q, W_k, W_v))
@@ -69,6 +73,16 @@ def test_a_wrong_function_keeps_its_diagnosis_and_is_told_how_far_off_the_model_
     result = check(function, inside_minilm())
     assert result.state == "wrong" and question in result.lines[0]
     assert "off lesson 00's" in result.lines[-1]
+
+
+def test_weights_of_nan_in_one_layer_are_named_and_no_word_is_said_to_be_looked_at_most(absent):
+    last = check(mask_turned_round, inside_minilm()).lines[-1]
+    assert last.endswith("your weights hold NaN.") and "looks most at" not in last and "where no word is masked" in last
+
+
+def test_weights_of_nan_in_all_layers_find_nothing(present):
+    last = check(mask_turned_round, inside_minilm()).lines[-1]
+    assert last.startswith("In all six layers") and last.endswith("your weights hold NaN, so the model finds nothing.")
 
 
 def test_what_the_model_finds_with_a_wrong_function_stands_beside_what_ours_finds(present):
