@@ -716,6 +716,13 @@ def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
     return learners_output(heads, W_o), weights
 
 
+@wrong("multi_head_attention", "interleaved_columns")
+def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
+    every_nth = lambda x, h: torch.stack([x[..., i::h] for i in range(h)], 1)  # noqa: E731
+    heads, weights = learners_layer(x, W_q, W_k, W_v, W_o, num_heads, mask, every_nth)
+    return learners_output(heads, W_o), weights
+
+
 @wrong("multi_head_attention", "scaled_by_d_model")
 def _(x, W_q, W_k, W_v, W_o, num_heads, mask):
     heads, weights = learners_layer(x, W_q, W_k, W_v, W_o, num_heads, mask, scale=1 / math.sqrt(x.size(-1)))
@@ -930,6 +937,18 @@ def _(heads, W_o):
 def _(heads, W_o):
     H = heads.shape[1]
     return torch.stack([heads[:, i] @ W_o[i::H] for i in range(H)], 1)
+
+
+@wrong("output_as_a_sum", "transposed_before_the_cut")
+def _(heads, W_o):
+    _, H, _, K = heads.shape
+    return torch.einsum("bhnk,hkd->bhnd", heads, W_o.T.contiguous().view(H, K, -1))
+
+
+@wrong("output_as_a_sum", "cut_and_transposed")
+def _(heads, W_o):
+    _, H, _, K = heads.shape
+    return heads @ W_o.view(H, W_o.size(1), K).transpose(1, 2)
 
 
 @wrong("output_as_a_sum", "everybody_gets_the_first_rows")
