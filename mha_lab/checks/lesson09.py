@@ -59,6 +59,21 @@ def signed_steps(num_heads, num_tokens):
 
 
 @distance_bias.mistake(
+    "Keys ahead of the query lose and keys behind it win. This reader sees both sides: what makes j − i a distance?"
+)
+def signed_steps_ahead(num_heads, num_tokens):
+    return _slopes(num_heads) * _steps(num_tokens)
+
+
+@distance_bias.mistake(
+    "Your exponents are −8, −8/2, −8/3 …: you divided by each head's own number. What stands below the line in "
+    "2^(−16/H), and what above it?"
+)
+def divided_by_the_head(num_heads, num_tokens):
+    return -(2.0 ** (-8 / torch.arange(1, num_heads + 1)))[:, None, None] * _steps(num_tokens).abs()
+
+
+@distance_bias.mistake(
     "Your bias also hides what comes later, as in Press's language models. May a reader of whole sentences look ahead?"
 )
 def future_hidden(num_heads, num_tokens):
@@ -276,6 +291,14 @@ def off_by_one(table, num_tokens):
     return table[:, (_distance(num_tokens).clamp(-R, R) + R - 1).clamp(min=0)]
 
 
+@relative_bias.mistake(
+    "Every key ahead of the query got the middle column. Of 2R + 1 columns counted from 0, which number has the last?"
+)
+def cut_at_the_middle(table, num_tokens):
+    R = table.shape[1] // 2
+    return table[:, (_distance(num_tokens) + R).clamp(0, R)]
+
+
 @relative_bias.mistake("Your numbers are right and the axis of the heads stands last. Where has (H, N, N) it?")
 def heads_last(table, num_tokens):
     return relative_bias.solution(table, num_tokens).permute(1, 2, 0)
@@ -337,6 +360,14 @@ def neighbours_paired(x, base):
     angle = _angles(x, base)
     a, b = x[..., 0::2], x[..., 1::2]
     return torch.stack([a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()], dim=-1).flatten(-2)
+
+
+@rotate_by_position.mistake(
+    "The right pairs were turned by the right angles, and then laid down as neighbours. Where did the second number of "
+    "a pair stand before?"
+)
+def laid_down_as_neighbours(x, base):
+    return torch.stack(_turned(x, _angles(x, base)).chunk(2, dim=-1), dim=-1).flatten(-2)
 
 
 @rotate_by_position.mistake(
@@ -444,11 +475,14 @@ def over_the_deviation(x, gain, eps):
     return _over(x, x.var(dim=-1, keepdim=True, correction=0), gain, eps)
 
 
-@rms_norm.mistake(
-    "You divided by the length of each token's vector: √D times too much. Do the squares add up or average?"
-)
-def length_for_mean(x, gain, eps):
-    return _over(x, x.square().sum(dim=-1, keepdim=True), gain, eps)
+def _length_for_mean(x, gain, eps, kept):
+    return _over(x, x.square().sum(dim=-1, keepdim=True), gain, kept * eps)
+
+
+for _kept in (1, 0):  # eps is often left for later
+    rms_norm.mistake(
+        "You divided by the length of each token's vector: √D times too much. Do the squares add up or average?"
+    )(partial(_length_for_mean, kept=_kept))
 
 
 @rms_norm.mistake("You took the mean over the tokens. Whose size should one token's vector be divided by?")
@@ -516,11 +550,14 @@ for _inside in (True, False):
     )(partial(_over_a_samples_deviation, inside=_inside))
 
 
-@rms_norm.mistake(
-    "You took one mean of the whole tensor, batch and all. Whose size should one token's vector be divided by?"
-)
-def over_the_whole_tensor(x, gain, eps):
-    return _over(x, x.square().mean(), gain, eps)
+def _over_the_whole_tensor(x, gain, eps, kept):
+    return _over(x, x.square().mean(), gain, kept * eps)
+
+
+for _kept in (1, 0):
+    rms_norm.mistake(
+        "You took one mean of the whole tensor, batch and all. Whose size should one token's vector be divided by?"
+    )(partial(_over_the_whole_tensor, kept=_kept))
 
 
 # ------------------------------------------------------------------------------------------------------- gated fusion

@@ -109,6 +109,9 @@ WRONG = {
     ("relative_bias", "off_by_one"): lambda table, num_tokens: by_table(
         table, num_tokens, lambda d, R: max(within(d, R) + R - 1, 0)
     ),
+    ("relative_bias", "cut_at_the_middle"): lambda table, num_tokens: by_table(
+        table, num_tokens, lambda d, R: min(within(d, R), 0) + R
+    ),
     ("relative_bias", "heads_last"): lambda table, num_tokens: by_table(
         table, num_tokens, lambda d, R: within(d, R) + R
     ).movedim(0, -1),
@@ -143,6 +146,9 @@ WRONG = {
     ("in_standard_errors", "errors_alone"): errors,
     ("rotate_by_position", "turned_back"): lambda x, base: by_complex(x, -turns(x, base)),
     ("rotate_by_position", "neighbours_paired"): lambda x, base: by_neighbours(x, turns(x, base)),
+    ("rotate_by_position", "laid_down_as_neighbours"): lambda x, base: (
+        by_complex(x, turns(x, base)).unflatten(-1, (2, -1)).transpose(-1, -2).flatten(-2)
+    ),
     ("rotate_by_position", "one_rate"): lambda x, base: by_complex(x, turns(x, 1.0)),
     ("rotate_by_position", "half_the_exponent"): lambda x, base: by_complex(x, turns(x, base, power=-1)),
     ("rotate_by_position", "faster_and_faster"): lambda x, base: by_complex(x, turns(x, base, power=2)),
@@ -163,6 +169,12 @@ WRONG = {
     ),
     ("distance_bias", "signed_steps"): lambda num_heads, num_tokens: by_pair(
         num_heads, num_tokens, lambda h, i, j: slope(h, num_heads) * (j - i)
+    ),
+    ("distance_bias", "signed_steps_ahead"): lambda num_heads, num_tokens: by_pair(
+        num_heads, num_tokens, lambda h, i, j: slope(h, num_heads) * (i - j)
+    ),
+    ("distance_bias", "divided_by_the_head"): lambda num_heads, num_tokens: by_pair(
+        num_heads, num_tokens, lambda h, i, j: -slope(1, h) * abs(i - j)
     ),
     ("distance_bias", "future_hidden"): lambda num_heads, num_tokens: by_pair(
         num_heads, num_tokens, lambda h, i, j: -math.inf if j > i else slope(h, num_heads) * (j - i)
@@ -192,7 +204,10 @@ WRONG = {
         lambda x, gain, eps: gain * x / (x.std(-1, keepdim=True) + eps),
         lambda x, gain, eps: normed(x, x.std(2)[..., None] ** 2, gain, eps),
     ],
-    ("rms_norm", "over_the_whole_tensor"): lambda x, gain, eps: normed(x, (x * x).mean(), gain, eps),
+    ("rms_norm", "_over_the_whole_tensor"): [
+        lambda x, gain, eps: normed(x, (x * x).mean(), gain, eps),
+        lambda x, gain, eps: x / (x * x).mean().sqrt() * gain,
+    ],
     ("rms_norm", "layer_norm"): lambda x, gain, eps: F.layer_norm(x, x.shape[-1:], gain, eps=eps),
     ("rms_norm", "multiplied_by_the_root"): lambda x, gain, eps: (
         gain * x / torch.rsqrt((x**2).mean(2, keepdim=True) + eps)
@@ -205,7 +220,10 @@ WRONG = {
     ("rms_norm", "one_plus_gain"): lambda x, gain, eps: F.rms_norm(x, gain.shape, 1 + gain, eps),
     ("rms_norm", "over_gain"): lambda x, gain, eps: F.rms_norm(x, gain.shape, None, eps) / gain,
     ("rms_norm", "over_the_deviation"): lambda x, gain, eps: normed(x, x.std(2, False)[..., None] ** 2, gain, eps),
-    ("rms_norm", "length_for_mean"): lambda x, gain, eps: normed(x, (x**2).sum(2)[..., None], gain, eps),
+    ("rms_norm", "_length_for_mean"): [
+        lambda x, gain, eps: normed(x, (x**2).sum(2)[..., None], gain, eps),
+        lambda x, gain, eps: x / x.norm(dim=-1, keepdim=True) * gain,
+    ],
     ("rms_norm", "over_tokens"): lambda x, gain, eps: normed(x, (x**2).mean(1)[:, None], gain, eps),
     ("rms_norm", "over_all"): lambda x, gain, eps: normed(x, (x**2).flatten(1).mean(1)[:, None, None], gain, eps),
     ("rms_norm", "no_gain"): lambda x, gain, eps: F.rms_norm(x, x.shape[-1:], eps=eps),
