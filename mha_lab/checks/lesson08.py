@@ -1,61 +1,13 @@
 """Exercises of lesson 08: attention over another sequence, and the share of weight that a head gets for nothing."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
 from operator import itemgetter
 
 import torch
 
-from mha_lab.checks import learner
-from mha_lab.checks.card import Result
-from mha_lab.checks.engine import FunctionExercise, exercise, seeded
-from mha_lab.checks.run import quietly
-
-
-@dataclass(frozen=True, repr=False)
-class ExerciseInAModel(FunctionExercise):
-    """An exercise whose right answers are then put to work inside a trained model.
-
-    inside   runs the model with a function in its place: (function from tensors to tensors) -> what came of it in a
-             sentence or two, and what draws it, or None"""
-
-    inside: Callable = None
-
-    def _same_numbers(self, function, cases, targets, yours) -> Result:
-        result = super()._same_numbers(function, cases, targets, yours)
-        return self._at_work(function, yours[0].in_numpy, result) if result.passed else result
-
-    def _at_work(self, function, in_numpy, result) -> Result:
-        def called(*case):
-            found = self.run(function, case, in_numpy)
-            if found.error is not None:
-                raise found.error
-            parts = [torch.as_tensor(part) for part in found.parts]
-            parts = [part.float() if part.is_floating_point() else part for part in parts]
-            return parts if len(parts) > 1 else parts[0]
-
-        def but(*lines):
-            return replace(result, state="wrong", verdict="not yet: right on the shapes of the check only", lines=lines)
-
-        ours, _ = self.inside(self.solution)
-        try:
-            with quietly():
-                yours, picture = self.inside(called)
-        except Exception as error:  # code that is made for the sizes of the cases
-            where, code = learner.what_was_raised(error)
-            return but(
-                f"Put to work in a trained model, which has other sizes, your code raises an error{where}:", code
-            )
-        if yours != ours:
-            return but(f"{yours} With our function there: {ours} Which size of the model does your code not ask for?")
-        return replace(result, lines=(*result.lines, f"{yours} With our function it does the same."), picture=picture)
-
-
-def exercise_in_a_model(**fields) -> Callable[[Callable], ExerciseInAModel]:
-    """Decorator: as `exercise`; a right answer is then put to work in a trained model."""
-    return lambda solution: ExerciseInAModel(solution, **fields)
-
+from mha_lab.checks.engine import exercise, seeded
+from mha_lab.checks.in_model import whole_model_exercise
 
 SENTENCES = "my sister's black cat often sees them", "my neighbour sees her"
 
@@ -124,7 +76,7 @@ def _looked(x, context, lengths, w_q, w_k, w_v):
     return weights @ (context @ w_v), weights
 
 
-@exercise_in_a_model(
+@whole_model_exercise(
     stars=2,
     minutes=15,
     hint="Which of the two sequences asks, and which is looked at: of which are queries made, and of which keys?",

@@ -5,7 +5,7 @@ from functools import partial
 import torch
 
 from mha_lab.checks.engine import exercise, seeded
-from mha_lab.checks.lesson08 import exercise_in_a_model
+from mha_lab.checks.in_model import whole_model_exercise
 
 
 def _masked(function) -> tuple[str, None]:
@@ -24,7 +24,7 @@ def _masked(function) -> tuple[str, None]:
     )
 
 
-@exercise_in_a_model(
+@whole_model_exercise(
     stars=1,
     minutes=8,
     hint="Patches are numbered row by row: in which column of the image does patch p stand?",
@@ -109,7 +109,7 @@ def _paired_cases():
     cases = []
     for seed, n in enumerate((5, 3, 8, 4, 6)):
         level, one, other = seeded(seed, (n,), (n,), (n,))  # a seed is good or bad for both
-        cases.append((0.9 + 0.03 * level + 0.01 * one, 0.895 + 0.03 * level + 0.01 * other))
+        cases.append((1.2 * level + 0.5 * one + 0.4, 1.2 * level + 0.5 * other))
     return cases
 
 

@@ -10,7 +10,7 @@ import torch
 
 from mha_lab.checks.card import Result
 from mha_lab.checks.engine import FunctionExercise, exercise, seeded
-from mha_lab.checks.lesson08 import ExerciseInAModel
+from mha_lab.checks.in_model import WholeModelExercise
 from mha_lab.checks.returned import a_thing
 from mha_lab.kv_cache import KVCache
 
@@ -260,7 +260,7 @@ def _slide_cases():
 
 
 @dataclass(frozen=True, repr=False)
-class RollingExercise(ExerciseInAModel):
+class RollingExercise(WholeModelExercise):
     """`checks.slide(yours, model)`: a right answer rolls the caches of the model that is handed over."""
 
     def __call__(self, function, model: Any = None) -> Result:
