@@ -40,16 +40,13 @@ def one_query(query, keys, values):
 
 @one_query.mistake(
     "Your largest weight is larger than it should be, as if the scores had not been scaled. "
-    "What keeps the spread of a dot product the same when K grows?"
+    "By what does the formula divide them?"
 )
 def no_scale(query, keys, values):
     return (keys @ query).softmax(0) @ values
 
 
-@one_query.mistake(
-    "Your weights are too even: the scores were made too small. "
-    "The *variance* of q·k grows like K. How does its spread grow, and so what should you divide by?"
-)
+@one_query.mistake("Your weights are too even: the scores were divided by K itself. What of K stands in the formula?")
 def scaled_by_k(query, keys, values):
     return (keys @ query / len(query)).softmax(0) @ values
 
@@ -167,6 +164,13 @@ def weights_on_the_keys(query, keys, values):
 
 
 @one_query.mistake(
+    "You returned the S weights. They say how much of each value is wanted: which step takes it and adds it up?"
+)
+def weights_for_the_output(query, keys, values):
+    return (keys @ query / len(query) ** 0.5).softmax(0)
+
+
+@one_query.mistake(
     "Your output is √K times too small: the weights were divided by √K after the softmax, and sum to 1/√K. Which "
     "numbers does the scale belong to, the scores or the weights?"
 )
@@ -216,6 +220,13 @@ def inverted(n):
 )
 def future_instead_of_past(n):
     return torch.ones(n, n, dtype=torch.bool).triu()
+
+
+@causal_mask.mistake(
+    "Every word sees every word. Which of them stand after it, and are not written yet?",
+)
+def nothing_hidden(n):
+    return torch.ones(n, n, dtype=torch.bool)
 
 
 @causal_mask.mistake(
@@ -445,7 +456,7 @@ def _weights_of(query, key, K):
 @exercise(
     stars=2,
     minutes=10,
-    hint="Twelve heads of 32 columns lie side by side in the 384: at which column does head 0 begin, and where head 3?",
+    hint="How many columns has one head, and how many stand before those of the head that is asked for?",
     second_hint="A head is D / H columns wide; head 0 has the first of them, head 1 the next, and so on. Cut the "
     "head's columns out of Q and out of K. The rest is attention without its last step: every query meets every key, "
     "the scores are divided by the root of the head's own width, and softmax runs along each row.",
@@ -539,6 +550,19 @@ for _own in (True, False):
     head_weights.mistake(
         "You cut out H columns. A layer has H heads: how many of its D columns are left for each of them?"
     )(partial(_as_many_columns_as_heads, own_width=_own))
+
+
+def _as_wide_as_minilms(query, key, head, num_heads, fixed, own_width):
+    start = 32 * (HEAD if fixed else head)
+    columns = slice(start, start + 32)
+    return _weights_of(query[:, columns], key[:, columns], query.shape[1] // num_heads if own_width else 32)
+
+
+for _fixed, _own in ((True, True), (True, False), (False, True), (False, False)):
+    head_weights.mistake(
+        "Right for MiniLM alone: you cut out 32 columns in every call. The other layers are of other sizes: which "
+        "arguments say how wide a head is, and where it begins?"
+    )(partial(_as_wide_as_minilms, fixed=_fixed, own_width=_own))
 
 
 @head_weights.mistake(

@@ -49,6 +49,29 @@ def _(query, keys, values):
     return sum(w * v for w, v in zip(weights, values))
 
 
+@wrong("one_query", "weights_for_the_output")
+def _(query, keys, values):
+    powers = torch.exp(keys @ query / math.sqrt(len(query)))
+    return powers / powers.sum()
+
+
+@wrong("causal_mask", "nothing_hidden")
+def _(n):
+    return torch.full((n, n), True)
+
+
+@wrong("head_weights", "_as_wide_as_minilms")
+def _(query, key, head, num_heads):
+    q, k = query[:, 96:128], key[:, 96:128]
+    return F.softmax(q @ k.T / math.sqrt(32), dim=-1)
+
+
+@wrong("head_weights", "_as_wide_as_minilms")
+def _(query, key, head, num_heads):
+    q, k = (each[:, 32 * head : 32 * head + 32] for each in (query, key))
+    return F.softmax(q @ k.T / 32**0.5, dim=-1)
+
+
 @wrong("one_query", "scaled_by_k")
 def _(query, keys, values):
     K = query.numel()
