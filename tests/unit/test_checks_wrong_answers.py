@@ -20,7 +20,7 @@ OWN_FILE = {path.stem.removeprefix("test_checks_") for path in Path(__file__).pa
 BY_FUNCTION = {
     name: exercise
     for name, exercise in EXERCISES.items()
-    if hasattr(exercise, "mistakes") and exercise.solution.__module__.split(".")[-1] not in OWN_FILE
+    if hasattr(exercise, "mistakes") and exercise.solution.__module__.split(".")[-1].split("_")[0] not in OWN_FILE
 }
 WRONG = {}  # (exercise, mistake) -> a learner's function; several under one name are ways to the same mistake
 
