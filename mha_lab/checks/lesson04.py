@@ -161,7 +161,7 @@ def _in_smollm2(recorded):
         return recorded.sizes
     return (
         f"The second argument is {a_thing(recorded)}, and SmolLM2's attention layers were asked for: "
-        "`checks.count_flops(count_flops, pretrained.counted_smollm2())`. Are the brackets at its end missing?"
+        "`checks.count_flops(count_flops, counted_smollm2())`. Are the brackets at its end missing?"
     )
 
 
@@ -172,8 +172,8 @@ def _beside_torch(yours, target, recorded):
         return f"In SmolLM2 torch's counter saw {min(counted):,} FLOPs, and our solution says {right:,}."
     if mine == right and counted:
         return (
-            f"SmolLM2 has read {N} tokens, and in each of its {len(counted)} attention layers torch's counter saw "
-            f"{right:,} FLOPs: your number, to the last digit."
+            f"SmolLM2 has read one text of {N} tokens, which looks at itself, and in each of its {len(counted)} "
+            f"attention layers torch's counter saw {right:,} FLOPs: your number, to the last digit."
         )
     if mine == right:
         return (
@@ -253,7 +253,7 @@ def multiply_add_as_one(*sizes):
 
 @count_flops.mistake(
     "You see what a counter sees that adds up the layers: the four projections. Which two products in attention belong "
-    "to no layer, because they multiply activations by activations?"
+    "to no layer, because all their numbers come from the text?"
 )
 def blind_as_hooks(*sizes):
     return _flops(*sizes, scores=0, values=0)
@@ -299,7 +299,7 @@ def full_width_for_each_head(B, N, S, d_model, num_heads, num_kv_heads):
     return _flops(B, N, S, d_model, num_heads, num_kv_heads, scores=num_heads, values=num_heads)
 
 
-@count_flops.mistake("Right for one sentence. What does a batch of B of them change?")
+@count_flops.mistake("Right for one text. What does a batch of B of them change?")
 def batch_forgotten(B, *sizes):
     return _flops(1, *sizes)
 
@@ -326,7 +326,7 @@ def _as_in_the_lesson(B, N, S, d_model, num_heads, num_kv_heads, *, batch, keys)
 for _batch in (True, False):
     for _keys in (True, False):
         count_flops.mistake(
-            "That is the formula 8nd² + 4n²d, for one sentence that looks at itself, with a key for every head. Which "
+            "That is the formula 8ND² + 4N²D, for one text that looks at itself, with a key for every head. Which "
             "of its terms change for a batch, for S keys, and where keys and values are shared?"
         )(partial(_as_in_the_lesson, batch=_batch, keys=_keys))
 
@@ -444,6 +444,6 @@ for _unit in (2**10, 2**20, 2**30, 10**3, 10**6, 10**9):
     )(partial(_in_larger_units, unit=_unit))
 
 
-@peak_scores.mistake("Right for one sentence. How many maps does a batch of B have?")
+@peak_scores.mistake("Right for one text. How many maps does a batch of B have?")
 def one_sentence(B, N, S, num_heads, num_kv_heads):
     return _bytes(1, N, S, num_heads)

@@ -36,6 +36,7 @@ SLIPS = {
         0.054: "that is one layer. How many layers has the model?",
         1290: "those are milliseconds. How many seconds are they?",
         0.645: "that is half. A multiply-add is two operations: did you count both?",
+        30.9: "that is 24 times too long, as if all layers were counted twice. Which number had them already?",
         20.6: "that is 16 times too long. Does each head do the work of the whole layer?",
         1.29e11: "those are operations. How many of them does the processor do in a second?",
         7.76e-13: "that is the rate divided by the work. Which of the two is above the line?",
@@ -66,9 +67,18 @@ def _near(number: float, right: float) -> bool:
 def _numbers(answer) -> list[float] | None:
     try:
         numbers = [float(number) for number in answer]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return numbers if len(numbers) == len(ASKED) and all(map(math.isfinite, numbers)) else None
+
+
+def _what_it_is(answer) -> str:
+    """What stands where five numbers were asked for: among five things, the first that is no number."""
+    if isinstance(answer, tuple | list) and len(answer) == len(ASKED):
+        for name, thing in zip(ASKED, answer):
+            if _numbers([thing] * len(ASKED)) is None:
+                return f"the one for {name} is {a_thing(thing)}"
+    return f"this is {a_thing(answer)}"
 
 
 def _told(name: str, number: float) -> str:
@@ -87,7 +97,7 @@ def _judge(task: AnswerExercise, answer, _) -> Result:
     numbers = _numbers(answer)
     if numbers is None:
         asked = ", ".join(ASKED)
-        return task.result("wrong", "not yet", f"Five numbers were asked for ({asked}), and this is {a_thing(answer)}.")
+        return task.result("wrong", "not yet", f"Five numbers were asked for ({asked}), and {_what_it_is(answer)}.")
     right = task.solution()
     wrong = [row for row in zip(ASKED, numbers, right, strict=True) if not _near(*row[1:])]
     if not wrong:

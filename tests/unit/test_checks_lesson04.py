@@ -365,7 +365,8 @@ def test_what_torch_counts_in_smollm2_is_what_its_published_sizes_give(layers):
 
 def test_the_learners_count_stands_beside_what_torch_saw_in_the_model(layers):
     result = checks.count_flops(lambda *sizes: 2 * sum(products(*sizes).values()), layers)
-    assert result.passed and "in each of its 30 attention layers" in result.lines[0]
+    assert result.passed and "one text of 158 tokens, which looks at itself" in result.lines[0]
+    assert "in each of its 30 attention layers" in result.lines[0]
     assert "337,093,632 FLOPs: your number, to the last digit." in result.lines[0]
     wrong = checks.count_flops(lambda *sizes: sum(products(*sizes).values()), layers)
     assert wrong.state == "wrong" and wrong.lines[0] == messages(checks.count_flops)["multiply_add_as_one"]
@@ -453,6 +454,19 @@ def test_one_factor_on_paper_is_told_and_other_numbers_are_told_their_side():
 def test_what_is_no_five_numbers_is_named(answer):
     result = checks.cost_on_paper(answer)
     assert result.state == "wrong" and result.lines[0].startswith("Five numbers were asked for (parameters,")
+
+
+@pytest.mark.parametrize(
+    "at, thing, said",
+    [
+        (3, "16 MB", "the one for scores of one layer is the str '16 MB'."),
+        (4, float("inf"), "the one for the terms meet at is the float inf."),
+        (0, [1e8], "the one for parameters is the list [100000000.0]."),
+    ],
+)
+def test_of_five_things_the_one_that_is_no_number_is_named(at, thing, said):
+    (line,) = checks.cost_on_paper([*ON_PAPER[:at], thing, *ON_PAPER[at + 1 :]]).lines
+    assert f", and {said}" in line
 
 
 @pytest.mark.parametrize("answer", [None, (None,) * 5, ...])
