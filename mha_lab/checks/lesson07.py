@@ -287,6 +287,20 @@ def only_this_head(weight, head, num_heads):
     return alone
 
 
+def _as_wide_as_in_the_model(weight, head, num_heads, fixed):
+    start = 0 if fixed else 32 * head
+    silent = weight.clone()
+    silent[:, start : start + 32] = 0
+    return silent
+
+
+for _fixed in (True, False):
+    without_head.mistake(
+        "You emptied 32 columns, as wide as a head of section 1's model, in every call. Which of the arguments say how "
+        "wide a head is here?"
+    )(partial(_as_wide_as_in_the_model, fixed=_fixed))
+
+
 @without_head.mistake("You took the head's columns out, and the next layer still expects D inputs. What adds nothing?")
 def columns_cut_out(weight, head, num_heads):
     K = weight.shape[1] // num_heads
@@ -491,6 +505,26 @@ def size_of_each_token(concat, gradient, num_heads):
     return _by_head(concat * gradient, num_heads).sum(dim=3).abs().sum(dim=1).mean(dim=0)
 
 
+def _norms_of_the_gradient(concat, gradient, num_heads, summed):
+    norms = _by_head(gradient, num_heads).norm(dim=3)
+    return (norms.sum(dim=1) if summed else norms.mean(dim=1)).mean(dim=0)
+
+
+for _summed in (True, False):
+    head_importance.mistake(
+        "You measured how long the gradient is, and Concat does not enter. By how much does a factor move a column "
+        "that is 0, and by how much a large one?"
+    )(partial(_norms_of_the_gradient, summed=_summed))
+
+
+@head_importance.mistake(
+    "You took | | of each token, and their mean. One factor stands before the head at all tokens: what is summed "
+    "before the size is taken?"
+)
+def mean_size_of_each_token(concat, gradient, num_heads):
+    return _by_head(concat * gradient, num_heads).sum(dim=3).abs().mean(dim=(0, 1))
+
+
 # --------------------------------------------------------------------------------------------- a choice, and its report
 
 GONE = 36  # of MiniLM's 72 heads, in each of the twenty random sets
@@ -584,7 +618,7 @@ def _chosen_and_others(yours, target, found):
     "of all rows.",
     then="The largest of twenty numbers is large by luck, too. On the examples that chose it, the luck is counted in.",
     cases=_choices,
-    parts={"report": (), "at random": ()},
+    parts={"report": (), "blind draw": ()},
     inside=_twenty_sets,
     says=_what_you_would_report,
     shows=_chosen_and_others,

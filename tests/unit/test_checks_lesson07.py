@@ -106,6 +106,21 @@ WRONG = {
     ),
     ("without_head", "one_column"): lambda weight, head, num_heads: emptied(weight, slice(None), head),
     ("without_head", "only_this_head"): lambda weight, head, num_heads: weight * columns(weight, head, num_heads),
+    ("without_head", "_as_wide_as_in_the_model"): [
+        lambda weight, head, num_heads: emptied(weight, slice(None), slice(0, 32)),
+        lambda weight, head, num_heads: emptied(weight, slice(None), slice(32 * head, 32 * head + 32)),
+    ],
+    ("head_importance", "_norms_of_the_gradient"): [
+        lambda concat, gradient, num_heads: torch.stack(
+            [part.square().sum(-1).sqrt().mean() for part in gradient.chunk(num_heads, 2)]
+        ),
+        lambda concat, gradient, num_heads: torch.stack(
+            [part.square().sum(-1).sqrt().sum(1).mean() for part in gradient.chunk(num_heads, 2)]
+        ),
+    ],
+    ("head_importance", "mean_size_of_each_token"): lambda concat, gradient, num_heads: torch.stack(
+        [part.sum(2).abs().mean() for part in (concat * gradient).chunk(num_heads, 2)]
+    ),
     ("without_head", "columns_cut_out"): lambda weight, head, num_heads: weight[:, ~columns(weight, head, num_heads)],
     ("head_importance", "examples_cancel"): lambda concat, gradient, num_heads: (
         slopes(concat, gradient, num_heads).mean(0).abs()
