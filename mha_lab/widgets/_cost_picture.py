@@ -190,7 +190,7 @@ def _chart(page, left, top, width, explorer, over, title, unit, curves, points):
             page.box(x, top + 24 + step, 1, 4, "#333333")
         unshared = explorer.num_kv_heads == explorer.num_heads and not explorer.latent
         whole = explorer.num_heads * explorer.head_width == explorer.d_model
-        page.text(x + 5, top + 24 + height - 12, f"{'n = 2d =' if unshared and whole else 'equal at'} {crossing:,}", 11)
+        page.text(x + 5, top + 24 + height - 12, f"{'N = 2D =' if unshared and whole else 'equal at'} {crossing:,}", 11)
     for row, (name, curve) in enumerate(curves.items()):
         x, y = left + margin + 6, top + 36 + 17 * row
         page.box(x - 4, y - 9, page.width_of(name, 12, bold=True) + 46, 18, "white")  # the upright lines stop here

@@ -68,9 +68,9 @@ def test_a_real_model_is_chosen_and_named_with_its_source(lab, root):
 
 def test_d_head_follows_the_heads_until_it_is_set(lab, root):
     heads, width = slider(root, "heads"), slider(root, "d_head")
-    expect(width).to_have_attribute("aria-valuetext", "64 = d/h")
+    expect(width).to_have_attribute("aria-valuetext", "64 = D/H")
     heads.press("ArrowRight")
-    expect(width).to_have_attribute("aria-valuetext", "32 = d/h")
+    expect(width).to_have_attribute("aria-valuetext", "32 = D/H")
     expect(fact(root, "parameters")).to_have_text("1,050,624")
     width.press("End")
     expect(width).to_have_attribute("aria-valuetext", "512")

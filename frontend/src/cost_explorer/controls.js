@@ -39,7 +39,7 @@ function sizeSlider(name, words, { sizes, set }) {
   const said = (/** @type {Sizes} */ now) => {
     if (name === "num_kv_heads" && now.latent) return "one latent";
     if (name !== "d_head") return grouped(now[name]);
-    return `${grouped(headWidth(now))}${now.d_head ? "" : " = d/h"}`;
+    return `${grouped(headWidth(now))}${now.d_head ? "" : " = D/H"}`;
   };
   return {
     label,

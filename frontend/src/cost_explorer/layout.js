@@ -126,7 +126,7 @@ export function chartOf(state, { unit, curves }, size) {
     lines.push({
       kind: "meet",
       at: costs.crossing,
-      words: `${plain ? "n = 2d = " : "equal at "}${grouped(costs.crossing)}`,
+      words: `${plain ? "N = 2D = " : "equal at "}${grouped(costs.crossing)}`,
     });
   }
   const across = {

@@ -155,14 +155,14 @@ export function facts(get) {
     show({ all: { n, s } }) {
       const [heads, width, bias] = [get("num_heads"), get("d_model"), get("bias")];
       const shared = (get("num_kv_heads") || heads) / heads;
-      const biases = bias ? " + 4·d" : "";
+      const biases = bias ? " + 4·D" : "";
       const cells = n === s ? `${n}²` : `${n} × ${s}`;
       const rows = /** @type {const} */ ([
         [heads, `d_model ${width} in ${heads}`],
         [width / heads, `${width} / ${heads}`],
         [
           parameterCount(width, bias, shared),
-          shared < 1 ? `W^K, W^V: ${plural(heads * shared, "head")}` : `4·d²${biases}: no H`,
+          shared < 1 ? `W^K, W^V: ${plural(heads * shared, "head")}` : `4·D²${biases}: no H`,
         ],
         [heads * n * s, `H·N² = ${heads} × ${cells}`],
       ]);
