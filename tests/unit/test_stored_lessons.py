@@ -1,5 +1,6 @@
 """What is stored in the lessons: a clean run from top to bottom that reads the same on every machine."""
 
+import ast
 import importlib.metadata
 import re
 import sys
@@ -11,6 +12,7 @@ import nbformat
 import pytest
 import reading_time
 import run_notebooks
+from IPython.core.inputtransformer2 import TransformerManager
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))  # the lessons, and the appendices, which have no number
@@ -186,3 +188,30 @@ def test_pytorch_in_ten_minutes_takes_ten_to_twelve():
     assert [cell.id for cell in code if len(cell.source.splitlines()) > 8] == []
     questions = reading_time.text_of(refresher).count("**Predict**")
     assert questions == len(re.findall(r"^## \d", reading_time.text_of(refresher), re.M)) == 9
+
+
+# the guesses ---------------------------------------------------------------------------------------------------------
+
+
+def calls(notebook, name):
+    """(cell, call) of each call of widgets.<name>."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and f"{name}(" in cell.source:
+            nodes = ast.walk(ast.parse(TransformerManager().transform_cell(cell.source)))
+            called = [node for node in nodes if isinstance(node, ast.Call)]
+            yield from ((cell, node) for node in called if ast.unparse(node.func).removeprefix("widgets.") == name)
+
+
+def shown(cell):
+    return cell.outputs[0].data["text/plain"]
+
+
+def test_each_guess_of_a_lesson_is_met_again_below_it_under_its_own_question(in_sittings):
+    places = [cell.id for cell in in_sittings.cells]
+    asked = {node.args[0].value: cell for cell, node in calls(in_sittings, "Guess")}
+    met = {key.value: cell for cell, node in calls(in_sittings, "reckoning") for key in node.args[0].keys}
+    assert asked and sorted(met) == sorted(asked)
+    for key, cell in asked.items():
+        assert places.index(cell.id) < places.index(met[key].id)
+        question = re.match(r"Guess\((.*?)( \[.*\])?, no guess yet\)", shown(cell))[1]
+        assert question in shown(met[key]), f"{met[key].id} was stored when {key} asked something else"
