@@ -113,7 +113,8 @@ def _compare(weights, allowed):
     expected = 1.0 if allowed is None else allowed.any(axis=-1)
     wrong = np.argwhere((np.abs(sums - expected) > 0.01) | (smallest < 0))
     if len(wrong):
-        raise ValueError(_not_attention(wrong[0], sums, smallest, allowed))
+        told = [row for row in wrong if sums[tuple(row)] != 0]  # dropout may empty a row too: the others tell it
+        raise ValueError(_not_attention((told or wrong)[0], sums, smallest, allowed))
     if allowed is not None and weights[..., ~allowed].max(initial=0.0) > 0.001:
         raise ValueError(
             f"a masked cell has weight {weights[..., ~allowed].max():.3g}, not 0: in the mask, True = may attend."

@@ -407,12 +407,20 @@ def test_the_maps_of_one_layer_without_its_axis_are_answered_with_the_remedy():
 
 
 def test_our_own_layers_with_dropout_on_are_answered_with_the_remedy_wherever_they_come_from():
-    layer, x = MultiHeadAttention(12, 3, dropout=0.2), torch.randn(1, 5, 12, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    layer, x = MultiHeadAttention(12, 3, dropout=0.2), torch.randn(1, 5, 12)
     dropped = SimpleNamespace(sentence="a b c d e", tokens=list("abcde"), weights=layer(x, need_weights=True)[1])
     with pytest.raises(ValueError, match=r"Dropout leaves such rows: call \.eval\(\) on the model"):
         HeadExplorer.from_trained({3: dropped}, d_model=12)
     dropped.weights = layer.eval().bfloat16()(x.bfloat16(), need_weights=True)[1]
     assert HeadExplorer.from_trained({3: dropped}, d_model=12).weights.shape == (3, 5, 5)
+
+
+def test_a_row_that_dropout_emptied_is_put_down_to_dropout_too():
+    weights = torch.full((1, 2, 4, 4), 0.25)
+    weights[0, 0, 0], weights[0, 1, 2, 0] = 0, 0
+    with pytest.raises(ValueError, match=r"head 1, row 2 .* sum 0\.75.* Dropout leaves such rows"):
+        HeadExplorer([SimpleNamespace(sentence="a b c d", tokens=list("abcd"), weights=weights)])
 
 
 def test_the_recorded_maps_are_what_their_generator_writes(monkeypatch):
