@@ -142,7 +142,7 @@ def previous_token_head(recordings):
     "number say which of 72 lines is the clearest?",
     second_hint="It is just above the diagonal: `weights[layer, head].diagonal(1)` are its cells. Their mean, over the "
     "sentences, is a head's score; the best head has about two thirds, and it is not in layer 0.",
-    then="Looking ahead is possible because this model is an encoder: no causal mask hides the future from it.",
+    then="Looking ahead is possible because nothing hides the later words from this model.",
     judge=LooksAt(AFTER),
 )
 def next_token_head(recordings):

@@ -429,7 +429,7 @@ def averaged_with_log_weights(query, key, value, mask):
     return weights @ value, weights
 
 
-HEADS, HEAD = 12, 3  # of the recorded layer; lesson 00 calls it head 1.3
+HEADS, HEAD = 12, 3  # of the recorded layer; head 3 of layer 1 in lesson 00
 
 
 def head_weights_cases():
@@ -461,7 +461,7 @@ def _weights_of(query, key, K):
     "head's columns out of Q and out of K. The rest is attention without its last step: every query meets every key, "
     "the scores are divided by the root of the head's own width, and softmax runs along each row.",
     then="MiniLM did with your function what it did with its own: the map is drawn from your weights, and is that of "
-    'lesson 00\'s head 1.3. "it" looks most at *suitcase*, with 0.27 of its weight, as was recorded.',
+    'head 3 of layer 1 in lesson 00. "it" looks most at *suitcase*, with 0.27 of its weight, as was recorded.',
     cases=head_weights_cases,
     parts={"weights": ("query", "key")},
     sizes=lambda query, key, head, num_heads: {
