@@ -392,15 +392,15 @@ def top_left():
 @claim(
     "05.rotary-outside",
     cell="rotary-says",
-    says="Such matrices can make the keys of 8 heads from this short latent, but a head's then has {free} free numbers "
-    "in place of {all}.",
+    says="turning and W<sup>UK</sup> do not commute.",
     tried="Random latents of other sizes. And W^UK made by hand so that they do commute, for all heads at once: the "
     "latent of 16 numbers is two slots of 8, each turned like a key, and every head has matrices of its own, which "
     "turn and stretch the pairs of both slots and add them.",
     attacks=("construction", "size"),
     out="A random W^UK is wrong by {low:.0%} of a key's length at least. Those that commute exist (off by {off:.0e}): "
-    "they make {keys} numbers, of rank {rank}, from 16 that are turned once, and absorbing them gives the scores to "
-    "{absorbed:.0e}. The lesson had said that such a matrix could not make long keys of a short latent.",
+    "they make {keys} numbers, of rank {rank}, from 16 that are turned once, a head's with {free} free numbers in "
+    "place of {all}, and absorbing them gives the scores to {absorbed:.0e}. The lesson had said that such a matrix "
+    "could not make long keys of a short latent.",
     minutes=0.1,
 )
 def rotary_outside():

@@ -7,13 +7,13 @@ from mha_lab.checks.engine import AnswerExercise, answer_exercise
 from mha_lab.checks.returned import a_thing
 
 ASKED = {
-    "parameters": "",
-    "FLOPs of one layer": "FLOPs",
-    "time of all layers": "seconds",
-    "scores of one layer": "bytes",
-    "the terms meet at": "tokens",
+    "parameters": "parameters, {}",
+    "FLOPs of one layer": "FLOPs of one layer, {} FLOPs",
+    "time of all layers": "time of all layers, {} seconds",
+    "scores of one layer": "scores of one layer, {} bytes",
+    "the length where the terms meet": "the terms meet at {} tokens",
 }
-"""What is asked for, and its unit."""
+"""What is asked for, and how its number is told, with its unit."""
 
 SLIPS = {
     "parameters": {
@@ -49,7 +49,7 @@ SLIPS = {
         4.03e8: "that is all 24 layers at once. Must a layer keep the scores of the one before it?",
         16.8: "those are megabytes. How many bytes are they?",
     },
-    "the terms meet at": {
+    "the length where the terms meet": {
         1024: "that is D. From which N on is 4N²D more than 8ND²?",
         4096: "that is so under a causal mask. Does this model hide anything?",
         512: "that is the longest text of the model. From which N on is 4N²D more than 8ND²?",
@@ -82,7 +82,7 @@ def _what_it_is(answer) -> str:
 
 
 def _told(name: str, number: float) -> str:
-    return f"{name}, {number:,.4g} {ASKED[name]}".strip()
+    return ASKED[name].format(f"{number:,.4g}")
 
 
 def _slip(name: str, number: float, right: float) -> str:

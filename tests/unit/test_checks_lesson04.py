@@ -433,7 +433,7 @@ def test_a_slip_on_paper_gets_its_own_question(at, slip):
     assert result.state == "wrong" and result.verdict == "not yet: 4 of 5 are within a factor of two"
     (line,) = result.lines
     name = list(ASKED)[at]
-    assert line.startswith(name + ", ") and line.endswith(SLIPS[name][slip]) and "?" in line
+    assert line.startswith(ASKED[name].partition("{}")[0]) and line.endswith(SLIPS[name][slip]) and "?" in line
 
 
 def test_the_questions_about_one_number_differ_and_no_slip_is_taken_for_another():
@@ -441,6 +441,13 @@ def test_the_questions_about_one_number_differ_and_no_slip_is_taken_for_another(
         assert len(set(slips.values())) == len(slips)
         near = sorted(slips)
         assert all(b / a > 1.25 for a, b in zip(near, near[1:]))
+
+
+def test_each_number_on_paper_is_told_in_words_with_its_unit():
+    (line,) = checks.cost_on_paper([*ON_PAPER[:4], 1024]).lines
+    assert line.startswith("the terms meet at 1,024 tokens: that is D.")
+    (line,) = checks.cost_on_paper([*ON_PAPER[:3], 4.19e6, ON_PAPER[4]]).lines
+    assert line.startswith("scores of one layer, 4.19e+06 bytes: those are numbers.")
 
 
 def test_one_factor_on_paper_is_told_and_other_numbers_are_told_their_side():
@@ -460,7 +467,7 @@ def test_what_is_no_five_numbers_is_named(answer):
     "at, thing, said",
     [
         (3, "16 MB", "the one for scores of one layer is the str '16 MB'."),
-        (4, float("inf"), "the one for the terms meet at is the float inf."),
+        (4, float("inf"), "the one for the length where the terms meet is the float inf."),
         (0, [1e8], "the one for parameters is the list [100000000.0]."),
     ],
 )
