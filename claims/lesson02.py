@@ -289,7 +289,7 @@ def votes():
 @claim(
     "02.two-favourites",
     cell="why-two",
-    says="Two numbers are enough for any favourites",
+    says="Two numbers would do, if somebody laid the keys on a circle by hand",
     tried="d_head 1: 2,000 random heads of 40 words, and weights set by hand for d_head 2: keys on a circle, each "
     "query turned to the word before it.",
     attacks=("construction", "size"),
