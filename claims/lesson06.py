@@ -133,7 +133,7 @@ def one_head_by_hand(mlp):
     "06.four-heads",
     cell="say-it",
     says="On a task with four look-ups and no MLP, one head stays at a third, which is what an even mixture of four "
-    "allows, and four heads answer nearly everything (0.98 or more) after 800 steps with the same parameters; two get "
+    "allows, and four heads answer nearly everything (0.97 or more) after 800 steps with the same parameters; two get "
     "{two:.2f} after 3,000.",
     tried="A new seed for four heads; a task of another size, with six keys and three pointers, for one head "
     "and three; one head at three times the learning rate for 3,000 steps; and fewer heads than questions: two for "

@@ -84,6 +84,8 @@ def same_numbers(yours: np.ndarray, target: np.ndarray) -> bool:
 
 def place(index: Sequence[int], axes: Sequence[str]) -> str:
     """An index in words: batch 0, head 1, token 2."""
+    if tuple(axes) == ("i", "j"):  # the exercise writes [i, j], and its rows and columns are of one kind
+        return f"[{index[0]}, {index[1]}]"
     return ", ".join(f"{axis} {i}" for axis, i in zip(axes, index, strict=True))
 
 

@@ -287,7 +287,7 @@ def _what_two_seeds_tell(yours, target, found):
     low, high = (part[at] for part in yours)
     line = (
         f"On the recorded text models after 3,000 steps, two seeds: 16 heads lie between {low:+.2f} and {high:+.2f} "
-        f"nats of eight by your interval, and the head counts whose interval leaves 0 out: {mine}"
+        f"nats beside eight by your interval, and the head counts whose interval leaves 0 out: {mine}"
     )
     if all(np.allclose(*pair, atol=1e-3) for pair in zip(yours, target)):
         return f"{line}. Two seeds are hardly a sample."
@@ -479,7 +479,7 @@ def _turned_table(yours, target, found):
     "hold.",
     then="What a comparison says belongs to its budget: give it two, and look whether the order stays.",
     cases=_budget_cases,
-    parts={"turned": ("one", "other")},
+    parts={"turned": ("i", "j")},
     inside=_in_the_sweep("turned", lambda found: (found.characters, found.characters_long)),
     says=_which_orders_turned,
     shows=_turned_table,

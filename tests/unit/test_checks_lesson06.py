@@ -153,12 +153,17 @@ TestExercises = promises(EXERCISES, WRONG, RIGHT)
 
 # inside the recorded models ------------------------------------------------------------------------------------------
 
+
+def test_turned_names_the_place_of_a_difference_as_its_text_does():
+    assert "first difference at [0, 1]: yours is True" in str(checks.turned(lambda short, long: wins(short)))
+
+
 IN_THE_SWEEP = "served", "paired_interval", "turned"
 SAID = {
     "served": "by your table, 2 of 4 pointers have a head that lays more than 0.9 of its weight on them after 800 "
     "steps, 4 after 3,000.",
-    "paired_interval": "16 heads lie between -0.29 and +0.17 nats of eight by your interval, and the head counts whose "
-    "interval leaves 0 out: 1.",
+    "paired_interval": "16 heads lie between -0.29 and +0.17 nats beside eight by your interval, and the head counts "
+    "whose interval leaves 0 out: 1.",
     "turned": "the order turned between: 4 heads and 64, 8 heads and 32.",
 }
 
