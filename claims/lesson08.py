@@ -95,7 +95,7 @@ def aligns():
 @claim(
     "08.off-by-one",
     cell="071",
-    says="a finding, or less than a head gets for nothing",
+    says="named wrongly, they lie below a head that looks at all words alike",
     tried="Rows named by the word read, for every head of the last layer, on the part of new pairs.",
     attacks=("one thing",),
     out="By the word written {written:.2f}, by the word read {read:.2f}, all words alike {uniform:.2f}.",

@@ -191,7 +191,7 @@ def absolute():
 @claim(
     "09.start",
     cell="starts-read",
-    says="Where the table begins is worth more than that it says distances.",
+    says="The numbers with which the table begins matter more than that it has one for each distance.",
     tried="A new seed and 500 steps for the base, for a table that begins at 0, and for slopes four times steeper than "
     "the base's, a beginning that nobody tried before; all on the test part, once.",
     attacks=("seeds", "one thing", "choice"),

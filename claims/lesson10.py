@@ -274,8 +274,8 @@ def reach_trained():
 
 @claim(
     "10.relay",
-    cell="080",
-    says="A relay of windows learns late; a layer that sees everything has learned",
+    cell="081",
+    says="They learn late",
     tried="A fresh pair of trainings with a seed of its own, four times the steps of the first attempt, at the "
     "lower rate: four layers with windows of 16, and one that sees everything behind such a window. (The lesson's "
     "first edition said, of 300 steps and one seed, that windows guess.)",

@@ -320,7 +320,7 @@ def composition():
 
 @claim(
     "11.prose",
-    cell="044",
+    cell="controls-ask",
     says="Without 16.0 the copy breaks, and prose hardly notices",
     tried="The title said that prose does not notice, of 157 tokens. Tried on two texts of 353 and 600 tokens, beside "
     "11.1 and 2.1, which look at the token before too.",
@@ -356,8 +356,8 @@ def prose():
 @claim(
     "11.blind",
     cell="046",
-    says="Without 16.0 the heads of layer 17 go blind, and 18.6 keeps a quarter of its aim; without another head "
-    "that looks back nothing changes.",
+    says="Without 16.0 the heads of layer 17 go blind, and 18.6 keeps a quarter of its aim; without 11.1, 2.1 "
+    "or 19.8 nothing changes.",
     tried="Fresh random tokens, 30 and 70 said twice instead of 50; off are 16.0, or 11.1, 2.1, 1.2, 10.5 or 10.4 "
     "(which look back too, and these five at once), or one of four random heads below layer 17.",
     attacks=("seeds", "size", "opponent"),

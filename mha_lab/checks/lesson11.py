@@ -46,7 +46,7 @@ def _bare_figure(title, width, height):
 
 
 def _said_twice():
-    """Weights of heads on texts of L tokens said twice: rows that sum to 1."""
+    """Weights of heads on texts of T tokens said twice: rows that sum to 1."""
     shapes = [(3, 8, 8), (2, 12, 12), (4, 6, 6), (1, 10, 10), (2, 16, 16)]
     return [(seeded(seed, shape)[0].softmax(dim=-1),) for seed, shape in enumerate(shapes)]
 
@@ -73,9 +73,9 @@ def _two_maps_with_their_lines(yours, _, found):
 
     figure = _bare_figure("the heads that your function scores", 9.2, 5.0)
     for ax, ((layer, head), weights), score in zip(figure.subplots(1, 2), found.maps.items(), yours[0]):
-        L = len(weights) // 2
+        T = len(weights) // 2
         ax.imshow(weights.numpy(), cmap=plots.WEIGHTS, vmin=0, vmax=1)
-        ax.plot([1, L], [L, 2 * L - 1], color="white", linestyle=":", linewidth=1.2)
+        ax.plot([1, T], [T, 2 * T - 1], color="white", linestyle=":", linewidth=1.2)
         ax.set(xlabel="token that is looked at", ylabel="token that looks")
         ax.set_title(f"Head {layer}.{head} scores {score:.2f}: the weight on the dotted line", fontsize=9)
     return figure
@@ -84,9 +84,9 @@ def _two_maps_with_their_lines(yours, _, found):
 @model_exercise(
     stars=2,
     minutes=12,
-    hint="Token i of the second copy has its double L places earlier. Where does the token stand that came after the "
+    hint="Token i of the second copy has its double T places earlier. Where does the token stand that came after the "
     "double, and on which line through the map do all these places lie?",
-    second_hint="They lie on a diagonal, L − 1 places beside the main one. A diagonal as long as the map allows has "
+    second_hint="They lie on a diagonal, T − 1 places beside the main one. A diagonal as long as the map allows has "
     "one entry more than the second copy has tokens: find out which query it belongs to, and leave it out. Then take "
     "the mean over the queries, for each head.",
     then="The score needs no sentence and no linguist: the text is random, and so only the repetition can be seen.",
@@ -97,7 +97,7 @@ def _two_maps_with_their_lines(yours, _, found):
     shows=_two_maps_with_their_lines,
 )
 def induction_score(weights):
-    """weights (H, 2L, 2L) of heads on L random tokens said twice → (H,):
+    """weights (H, 2T, 2T) of heads on T random tokens said twice → (H,):
     the share of its weight that a token of the second copy lays on the token that
     came *after* its double in the first copy, mean over the second copy."""
     length = weights.shape[-1] // 2
