@@ -4,6 +4,7 @@ the attention layers of SmolLM2 too."""
 from functools import partial
 
 from mha_lab import cost
+from mha_lab.checks import pictures
 from mha_lab.checks.compare import close
 from mha_lab.checks.engine import exercise
 from mha_lab.checks.in_model import model_exercise
@@ -186,12 +187,9 @@ def _beside_torch(yours, target, recorded):
 
 def _along_the_text(yours, target, recorded):
     """One layer's two terms for texts of any length, and yours for the one that was read."""
-    from matplotlib.figure import Figure  # not pyplot: a figure that pyplot knows would be shown a second time
-
     from mha_lab import plots
 
-    figure = Figure(figsize=(6.8, 3.6), layout="constrained")
-    figure.set_label("your count beside the two terms of SmolLM2's layer")
+    figure = pictures.bare_figure("your count beside the two terms of SmolLM2's layer", 6.8, 3.6)
     lengths = [2**i for i in range(4, 14)]
     _, N, _, *sizes = recorded.sizes
     terms = [cost.flops(1, length, *sizes) for length in lengths]

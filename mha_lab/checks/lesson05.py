@@ -11,6 +11,7 @@ from functools import partial
 import torch
 
 from mha_lab import pretrained
+from mha_lab.checks import pictures
 from mha_lab.checks.card import Result
 from mha_lab.checks.engine import exercise, seeded
 from mha_lab.checks.in_model import ModelExercise
@@ -98,13 +99,10 @@ def _in_one_step(yours, target, inside) -> str:
 
 
 def _map_of_the_step(yours, target, inside):
-    from matplotlib.figure import Figure  # not pyplot: a figure that pyplot knows would be shown a second time
-
     from mha_lab import plots
 
     weights = _maps_of_the_step(yours[0], inside)
-    figure = Figure(figsize=(7.4, 3.8), layout="constrained")
-    figure.set_label("where the last token looks in your nine heads")
+    figure = pictures.bare_figure("where the last token looks in your nine heads", 7.4, 3.8)
     rows = [f"head {i} (kv {i // 3})" for i in range(len(weights))]
     title = f"Your function in layer {STEP_LAYER} of SmolLM2: where the last token looks"
     shown = weights.clip(0, 1)

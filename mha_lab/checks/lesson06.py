@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from mha_lab import tasks
+from mha_lab.checks import pictures
 from mha_lab.checks.engine import exercise, seeded
 from mha_lab.checks.in_model import model_exercise
 from mha_lab.checks.returned import a_thing
@@ -24,14 +25,6 @@ def _in_the_sweep(name, made):
         )
 
     return inside
-
-
-def _bare_figure(title, width, height):
-    from matplotlib.figure import Figure  # not pyplot: a figure that pyplot knows would be shown a second time
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.set_label(title)
-    return figure
 
 
 # -------------------------------------------------------------------------------------------------------- error bars
@@ -156,7 +149,7 @@ def _who_is_served(yours, target, found):
 def _shares_of_sixteen(yours, target, found):
     from mha_lab import plots
 
-    figure = _bare_figure("your shares of 16 heads, after 800 steps and after 3,000", 6.6, 4.6)
+    figure = pictures.bare_figure("your shares of 16 heads, after 800 steps and after 3,000", 6.6, 4.6)
     pointers = [f"pointer {r}" for r in range(len(yours[0]))]
     for ax, half, steps in zip(figure.subplots(2, 1), np.split(yours[0], 2, axis=1), BUDGETS, strict=True):
         title = f"16 heads after {steps:,} steps, by your table"
@@ -296,7 +289,7 @@ def _what_two_seeds_tell(yours, target, found):
 
 
 def _intervals(yours, target, found):
-    figure = _bare_figure("your intervals beside ours", 6.8, 3.6)
+    figure = pictures.bare_figure("your intervals beside ours", 6.8, 3.6)
     ax = figure.subplots()
     for shift, ((low, high), color, name) in enumerate([(yours, "#1F4E9C", "yours"), (target, "#B5541C", "ours")]):
         at = np.arange(len(found.heads)) + 0.2 * shift
@@ -462,7 +455,7 @@ def _which_orders_turned(yours, target, found):
 def _turned_table(yours, target, found):
     from mha_lab import plots
 
-    figure = _bare_figure("which orders turned, by yours", 6.4, 4.4)
+    figure = pictures.bare_figure("which orders turned, by yours", 6.4, 4.4)
     names = [f"{h} head{'s' * (h > 1)}" for h in found.heads]
     title = "By yours: row better at 1,000 steps, column at 3,000"
     labels = [["turned" if cell else "·" for cell in row] for row in yours[0]]

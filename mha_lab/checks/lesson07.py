@@ -8,18 +8,11 @@ import numpy as np
 import torch
 
 from mha_lab import heads, models, pretrained, tasks
+from mha_lab.checks import pictures
 from mha_lab.checks.compare import difference
 from mha_lab.checks.engine import exercise, seeded
 from mha_lab.checks.in_model import model_exercise
 from mha_lab.checks.returned import a_thing
-
-
-def _bare_figure(title, width, height):
-    from matplotlib.figure import Figure  # not pyplot: a figure that pyplot knows would be shown a second time
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.set_label(title)
-    return figure
 
 
 def _trained_on_the_pair(given, layers, num_heads):
@@ -206,7 +199,7 @@ def _emptied_columns(yours, target, model):
     from mha_lab import plots
 
     title = "Your weight behind Concat: which columns speak"
-    figure = _bare_figure(title, 5.2, 4.6)
+    figure = pictures.bare_figure(title, 5.2, 4.6)
     D = yours[0].shape[1]
     columns = [f"head {column // (D // 2)}" if column % (D // 2) == D // 4 else "" for column in range(D)]
     weight = np.nan_to_num(yours[0].astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
@@ -390,7 +383,7 @@ def _slope_beside_cost(yours, target, model):
     from mha_lab import plots
 
     title = "Layer 0 of the trained model, thousandths of a nat"
-    figure = _bare_figure("your slope of each head, beside what its removal costs", 7.2, 2.2)
+    figure = pictures.bare_figure("your slope of each head, beside what its removal costs", 7.2, 2.2)
     rows = np.nan_to_num(np.stack([1000 * yours[0].astype(np.float64), _cost_of_each_head(model)])).round(1) + 0.0
     plots.label_grid(
         [[f"{number:.1f}" for number in row] for row in rows],
@@ -578,7 +571,7 @@ def _chosen_and_others(yours, target, found):
     from mha_lab import plots
 
     title = "Twenty random sets of heads: the best on four words is not the best on four others"
-    figure = _bare_figure(title, 6.4, 3.6)
+    figure = pictures.bare_figure(title, 6.4, 3.6)
     ax = figure.subplots()
     validation, test = (part.mean(dim=1).numpy() for part in _twenty_sets(found))
     best = validation.argmax()

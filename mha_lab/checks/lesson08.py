@@ -6,6 +6,7 @@ from operator import itemgetter
 
 import torch
 
+from mha_lab.checks import pictures
 from mha_lab.checks.engine import exercise, seeded
 from mha_lab.checks.in_model import whole_model_exercise
 
@@ -31,13 +32,10 @@ def _translated(function) -> tuple[str, Callable]:
 
 
 def _drawn(weights, written, asked):
-    from matplotlib.figure import Figure  # not pyplot: a figure that pyplot knows would be shown a second time
-
     from mha_lab import plots
 
     title = "Your function in head 1.1 of a trained translator: rows are what it writes"
-    figure = Figure(figsize=(6.4, 5.0), layout="constrained")
-    figure.set_label(title)
+    figure = pictures.bare_figure(title, 6.4, 5.0)
     plots.attention_map(weights, written, asked, numbers=False, title=title, ax=figure.subplots())
     return figure
 

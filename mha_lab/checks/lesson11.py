@@ -10,6 +10,7 @@ from functools import partial
 import torch
 
 from mha_lab import pretrained
+from mha_lab.checks import pictures
 from mha_lab.checks.card import Result
 from mha_lab.checks.engine import seeded
 from mha_lab.checks.in_model import ModelExercise, model_exercise
@@ -32,14 +33,6 @@ def _of_the_record(made):
         )
 
     return inside
-
-
-def _bare_figure(title, width, height):
-    from matplotlib.figure import Figure  # not pyplot: a figure that pyplot knows would be shown a second time
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.set_label(title)
-    return figure
 
 
 # ---------------------------------------------------------------------------------------------------- induction score
@@ -71,7 +64,7 @@ def _scores_of_two(yours, target, found) -> str:
 def _two_maps_with_their_lines(yours, _, found):
     from mha_lab import plots
 
-    figure = _bare_figure("the heads that your function scores", 9.2, 5.0)
+    figure = pictures.bare_figure("the heads that your function scores", 9.2, 5.0)
     for ax, ((layer, head), weights), score in zip(figure.subplots(1, 2), found.maps.items(), yours[0]):
         T = len(weights) // 2
         ax.imshow(weights.numpy(), cmap=plots.WEIGHTS, vmin=0, vmax=1)
@@ -214,7 +207,7 @@ def _losses_on_a_line(yours, _, found):
     from mha_lab import plots
 
     chosen, drawn = _chosen_and_drawn(found)
-    figure = _bare_figure("the chosen 27 heads among random sets of 27", 7, 1.9)
+    figure = pictures.bare_figure("the chosen 27 heads among random sets of 27", 7, 1.9)
     ax = figure.subplots()
     ax.plot(drawn.numpy(), [0] * len(drawn), "o", color=plots.QUERY, alpha=0.7)
     ax.plot([chosen], [1], "D", color=plots.OUTPUT)
@@ -397,7 +390,7 @@ def _most(weights, tokens) -> str:
 def _rows_of_maps(weights, recorded, title):
     from mha_lab import plots
 
-    figure = _bare_figure(title, 7.4, 3.8)
+    figure = pictures.bare_figure(title, 7.4, 3.8)
     rows = [f"head {head}" for head in range(len(weights))]
     shown = weights.nan_to_num().clip(0, 1)
     plots.attention_map(shown, rows, recorded.tokens, numbers=False, title=title, ax=figure.subplots())

@@ -70,12 +70,9 @@ def origin_grids(yours: np.ndarray, target: np.ndarray, rows: Sequence[str], ori
 
 def one_map(weights, tokens: Sequence[str], title: str, framed_row: int | None = None):
     """The map (N, N) of one recorded head, one row framed where that row is the question."""
-    from matplotlib.figure import Figure
-
     from mha_lab import plots
 
-    figure = Figure(figsize=(6.4, 5.4), layout="constrained")
-    figure.set_label(title)
+    figure = bare_figure(title, 6.4, 5.4)
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
     ax = plots.attention_map(weights, tokens, title=title, ax=figure.subplots())
     if framed_row is not None:
@@ -85,15 +82,21 @@ def one_map(weights, tokens: Sequence[str], title: str, framed_row: int | None =
 
 def maps_of_a_model(yours, theirs, tokens: Sequence[str], your_title: str, their_title: str):
     """The map (N, N) that a learner's function made in a model, and beside it the model's own."""
-    from matplotlib.figure import Figure
-
     from mha_lab import plots
 
-    figure = Figure(figsize=(10, 4.9), layout="constrained")
-    figure.set_label(f"{your_title}; {their_title}")
+    figure = bare_figure(f"{your_title}; {their_title}", 10, 4.9)
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
     for ax, weights, title in zip(figure.subplots(1, 2), (yours, theirs), (your_title, their_title), strict=True):
         plots.attention_map(weights, tokens, numbers=False, title=title, ax=ax)
+    return figure
+
+
+def bare_figure(label: str, width: float, height: float):
+    """A figure of so many inches that draws nothing yet; the label is what a screen reader says of it."""
+    from matplotlib.figure import Figure  # not pyplot: a figure that pyplot knows would be shown a second time
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.set_label(label)
     return figure
 
 
