@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -215,6 +216,27 @@ class Lab:
         self.page.wait_for_function(
             "(theme) => document.body.dataset.jpThemeName === theme", arg=name, timeout=PATIENCE
         )
+
+
+STEADY = """async (root) => {
+    let [drawn, frames] = ['', 0];
+    for (let asked = 0; frames < 5; asked++) {
+        if (asked === 1000) throw new Error(`still drawing: ${drawn} times so far`);
+        await new Promise(requestAnimationFrame);
+        frames = root.dataset.drawn === drawn ? frames + 1 : 0;
+        drawn = root.dataset.drawn;
+    }
+}"""
+
+
+def steady(root: Locator) -> None:
+    """Wait until an explorer is drawn, and not again for five frames.
+
+    The first drawing is followed by another when the page has told its width and that it is in view: who has found a
+    part of the picture before that holds one that is gone.
+    """
+    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    root.evaluate(STEADY)
 
 
 CONTRAST = """(root, property) => {

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from live_lab import CONTRAST
+from live_lab import CONTRAST, steady
 from playwright.sync_api import expect
 
 STEPPER = """
@@ -29,7 +29,7 @@ stepper
 
 def shown(lab, code):
     root = lab.show(code).locator(".mha-step")
-    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    steady(root)
     return root
 
 
@@ -195,6 +195,18 @@ def test_tab_reaches_every_control(lab, heads):
         )
     numbers = "numbers; up and down: head, left and right: feature"
     assert reached == ["0", "6 W^O", "step ▶", "all stages", "checkbox", "range", "reset", numbers]
+
+
+def test_keys_that_come_faster_than_frames_are_all_counted(lab, root):
+    choice(root, "stage", "1 q·k").click()
+    root.locator(".mha-step-frame").evaluate(
+        """(frame) => {
+            for (let i = 0; i < 3; i++) {
+                frame.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true, cancelable: true }));
+            }
+        }"""
+    )
+    lab.expect_python("stepper.stage", 4)
 
 
 def test_many_features_are_tints_and_their_numbers_are_told_on_pointing(lab):

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from live_lab import CONTRAST
+from live_lab import CONTRAST, steady
 from playwright.sync_api import expect
 
 from mha_lab.widgets import CostExplorer
@@ -28,7 +28,7 @@ explorer
 @pytest.fixture
 def root(lab):
     root = lab.show(EXPLORER).locator(".mha-cost")
-    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    steady(root)
     return root
 
 
@@ -297,7 +297,7 @@ def test_with_forced_colours_maps_bars_and_curves_stay(browser, tmp_path):
     page = context.new_page()
     page.goto(explorer.save_html(tmp_path / "page.html").as_uri())
     root = page.locator(".mha-cost")
-    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    steady(root)
     colours = root.evaluate(
         """(root) => {
             const of = (what, name) => [...root.querySelectorAll(name)].map((node) => getComputedStyle(node)[what]);
@@ -326,6 +326,6 @@ def test_it_goes_on_without_a_kernel(own_lab):
 def test_every_word_is_legible_in_both_themes(lab, theme):
     lab.theme(theme)
     root = lab.show(EXPLORER).locator(".mha-cost")
-    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    steady(root)
     contrast = root.evaluate(CONTRAST)
     assert min(contrast.values()) >= 4.5, contrast

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from live_lab import CONTRAST
+from live_lab import CONTRAST, steady
 from playwright.sync_api import expect
 
 SENTENCES = ["the cat saw the dog", "it was too big"]
@@ -55,7 +55,7 @@ class Explorer:
 
     def drawn(self):
         """Wait until it has drawn."""
-        expect(self.root).to_have_attribute("data-drawn", re.compile("."))
+        steady(self.root)
 
     def settled(self):
         """Wait until it has not drawn for half a second, and give the count of its drawings."""

@@ -1,10 +1,10 @@
 """HeadExplorer's one glance: slider, the four numbers, maps and times stand together on a projector, on a touch board,
 and in a page that a phone opens; and a finger reads what a mouse does."""
 
-import re
 from contextlib import contextmanager
 
 import pytest
+from live_lab import steady
 from playwright.sync_api import expect
 
 from mha_lab.pretrained import recorded, recorded_projection
@@ -60,7 +60,7 @@ def glance(root):
 def test_heads_maps_times_and_numbers_stand_together_on_a_projector(lab, theme):
     lab.theme(theme)
     root = lab.show(CODE).locator(".mha-heads")
-    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    steady(root)
     before = lab.page.viewport_size
     try:
         for files in False, True:
@@ -87,7 +87,7 @@ def saved(browser, tmp_path, explorer, width, height, **options):
     try:
         page.goto(path.as_uri())
         root = page.locator(".mha-heads")
-        expect(root).to_have_attribute("data-drawn", re.compile("."))
+        steady(root)
         yield page, root
     finally:
         page.close()

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from live_lab import steady
 from playwright.sync_api import expect
 from test_without_jupyter import host
 
@@ -36,7 +37,7 @@ switches
 @pytest.fixture
 def root(lab):
     root = lab.show(SHOW).locator(".mha-switch")
-    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    steady(root)
     return root
 
 
@@ -122,7 +123,7 @@ def test_a_predict_that_exits_leaves_the_kernel_and_its_variables(lab):
 
 def test_after_a_restart_what_is_known_stays_and_running_the_cell_again_brings_python_back(own_lab):
     root = own_lab.show(SHOW).locator(".mha-switch")
-    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    steady(root)
     own_lab.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
     own_lab.page.wait_for_function(
         "() => window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'"

@@ -1,10 +1,8 @@
 """IntentExplorer on a real page: a sentence typed in either language, words chosen by mouse and keyboard, no kernel."""
 
-import re
-
 import numpy as np
 import pytest
-from live_lab import CONTRAST
+from live_lab import CONTRAST, steady
 from playwright.sync_api import expect
 
 EXPLORER = """
@@ -38,7 +36,7 @@ explorer
 @pytest.fixture
 def root(lab):
     root = lab.show(EXPLORER).locator(".mha-intent")
-    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    steady(root)
     return root
 
 
@@ -164,7 +162,7 @@ def test_layer_and_stretch_move_the_colours(lab, root):
 
 def test_stored_sentences_answer_without_a_kernel_and_a_new_one_says_what_it_needs(own_lab):
     root = own_lab.show(EXPLORER).locator(".mha-intent")
-    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    steady(root)
     own_lab.stop_kernel()
     before = root.locator("tbody").inner_text()
     root.get_by_role("combobox").select_option(index=1)
@@ -180,7 +178,7 @@ def test_stored_sentences_answer_without_a_kernel_and_a_new_one_says_what_it_nee
 def test_every_word_is_legible_in_both_themes(lab, theme):
     lab.theme(theme)
     root = lab.show(EXPLORER).locator(".mha-intent")
-    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    steady(root)
     contrast = root.evaluate(CONTRAST)
     assert min(contrast.values()) >= 4.5, contrast
 

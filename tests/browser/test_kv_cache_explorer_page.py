@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from live_lab import CONTRAST
+from live_lab import CONTRAST, steady
 from playwright.sync_api import expect
 
 from mha_lab.cost import kv_cache_bytes
@@ -20,7 +20,7 @@ def root(lab):
 
 def shown(lab):
     root = lab.show(SHOW).locator(".mha-cache")
-    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    steady(root)
     return root
 
 
@@ -166,7 +166,7 @@ def test_it_is_read_by_finger_on_a_phone(browser, tmp_path):
     phone = context.new_page()
     phone.goto(page.as_uri())
     root = phone.locator(".mha-cache")
-    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    steady(root)
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
     small = """(root) => [...root.querySelectorAll('input, select, summary')]
         .map((node) => (node.closest('label') ?? node).getBoundingClientRect().height)
@@ -190,7 +190,7 @@ def test_with_forced_colours_bars_curves_and_layers_stay(browser, tmp_path):
     page = browser.new_context(forced_colors="active").new_page()
     page.goto(KVCacheExplorer("Gemma 4 E2B", batch=16).save_html(tmp_path / "page.html").as_uri())
     root = page.locator(".mha-cache")
-    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    steady(root)
     colours = root.evaluate(
         """(root) => {
             const of = (what, name) => [...root.querySelectorAll(name)].map((node) => getComputedStyle(node)[what]);

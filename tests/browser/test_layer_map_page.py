@@ -4,7 +4,7 @@ import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from live_lab import CONTRAST
+from live_lab import CONTRAST, steady
 from playwright.sync_api import expect
 
 from mha_lab.widgets import LayerMap
@@ -20,7 +20,7 @@ def root(lab):
 
 def shown(lab, code=SHOW):
     root = lab.show(code).locator(".mha-layer")
-    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    steady(root)
     return root
 
 

@@ -1,10 +1,9 @@
 """OutputMixer on a real page: heads switched by mouse and by keyboard, the sum growing, and no kernel needed."""
 
-import re
-
 import numpy as np
 import pytest
 import torch
+from live_lab import steady
 from playwright.sync_api import expect
 from test_head_explorer import CONTRAST
 
@@ -23,7 +22,7 @@ mixer
 @pytest.fixture
 def root(lab):
     root = lab.show(MIXER).locator(".mha-mix")
-    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    steady(root)
     return root
 
 
@@ -108,7 +107,7 @@ def test_it_goes_on_without_a_kernel(own_lab):
 def test_every_word_is_legible_in_both_themes(lab, theme):
     lab.theme(theme)
     root = lab.show(MIXER).locator(".mha-mix")
-    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    steady(root)
     contrast = root.evaluate(CONTRAST)
     assert min(contrast.values()) >= 4.5, contrast
 
@@ -117,7 +116,7 @@ def test_every_word_is_legible_in_both_themes(lab, theme):
 def test_what_a_head_that_is_off_would_add_stays_legible_on_an_outline(lab, theme):
     lab.theme(theme)
     root = lab.show(MIXER.replace("features=", "active=[0], features=")).locator(".mha-mix")
-    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    steady(root)
     contrast = [row.evaluate(CONTRAST) for row in root.locator(".mha-mix-off").all()]
     assert len(contrast) == 2 and min(min(one.values()) for one in contrast) >= 4.5, contrast
     off, on = (root.locator("tbody tr").nth(head).locator(".mha-mix-cell").first for head in (1, 0))

@@ -1,11 +1,9 @@
 """TileExplorer on a real page: stepped, played, resized and pointed at, by mouse, keyboard and finger."""
 
-import re
-
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from live_lab import CONTRAST
+from live_lab import CONTRAST, steady
 from playwright.sync_api import expect
 
 from mha_lab.widgets import TileExplorer
@@ -20,7 +18,7 @@ def root(lab):
 
 def shown(lab, code=SHOW):
     root = lab.show(code).locator(".mha-tiles")
-    expect(root).to_have_attribute("data-drawn", re.compile("."))
+    steady(root)
     return root
 
 

@@ -3,7 +3,7 @@
 import re
 
 from axe_playwright_python.sync_playwright import Axe
-from live_lab import CONTRAST
+from live_lab import CONTRAST, steady
 from playwright.sync_api import expect
 
 SETUP = """
@@ -42,7 +42,7 @@ class Panel:
         self.open()
 
     def open(self):
-        expect(self.root).to_have_attribute("data-drawn", re.compile("."))
+        steady(self.root)
         if not self.node.evaluate("(node) => node.open"):
             self.node.locator("summary").press("Enter")
         expect(self.sentence).to_be_visible()

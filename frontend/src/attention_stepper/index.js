@@ -52,7 +52,8 @@ function render({ model, el }) {
   /** @param {"hovered" | "feature" | "head"} trait */
   const set = (trait) => (/** @type {number} */ value) => value !== model.get(trait) && change({ [trait]: value });
   view.numbers.frame.addEventListener("keydown", (event) => {
-    const move = moved(event, now, { fixed, hovered: model.get("hovered"), feature: model.get("feature") });
+    const at = present(); // keys come faster than frames: from where the last one led, not from what is drawn
+    const move = moved(event, at, { fixed, hovered: model.get("hovered"), feature: model.get("feature") });
     if (!move) return;
     event.preventDefault();
     change(move);

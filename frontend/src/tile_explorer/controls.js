@@ -64,19 +64,23 @@ export function controls(fixed, acts, svg) {
     tables.node,
   );
   /** @param {State} now */
-  const show = (now) => {
+  const told = (now) => {
+    read.show(now);
+    tables.update();
+  };
+  /** @param {State} now @param {number} room of the numbers in fast memory */
+  const show = (now, room) => {
     steps.show(now);
     sizes.show(now);
     say(held, heldInWords(now));
     say(moved, movedInWords(now));
-    read.show(now);
-    fast.show(now); // the last: it measures itself, and the page is laid out for that
+    told(now);
+    fast.show(now, room); // the last: it measures itself, and the page is laid out for that
   };
   /** What follows the pointer. @param {State} now */
   const mark = (now) => {
     fast.mark(now);
-    read.show(now);
-    tables.update();
+    told(now);
   };
   return { root, stage, figure, fast, show, mark };
 }

@@ -19,30 +19,31 @@ export function fastMemory() {
   const frame = part("frame", "div", { tabIndex: 0, role: "group", ariaLabel: "numbers in fast memory" }, table);
   const node = part("fast", "div", {}, part("title", "p", {}, "Fast memory"), parts, frame);
   let [tight, drawnWidth] = [false, 0];
-  /** @param {State} now */
-  const fill = (now) => {
-    table.replaceChildren(...rows(now, tight));
-    table.classList.toggle("mha-tiles-tight", tight);
-  };
-  /** @param {State} now */
-  const show = (now) => {
-    const held = partsHeld(now);
-    parts.replaceChildren(...held.map(({ hue, words }) => element("li", { "data-hue": hue }, words)));
-    if (frame.clientWidth !== drawnWidth) tight = false;
-    fill(now);
-    if (!tight && frame.scrollWidth > frame.clientWidth) {
-      tight = true; // and stays so at this width: the table would jump from step to step
-      fill(now);
-    }
-    drawnWidth = frame.clientWidth;
-  };
   /** Marks the query that is read. @param {State} now */
   const mark = ({ row }) => {
     for (const line of /** @type {NodeListOf<HTMLElement>} */ (table.querySelectorAll("tr[data-row]"))) {
       line.classList.toggle("mha-tiles-read", line.dataset.row === String(row));
     }
   };
-  return { node, table, show, mark };
+  /** @param {State} now */
+  const fill = (now) => {
+    table.replaceChildren(...rows(now, tight));
+    table.classList.toggle("mha-tiles-tight", tight);
+    mark(now);
+  };
+  /** @param {State} now @param {number} room the frame's width, asked before anything is written */
+  const show = (now, room) => {
+    const held = partsHeld(now);
+    parts.replaceChildren(...held.map(({ hue, words }) => element("li", { "data-hue": hue }, words)));
+    if (room !== drawnWidth) tight = false;
+    fill(now);
+    if (!tight && frame.scrollWidth > room) {
+      tight = true; // and stays so at this width: the table would jump from step to step
+      fill(now);
+    }
+    drawnWidth = room;
+  };
+  return { node, table, room: () => frame.clientWidth, show, mark };
 }
 
 /**

@@ -40,13 +40,14 @@ function render({ model, el }) {
 
   function draw() {
     const now = state();
-    const [width, room] = [view.stage.clientWidth, view.figure.clientWidth]; // asked before anything is written
+    const [width, room] = [view.stage.clientWidth, view.figure.clientWidth]; // asked before anything is written,
+    const fast = view.fast.room(); // so that the page is laid out once
     if (width) layout = layoutOf(fixed.N, width);
     picture.paint(layout, now);
+    picture.mark(layout, now);
     picture.svg.setAttribute("aria-label", pictureName(now));
     growth.show(now, room);
-    view.show(now);
-    mark(now);
+    view.show(now, fast);
     countDrawing(view.root);
   }
   const mark = (/** @type {State} */ now) => {
