@@ -201,9 +201,8 @@ def test_keys_that_come_faster_than_frames_are_all_counted(lab, root):
     choice(root, "stage", "1 q·k").click()
     root.locator(".mha-step-frame").evaluate(
         """(frame) => {
-            for (let i = 0; i < 3; i++) {
-                frame.dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowRight', bubbles: true, cancelable: true }));
-            }
+            const pressed = { key: 'ArrowRight', bubbles: true, cancelable: true };
+            for (let i = 0; i < 3; i++) frame.dispatchEvent(new KeyboardEvent('keydown', pressed));
         }"""
     )
     lab.expect_python("stepper.stage", 4)
