@@ -33,10 +33,10 @@ LAYERS = {
 class Indexer:
     """A small scorer that chooses which keys a query looks at (DeepSeek sparse attention)."""
 
-    heads: int
-    width: int
-    keys: int
-    """Keys that a query looks at in the end."""
+    heads: int | None = None
+    width: int | None = None
+    keys: int | None = None
+    """Keys that a query looks at in the end. None: its source does not say."""
     block: int = 1
     """Neighbouring keys that are chosen together."""
     pooled: int = 1
@@ -77,8 +77,11 @@ class Model:
     """d_head of the global layers; None: as everywhere."""
     rotary: float | None = 1.0
     """Share of d_head that is rotated by the position; 0: none."""
+    global_rotary: float | None = None
+    """rotary of the global layers; None: as everywhere."""
     latent: int | None = 0
-    """Numbers a token that stand for all keys and values of a layer (latent attention); 0: no latent."""
+    """Numbers a token that stand for all keys and values of a layer (latent attention); 0: no latent; None: a latent
+    whose width the source does not say."""
     latent_rotary: int | None = 0
     """How many of `latent` are a key with the position, shared by all heads."""
     query_latent: int | None = 0
@@ -246,7 +249,7 @@ def layer_kinds(model: Model) -> tuple[Kind, ...]:
     for (letter, shared), layers in counts.items():
         store = kept[letter][-1] if kept[letter] and letter not in "SV" else None
         width = model.num_heads * (store.key + (store.value or store.key)) if store else 0
-        picked = model.indexer.keys if letter in indexed else 0
+        picked = model.indexer.keys or 0 if letter in indexed else 0
         found.append(Kind(letter, layers, kept[letter], width, picked, shared))
     return tuple(found)
 
@@ -272,6 +275,77 @@ def projections(model: Model) -> dict[str, int]:
 def numbers_per_token(model: Model) -> dict[str, int]:
     """Numbers that one token leaves in one layer, by kind of store; 0 for a state, which does not grow."""
     return {store.kind: 0 if store.kind == "state" else store.numbers for store in stores(model)}
+
+
+def added_per_token(model: Model, *, windows_full: bool = False) -> int | None:
+    """Numbers that a token adds to the cache of all layers, while no window is full or once every one is. None where
+    the source leaves that open, and where there is no cache."""
+    if not model.decoder or not stores(model):
+        return None
+    growing = [s for s in stores(model) if s.kind != "state" and not (windows_full and s.window)]
+    return int(sum(store.layers * store.numbers / store.every for store in growing))
+
+
+FEATURES = {
+    "qk_norm": ("QK-norm", "QK-norm"),
+    "gate": ("gate", "an output gate"),
+    "sinks": ("sinks", "sinks"),
+    "latent": ("latent", "a latent"),
+    "indexer": ("indexer", "an indexer"),
+    "linear": ("linear", "linear layers"),
+    "shared": ("shared K/V", "layers that share keys and values"),
+    "window": ("window", "a window"),
+    "nope": ("NoPE", "layers without positions"),
+    "partial": ("part rotated", "heads rotated in part"),
+}
+"""What can be special about a model's attention: its name in few letters, and in a sentence."""
+
+
+def features(model: Model) -> dict[str, str | None]:
+    """What is special about a model, by the keys of `FEATURES` in words; "" where it has no such thing, None where its
+    source does not say."""
+
+    def layers_of(letters: str, words: str) -> str | None:
+        if model.kinds is None:
+            return None
+        count = sum(map(model.kinds.count, letters))
+        return f"{count} of {model.layers} layers {words}" if count else ""
+
+    shares = [model.rotary, *([] if model.global_rotary is None else [model.global_rotary])]
+    parts = [share for share in shares if share is not None and 0 < share < 1]
+    where = " in global layers" if model.global_rotary is not None else ""
+    partial = f"{parts[-1]:.3g} of d_head is rotated{where}" if parts else None if None in shares else ""
+    local = layers_of("LKH", f"look at {model.window:,} tokens at most") or ""
+    if set(model.kinds or "") & set("KH"):
+        local = layers_of("LKH", f"look at {model.window:,} tokens, and at the earlier ones compressed")
+    return {
+        "qk_norm": {True: "queries and keys are normalised", False: "", None: None}[model.qk_norm],
+        "gate": model.gate and f"an output gate, a number for each {model.gate}",
+        "sinks": model.sinks and f"sinks, {model.sinks}",
+        "latent": _latent_in_words(model),
+        "indexer": _indexer_in_words(model.indexer),
+        "linear": layers_of("S", "are linear"),
+        "shared": f"the last {model.shared_layers} layers share keys and values" if model.shared_layers else "",
+        "window": local or (f"a window of {model.window:,} tokens" if model.window else ""),
+        "nope": layers_of("N", "have no positions"),
+        "partial": partial,
+    }
+
+
+def _latent_in_words(model: Model) -> str:
+    if model.latent is None:
+        return "a latent, its width unknown"
+    rotary = f", {model.latent_rotary} of them with the position" if model.latent_rotary else ""
+    return f"a latent of {model.latent:,} numbers{rotary}" if model.latent else ""
+
+
+def _indexer_in_words(indexer: Indexer | None) -> str:
+    if indexer is None:
+        return ""
+    if indexer.keys is None:
+        return "an indexer, its sizes unknown"
+    blocks = f" in blocks of {indexer.block:,}" if indexer.block > 1 else ""
+    return f"an indexer that picks {indexer.keys:,} keys{blocks}"
 
 
 def shelf(model: Model) -> str:

@@ -9,6 +9,7 @@ from mha_lab.widgets.head_switches import HeadSwitches
 from mha_lab.widgets.intent_explorer import IntentExplorer
 from mha_lab.widgets.kv_cache_explorer import KVCacheExplorer
 from mha_lab.widgets.layer_map import LayerMap
+from mha_lab.widgets.model_table import ModelTable
 from mha_lab.widgets.output_mixer import OutputMixer
 from mha_lab.widgets.tile_explorer import TileExplorer
 from mha_lab.widgets.true_or_false import TrueOrFalse
@@ -22,6 +23,7 @@ __all__ = [
     "IntentExplorer",
     "KVCacheExplorer",
     "LayerMap",
+    "ModelTable",
     "OutputMixer",
     "TileExplorer",
     "TrueOrFalse",

@@ -28,7 +28,8 @@ def layer_of(m: Model) -> dict[str, object]:
     if m.gate_width:
         left.append(f"the output gate's W^G ({m.d_model * m.gate_width:,} parameters)")
     if m.indexer:
-        left.append(f"the indexer, which picks {m.indexer.keys:,} keys for each query")
+        keys = "keys" if m.indexer.keys is None else f"{m.indexer.keys:,} keys"
+        left.append(f"the indexer, which picks {keys} for each query")
     if m.sinks:
         left.append(f"the sinks, {m.sinks}")
     if m.values != m.d_head and not m.latent:
@@ -36,7 +37,7 @@ def layer_of(m: Model) -> dict[str, object]:
     several = len(set(m.kinds.replace("N", "G"))) > 1
     latent = {"numbers": m.latent, "rotary": m.latent_rotary, "query": m.query_latent, "value": m.values}
     return {
-        "n": m.window if letter == "L" else min(m.context, LENGTHS[-1]),
+        "n": m.window if letter == "L" else min(m.context or 8192, LENGTHS[-1]),
         "d_model": m.d_model,
         "num_heads": m.num_heads,
         "num_kv_heads": m.num_kv_heads,

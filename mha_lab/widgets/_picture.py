@@ -236,10 +236,12 @@ class Page:
         bar = Image.fromarray(colour_table()[None]).resize((round(width * FINE), round(height * FINE)))
         self.image.paste(bar, _corner(x, y))
 
-    def finished(self, *, of_maps: bool = False) -> tuple[bytes, int]:
-        """The page as PNG, and its width in CSS pixels. Maps and little else go into 256 colours: half the bytes and
-        half the time."""
+    def finished(self, *, of_maps: bool = False, colours: int = 0) -> tuple[bytes, int]:
+        """The page as PNG, and its width in CSS pixels. Maps and little else go into 256 colours, letters and boxes
+        into as many as are given: half the bytes and half the time."""
         image = self.image.quantize(palette=_map_palette(), dither=Image.Dither.NONE) if of_maps else self.image
+        if colours:
+            image = image.quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         buffer = io.BytesIO()
         image.save(buffer, "PNG", compress_level=3)
         return buffer.getvalue(), self.width + 2 * MARGIN

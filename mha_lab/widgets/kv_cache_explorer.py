@@ -214,7 +214,8 @@ def _left_out(m: Model) -> str:
         if layers is None:
             layers = sum(m.kinds.count(letter) for letter in ("K" if m.compressed else "GN"))
         every = f"every {m.indexer.pooled} tokens" if m.indexer.pooled > 1 else "a token"
-        left.append(f"the indexer's keys ({m.indexer.width} more numbers for {every} in {layers or 'some'} layers)")
+        more = "?" if m.indexer.width is None else m.indexer.width
+        left.append(f"the indexer's keys ({more} more numbers for {every} in {layers or 'some'} layers)")
     if "S" in m.kinds and not m.state:
         left.append("the states of the linear layers")
     if set("SV") & set(m.kinds):

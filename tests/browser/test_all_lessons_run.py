@@ -15,6 +15,7 @@ EXPLORERS = {
     "KVCacheExplorer": ".mha-cache",
     "TileExplorer": ".mha-tiles",
     "LayerMap": ".mha-layer",
+    "ModelTable": ".mha-models",
     "IntentExplorer": ".mha-intent",
     "HeadSwitches": ".mha-switch",
 }

@@ -23,6 +23,7 @@ from mha_lab.widgets import (
     IntentExplorer,
     KVCacheExplorer,
     LayerMap,
+    ModelTable,
     OutputMixer,
     TileExplorer,
     TrueOrFalse,
@@ -127,6 +128,13 @@ def next_tile(page):
     expect(page.locator(".mha-tiles-line output").first).to_contain_text("step 2 of 9")
 
 
+def ask(page):
+    page.get_by_role("button", name="sinks 7").click()
+    expect(page.get_by_text("7 of 45: with sinks")).to_be_visible()
+    page.get_by_role("row", name="gpt-oss-120b").click()
+    expect(page.get_by_text("Source: openai/gpt-oss")).to_be_visible()
+
+
 def switches():
     return HeadSwitches(lambda mask: {"cat": mask.mean()}, num_layers=1, num_heads=4)
 
@@ -175,6 +183,7 @@ def look_from_a_word(page):
         (CostExplorer, grow),
         (KVCacheExplorer, choose),
         (LayerMap, point),
+        (ModelTable, ask),
         (TileExplorer, next_tile),
         (switches, ablate),
         (intent, look_from_a_word),
@@ -202,6 +211,7 @@ LOOKS = """(root) => [...root.querySelectorAll('*')].map((node) => {
         CostExplorer,
         KVCacheExplorer,
         LayerMap,
+        ModelTable,
         TileExplorer,
         switches,
         intent,

@@ -19,6 +19,7 @@ from mha_lab.widgets import (
     HeadExplorer,
     HeadSwitches,
     KVCacheExplorer,
+    ModelTable,
     OutputMixer,
     TileExplorer,
     TrueOrFalse,
@@ -75,7 +76,19 @@ def trained():
     return HeadExplorer(recorded(), model=lambda: None)
 
 
-ALL = [projection, trained, stepper, mixer, switches, tiles, guess, TrueOrFalse, CostExplorer, KVCacheExplorer]
+ALL = [
+    projection,
+    trained,
+    stepper,
+    mixer,
+    switches,
+    tiles,
+    guess,
+    TrueOrFalse,
+    CostExplorer,
+    KVCacheExplorer,
+    ModelTable,
+]
 
 
 def saved(explorer, folder):

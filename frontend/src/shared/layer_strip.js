@@ -39,20 +39,25 @@ export function layerStrip() {
         return bar;
       }),
     );
-    const kinds = [...new Set(pattern)].map((letter) => {
-      const key = element("i", { "aria-hidden": "true" });
-      key.dataset.kind = letter;
-      return element("span", {}, key, ` ${WORDS[letter]}`);
-    });
-    if (shared) {
-      const key = element("i", { className: "mha-layers-shared", "aria-hidden": "true" });
-      key.dataset.kind = "G";
-      kinds.push(element("span", {}, key, " with an earlier layer's keys"));
-    }
-    legend.replaceChildren(...kinds);
+    legend.replaceChildren(...legendOf(pattern, shared > 0));
   };
   show(null);
   return { node, show };
+}
+
+/**
+ * What the bars of these kinds of layers mean; without letters, of all kinds.
+ * @param {string} [letters]
+ * @param {boolean} [shared] whether some take an earlier layer's keys
+ */
+export function legendOf(letters = Object.keys(WORDS).join(""), shared = true) {
+  const item = (/** @type {string} */ letter, /** @type {string} */ words, className = "") => {
+    const key = element("i", { className, "aria-hidden": "true" });
+    key.dataset.kind = letter;
+    return element("span", {}, key, ` ${words}`);
+  };
+  const kinds = [...new Set(letters)].map((letter) => item(letter, WORDS[letter]));
+  return shared ? [...kinds, item("G", "with an earlier layer's keys", "mha-layers-shared")] : kinds;
 }
 
 /**
