@@ -25,10 +25,10 @@ FLOORS = {
         (
             ("_door", "_data", "_shown", "_whole", "_autograd", "memory"),
             ("cost", "masks", "_fits", "_from_torch", "kv_cache", "published", "_checkpoint", "progress"),
-            ("attention", "rotary"),
+            ("attention", "communication", "rotary"),
             ("plots", "variants", "measure", "tasks"),
-            ("models", "train", "heads", "long_sequences", "layer_costs"),
-            ("pretrained",),
+            ("models", "train", "heads", "long_sequences", "layer_costs", "parallel"),
+            ("choosing", "pretrained"),
             ("checks",),
             ("widgets",),
         )
