@@ -1,7 +1,7 @@
-"""What a learner passed and guessed, kept from one sitting to the next in a small file that people can read.
+"""What a learner passed, guessed and answered, kept from one sitting to the next in a small file that people can read.
 
-Nothing needs the file. Where none can be kept (no home, a folder that is read-only, a full disk), what was passed and
-guessed is remembered for as long as this Python runs, and everything else works as it does with one.
+Nothing needs the file. Where none can be kept (no home, a folder that is read-only, a full disk), what was passed,
+guessed and answered is remembered for as long as this Python runs, and everything else works as it does with one.
 """
 
 import copy
@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 from mha_lab import _data, _whole
@@ -66,7 +66,9 @@ def _data_folder() -> Path:
 
 
 def kept() -> dict[str, dict]:
-    """{"passed": {exercise: day}, "guesses": {key: {"asked", "said", "day", and "it_was" once the answer was seen}}}.
+    """{"passed": {exercise: day}, "guesses": {key: {"asked", "said", "day", and "it_was" once the answer was seen}},
+    "interview": {key: {"asked", "said", "day", and "points", those that were said, once they were shown}},
+    "forgotten": when something was forgotten last, "" where nothing was}.
 
     The file is read each time: another kernel may have written it meanwhile."""
     path = place()
@@ -111,15 +113,38 @@ def answered(key: str, it_was: str) -> None:
     _change(change)
 
 
-def forget(exercises: Iterable[str] | None = None, guesses: Iterable[str] | None = None) -> None:
-    """Forget these exercises and guesses; None stands for all of them."""
+def interviewed(key: str, asked: str, said: str, points: Iterable[int] | None) -> None:
+    """Remember what was said to a question of the mock interview, and which of its points, counted from 0, were in it;
+    None as long as they were not shown. Nothing said and nothing shown is nothing to remember."""
+    answer = {"asked": asked, "said": said, "day": _today()}
+    if points is not None:
+        answer["points"] = list(points)
 
     def change(content):
-        for part, names in (("passed", exercises), ("guesses", guesses)):
-            for name in list(content[part]) if names is None else names:
-                content[part].pop(name, None)
+        content["interview"].pop(key, None)
+        if said or points is not None:
+            content["interview"][key] = answer
 
-    exercises, guesses = (None if names is None else list(names) for names in (exercises, guesses))
+    known = kept()["interview"].get(key, {})
+    if (known.get("said", ""), known.get("points")) != (said, answer.get("points")):
+        _change(change)
+
+
+def forget(
+    exercises: Iterable[str] | None = None, guesses: Iterable[str] | None = None, answers: Iterable[str] | None = None
+) -> None:
+    """Forget these exercises, guesses and answers of the interview; None stands for all of them.
+
+    When that was is remembered: a page may have kept what is to be forgotten."""
+
+    def change(content):
+        for part, names in zip(("passed", "guesses", "interview"), chosen):
+            for name in list(content[part]) if names is None else names:
+                if content[part].pop(name, None) is not None:
+                    content["forgotten"] = now
+
+    chosen = [None if names is None else list(names) for names in (exercises, guesses, answers)]
+    now = datetime.now().isoformat(timespec="milliseconds")
     _change(change)
 
 
@@ -153,7 +178,7 @@ def _change(change: Callable[[dict], object]) -> None:
 
 
 def _nothing() -> dict[str, dict]:
-    return {"about": ABOUT, "passed": {}, "guesses": {}}
+    return {"about": ABOUT, "passed": {}, "guesses": {}, "interview": {}, "forgotten": ""}
 
 
 def _content(path: Path | None) -> tuple[dict[str, dict], bool]:
@@ -175,10 +200,12 @@ def _content(path: Path | None) -> tuple[dict[str, dict], bool]:
     if not isinstance(found, dict):
         return _nothing(), True
     content = {**_nothing(), **found}
-    for part, makes_sense in (("passed", _is_day), ("guesses", _is_guess)):
+    for part, makes_sense in PARTS.items():
         entries = content[part] if isinstance(content[part], dict) else {}
         content[part] = {name: entry for name, entry in entries.items() if makes_sense(entry)}
-    return content, any(part in found and content[part] != found[part] for part in ("passed", "guesses"))
+    if not isinstance(content["forgotten"], str):
+        content["forgotten"] = ""
+    return content, any(part in found and content[part] != found[part] for part in PARTS)
 
 
 def _is_day(entry) -> bool:
@@ -191,6 +218,18 @@ def _is_guess(entry) -> bool:
     return all(isinstance(words, str) for words in entry.values())
 
 
+def _is_answer(entry) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    points = entry.get("points", [])
+    words = {name: words for name, words in entry.items() if name != "points"}
+    return _is_guess(words) and isinstance(points, list) and all(type(point) is int for point in points)
+
+
+PARTS = {"passed": _is_day, "guesses": _is_guess, "interview": _is_answer}
+"""What the file holds, and whether an entry of it makes sense."""
+
+
 def _mended(path: Path) -> dict[str, dict]:
     """What the file holds. One that does not make sense is put aside under another name, and what does is kept.
     Only who holds the lock may call it."""
@@ -198,7 +237,7 @@ def _mended(path: Path) -> dict[str, dict]:
     if broken:
         aside = _free(path)
         path.rename(aside)
-        if content["passed"] or content["guesses"]:
+        if any(content[part] for part in PARTS):
             _whole.write(path, _text(content))
         print(f"What you passed and guessed could not be read from {path}: it is kept as {aside.name} beside it.")
     return content

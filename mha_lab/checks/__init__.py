@@ -23,6 +23,7 @@ from mha_lab.checks.lesson09_judging import in_standard_errors, one_thing_change
 from mha_lab.checks.lesson10 import add_block, slide, window_scores
 from mha_lab.checks.lesson10_judging import percentages, with_a_pencil
 from mha_lab.checks.lesson11 import by_chance, induction_score, pool_heads, to_halves
+from mha_lab.checks.lesson14 import heads_that_go, long_reader, support_desk, ten_thousand_users
 
 # The exercises. `progress` and `reset` below are about all of them.
 __all__ = [
@@ -46,7 +47,9 @@ __all__ = [
     "head_weights",
     "in_standard_errors",
     "induction_score",
+    "heads_that_go",
     "layer_on_paper",
+    "long_reader",
     "masked_attention",
     "mended_pseudo_code",
     "most_heads",
@@ -71,7 +74,9 @@ __all__ = [
     "share_by_place",
     "slide",
     "split_heads",
+    "support_desk",
     "temperature",
+    "ten_thousand_users",
     "to_halves",
     "two_baselines",
     "turned",

@@ -25,6 +25,9 @@ LESSONS = {
 }
 """{number: (title, file)} of every lesson, in order."""
 
+INTERVIEW = "14"
+"""The lesson to which the mock interview belongs."""
+
 NOTHING_YET = (
     "Nothing is kept yet. What you pass and guess is remembered from now on, in a small file on this computer, "
     "and sent nowhere."
@@ -143,23 +146,24 @@ def reset(tasks: Sequence[Task], what: str | None = None) -> None:
         print(_what_would_be_forgotten(kept))
         return
     if what == "everything":
-        exercises, guesses = list(kept["passed"]), list(kept["guesses"])
+        exercises, guesses, answers = (list(kept[part]) for part in progress.PARTS)
         progress.forget()
     elif isinstance(what, str) and what in LESSONS:
         exercises = [name for name in exercises_of(what, tasks) if name in kept["passed"]]
         guesses = _guesses_of(what, kept)
-        progress.forget(exercises, guesses)
+        answers = list(kept["interview"]) if what == INTERVIEW else []
+        progress.forget(exercises, guesses, answers)
     else:
         numbers = f'"{min(LESSONS)}" to "{max(LESSONS)}"'
         raise ValueError(f'reset({what!r}): it must be "everything" or the number of a lesson, {numbers}.')
-    print(f"Forgotten: {_counted(exercises, guesses)}.")
+    print(f"Forgotten: {_counted(exercises, guesses, answers)}.")
 
 
 def _what_would_be_forgotten(kept: dict) -> str:
-    if not (kept["passed"] or kept["guesses"]):
+    if not any(kept[part] for part in progress.PARTS):
         return "There is nothing to forget."
     how = 'checks.reset("everything") forgets all of it, and checks.reset("02") what belongs to lesson 02.'
-    return f"Nothing is forgotten yet. Kept so far: {_counted(kept['passed'], kept['guesses'])}. {how}"
+    return f"Nothing is forgotten yet. Kept so far: {_counted(*(kept[part] for part in progress.PARTS))}. {how}"
 
 
 def _lesson_of(task: Task) -> str:
@@ -174,14 +178,20 @@ def _guesses_of(number: str, kept: dict) -> list[str]:
 def _where(kept: dict) -> str:
     if why := progress.problem():
         return f"This is remembered only until the kernel stops, because no file can be kept: {why.rstrip('.')}."
-    if not (kept["passed"] or kept["guesses"]):
+    if not any(kept[part] for part in progress.PARTS):
         return NOTHING_YET
     return f"Kept in {progress.place()} and sent nowhere; `checks.reset()` tells how to forget it."
 
 
-def _counted(exercises, guesses) -> str:
-    passed = _plural(len(exercises), "passed exercise", "passed exercises")
-    return f"{passed} and {_plural(len(guesses), 'guess', 'guesses')}"
+def _counted(exercises, guesses, answers) -> str:
+    counted = [
+        _plural(len(exercises), "passed exercise", "passed exercises"),
+        _plural(len(guesses), "guess", "guesses"),
+    ]
+    if answers:
+        counted += [_plural(len(answers), "answer of the interview", "answers of the interview")]
+    *first, last = counted
+    return f"{', '.join(first)} and {last}"
 
 
 def _plural(count: int, one: str, many: str) -> str:

@@ -9,10 +9,12 @@ from mha_lab.widgets.head_switches import HeadSwitches
 from mha_lab.widgets.intent_explorer import IntentExplorer
 from mha_lab.widgets.kv_cache_explorer import KVCacheExplorer
 from mha_lab.widgets.layer_map import LayerMap
+from mha_lab.widgets.mock_interview import MockInterview
 from mha_lab.widgets.model_table import ModelTable
 from mha_lab.widgets.output_mixer import OutputMixer
 from mha_lab.widgets.tile_explorer import TileExplorer
 from mha_lab.widgets.true_or_false import TrueOrFalse
+from mha_lab.widgets.true_or_false import then_and_now as then_and_now
 
 __all__ = [
     "AttentionStepper",
@@ -23,6 +25,7 @@ __all__ = [
     "IntentExplorer",
     "KVCacheExplorer",
     "LayerMap",
+    "MockInterview",
     "ModelTable",
     "OutputMixer",
     "TileExplorer",

@@ -406,3 +406,34 @@ def test_what_is_no_lesson_is_answered_in_one_sentence(what, begun):
     with pytest.raises(ValueError, match=r'it must be "everything" or the number of a lesson, "00" to "11"\.$'):
         checks.reset(what)
     assert (begun / "progress.json").read_bytes() == before
+
+
+# the interview -------------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_of_the_interview_is_kept_with_its_points_and_taken_back(home):
+    progress.interviewed("mask", "Why −∞?", "because", None)
+    assert set(stored(home)["interview"]["mask"]) == {"asked", "said", "day"}
+    progress.interviewed("mask", "Why −∞?", "because", [0, 2])
+    assert progress.kept()["interview"]["mask"]["points"] == [0, 2]
+    progress.interviewed("mask", "Why −∞?", "", None)
+    assert stored(home)["interview"] == {}
+
+
+def test_what_makes_no_sense_among_the_answers_is_put_aside_and_the_rest_stays(home):
+    progress.interviewed("mask", "Why −∞?", "because", [0])
+    content = stored(home)
+    content["interview"]["scale"] = {"asked": "Why?", "said": "so", "points": "all"}
+    (home / "progress.json").write_text(json.dumps(content), encoding="utf-8")
+    assert set(progress.kept()["interview"]) == {"mask"}
+
+
+def test_forgetting_some_leaves_the_others_and_is_remembered(home):
+    progress.passed("split_heads")
+    progress.interviewed("mask", "Why −∞?", "because", [0])
+    progress.forget([], [], [])
+    assert progress.kept()["forgotten"] == ""
+    progress.forget([], [], ["mask"])
+    assert list(progress.kept()["passed"]) == ["split_heads"] and progress.kept()["forgotten"] > "2000"
+    progress.forget()
+    assert progress.kept()["passed"] == {}

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import traitlets
 
-from mha_lab.widgets import true_or_false
+from mha_lab import progress
+from mha_lab.widgets import then_and_now, true_or_false
 from mha_lab.widgets.true_or_false import STATEMENTS, TrueOrFalse
 
 
@@ -77,3 +78,53 @@ def test_what_is_no_answer_is_refused_in_words(answers, words):
     with pytest.raises(traitlets.TraitError, match=words):
         widget.answers = answers
     assert widget.answers == {"scale": True}
+
+
+# then and now --------------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_is_kept_and_a_cell_that_runs_again_shows_it():
+    TrueOrFalse().answers = {"scale": True, "own-slice": False}
+    assert progress.kept()["guesses"]["00.scale"]["said"] == "true"
+    assert TrueOrFalse().answers == {"scale": True, "own-slice": False}
+    TrueOrFalse().answers = {"own-slice": False}
+    assert set(progress.kept()["guesses"]) == {"00.own-slice"}
+
+
+def test_a_list_that_nobody_answers_writes_nothing():
+    TrueOrFalse(), TrueOrFalse(again=True), then_and_now()
+    assert not progress.place().parent.exists()
+
+
+def test_asked_again_the_first_answers_are_neither_shown_nor_changed():
+    TrueOrFalse().answers = {"scale": False}
+    last = TrueOrFalse(again=True)
+    assert last.answers == {}
+    last.set_state({"answers": {"scale": True}})
+    assert true_or_false.said(again=False) == {"scale": False} and true_or_false.said(again=True) == {"scale": True}
+    with pytest.raises(traitlets.TraitError, match="again belongs to what this explorer shows"):
+        last.again = False
+
+
+def test_then_and_now_stand_beside_what_it_was():
+    TrueOrFalse().answers = {"scale": False, "zero-score": False}
+    TrueOrFalse(again=True).answers = {"scale": True, "zero-score": False, "own-slice": True}
+    found = then_and_now()
+    assert found.right == (1, 2)
+    text = repr(found)
+    assert "then: false   now: true   it was: true (lesson 02)" in text and "then: no answer   now: true" in text
+    assert text.endswith("Right then: 1 of 10; right now: 2 of 10.")
+    html = found._repr_html_()
+    assert html.count("<tr") == 11 and '<th scope="col"' in html and "<script" not in html
+
+
+def test_once_it_was_seen_both_answers_stay():
+    widget = TrueOrFalse(answers={"scale": True})
+    widget.answers = {"scale": False}
+    then_and_now()
+    widget.answers = {"scale": True}
+    assert true_or_false.said(again=False) == {"scale": False}
+    progress.forget([], ["00.scale"])
+    widget.answers = {}
+    widget.answers = {"scale": True}
+    assert true_or_false.said(again=False) == {"scale": True}

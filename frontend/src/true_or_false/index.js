@@ -4,9 +4,10 @@
 // All state lives in the trait `answers`. A copy is kept in localStorage, so that a reload, or another lesson at the same
 // address, finds it again.
 
+import { put, taken } from "../shared/shelf.js";
 import { changer, watch } from "../shared/traits.js";
 import { controls } from "./controls.js";
-import { keep, kept, STORED_UNDER, sameAnswers } from "./state.js";
+import { readAnswers, sameAnswers, shelf } from "./state.js";
 
 /** @typedef {import("./traits.js").Traits} Traits */
 
@@ -16,16 +17,21 @@ import { keep, kept, STORED_UNDER, sameAnswers } from "./state.js";
  */
 function initialize({ model }) {
   const keys = model.get("_statements").map(({ key }) => key);
+  const [name, since] = [shelf(model.get("again")), model.get("_since")];
   const set = setter(model);
+  const kept = () => readAnswers(taken(name, since), keys) ?? {};
   /** @param {import("./traits.js").Answers} answers */
   const take = (answers) => sameAnswers(answers, model.get("answers"), keys) || set(answers);
-  const changed = () => keep(model.get("answers"));
+  const changed = () => {
+    const answers = model.get("answers");
+    put(name, since, Object.keys(answers).length ? JSON.stringify(answers) : null);
+  };
   /** @param {StorageEvent} event */
   const elsewhere = (event) => {
-    if (event.key === STORED_UNDER || event.key === null) take(kept(keys) ?? {}); // null: everything was cleared
+    if (event.key === name || event.key === null) take(kept()); // null: everything was cleared
   };
   if (Object.keys(model.get("answers")).length) changed();
-  else take(kept(keys) ?? {});
+  else take(kept());
   const end = watch(model, ["answers"], changed);
   window.addEventListener("storage", elsewhere); // another tab
   return () => {

@@ -2,7 +2,7 @@
 // What is said in words.
 
 export const CLEAR = "Clear my answers";
-export const WHERE_KEPT = "Kept in this browser and in the running notebook, and sent nowhere else.";
+export const WHERE_KEPT = "Kept in this browser and in a small file on this computer, and sent nowhere.";
 
 /**
  * Beside an answered statement: not whether the answer is right, but where it will be seen.

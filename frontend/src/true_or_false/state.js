@@ -1,9 +1,15 @@
 // @ts-check
-// Answers, and the copy of them that the browser keeps.
+// Answers, and what the browser's copy of them says.
 
 /** @typedef {import("./traits.js").Answers} Answers */
 
 export const STORED_UNDER = "mha-lab.true-or-false";
+
+/**
+ * Where the browser keeps the answers: the first ones, or those of who is asked again.
+ * @param {boolean} again
+ */
+export const shelf = (again) => (again ? `${STORED_UNDER}.again` : STORED_UNDER);
 
 /**
  * The answers in a stored text: only to these statements, only true or false. null where there is nothing to read.
@@ -18,31 +24,6 @@ export function readAnswers(text, keys) {
     return Object.fromEntries(keys.filter((key) => typeof stored[key] === "boolean").map((key) => [key, stored[key]]));
   } catch {
     return null;
-  }
-}
-
-/**
- * What the browser has kept, or null: a browser may refuse to keep anything.
- * @param {string[]} keys
- */
-export function kept(keys) {
-  try {
-    return readAnswers(localStorage.getItem(STORED_UNDER), keys);
-  } catch {
-    return null;
-  }
-}
-
-/**
- * Keeps the answers in the browser, if it lets.
- * @param {Answers} answers
- */
-export function keep(answers) {
-  try {
-    if (Object.keys(answers).length) localStorage.setItem(STORED_UNDER, JSON.stringify(answers));
-    else localStorage.removeItem(STORED_UNDER);
-  } catch {
-    // Then they live as long as the notebook.
   }
 }
 

@@ -10,6 +10,8 @@
  * @typedef Traits
  * @property {Statement[]} _statements
  * @property {Answers} answers
+ * @property {string} _since when Python last forgot something
+ * @property {boolean} again whether the statements are asked again, at the end of the course
  */
 
 /** @typedef {import("../shared/traits.js").Model<Traits>} Model */
