@@ -170,3 +170,76 @@ X = torch.zeros(3, 8)
 def test_what_cannot_be_turned_is_refused_in_one_sentence(wrong, message):
     with pytest.raises((ValueError, TypeError), match=message):
         wrong()
+
+
+# a share of the head ---------------------------------------------------------------------------------------------
+
+
+def naive_partial(x, start, share, adjacent):
+    """One token and one pair at a time."""
+    turned, R = x.clone(), round(share * x.shape[-1])
+    for n in range(x.shape[-2]):
+        for i in range(R // 2):
+            one, other = (2 * i, 2 * i + 1) if adjacent else (i, i + R // 2)
+            angle = torch.tensor((start + n) * 10_000.0 ** (-2 * i / R), dtype=torch.float64)
+            a, b = x[..., n, one], x[..., n, other]
+            turned[..., n, one] = a * angle.cos() - b * angle.sin()
+            turned[..., n, other] = a * angle.sin() + b * angle.cos()
+    return turned
+
+
+@pytest.mark.parametrize("adjacent", [False, True])
+@pytest.mark.parametrize("share", [0, 0.25, 0.5, 0.75, 1])
+def test_a_share_turns_the_first_numbers_as_if_a_head_had_no_more(share, adjacent):
+    x, turn = seeded(2, 5, 16), Rotary(share=share, adjacent=adjacent)
+    close(rotate(x, 7, share=share, adjacent=adjacent), naive_partial(x, 7, share, adjacent))
+    assert torch.equal(turn(x, 7), rotate(x, 7, share=share, adjacent=adjacent))
+    given = x.clone().requires_grad_()
+    (grad,) = torch.autograd.grad((turn(given, 7) * seeded(2, 5, 16, seed=1)).sum(), given)
+    other = x.clone().requires_grad_()
+    (naive,) = torch.autograd.grad((naive_partial(other, 7, share, adjacent) * seeded(2, 5, 16, seed=1)).sum(), other)
+    close(grad, naive)
+
+
+def test_what_is_not_turned_compares_words_wherever_they_stand():
+    query, key = seeded(1, 16), seeded(1, 16, seed=1)
+    query[:, :4] = 0  # a quarter is turned, and this query asks with the rest alone
+    scores = [rotate(query, p, share=0.25) @ rotate(key, 3, share=0.25).T for p in (3, 10, 500)]
+    close(scores[1], scores[0])
+    close(scores[2], scores[0])
+
+
+def test_a_share_that_is_changed_counts_from_the_next_call_on():
+    turn, x = Rotary(), seeded(2, 5, 8)
+    turn(x)
+    turn.share = 0.5
+    assert torch.equal(turn(x), rotate(x, share=0.5))
+
+
+def test_decoding_with_a_share_is_recomputation():
+    layer, x, cache = (
+        MultiHeadAttention(D_MODEL, 3, rotary=Rotary(share=0.25)).double(),
+        seeded(2, 6, D_MODEL),
+        KVCache(),
+    )
+    outputs = [layer(token, causal=True, cache=cache) for token in x.split(1, dim=1)]
+    close(torch.cat(outputs, dim=1), layer(x, causal=True))
+
+
+@pytest.mark.parametrize(
+    "share, error, sentence",
+    [
+        (0.3, ValueError, "share=0.3 of d_head=8 is 2.4 numbers: rotary positions turn pairs"),
+        (0.375, ValueError, "share=0.375 of d_head=8 is 3 numbers"),
+        (1.5, ValueError, "share=1.5: from 0 to 1 of a head can be turned"),
+        (-0.5, ValueError, "share=-0.5: from 0 to 1"),
+        (float("nan"), ValueError, "share=nan: from 0 to 1"),
+        ("half", TypeError, "share is the str 'half'; it must be a number from 0 to 1"),
+        (None, TypeError, "share is None; it must be a number"),
+    ],
+)
+def test_a_share_that_cannot_be_turned_is_told(share, error, sentence):
+    with pytest.raises(error, match=sentence):
+        rotate(X, share=share)
+    with pytest.raises(error, match=sentence):
+        Rotary(share=share)(X)
