@@ -99,18 +99,14 @@ def predict(
     num_kv_heads: int | None = None,
     *,
     path: str = "fused",
-    cores: int | None = None,
 ) -> dict[str, float]:
     """Predicted seconds of one layer in float32 whose heads are spread over the ranks: "computing", what `cost.predict`
-    says of a rank's part, and "sending", the all-reduce of the output.
-
-    cores  of one machine that all ranks share: more ranks than cores take turns. None: each rank has its own."""
+    says of a rank's part, and "sending", the all-reduce of the output. Each rank has a core of its own."""
     G = num_heads if num_kv_heads is None else num_kv_heads
     d_head = divides(d_model, num_heads, f"d_model={d_model} cannot be split over num_heads={num_heads}")
     heads, kv_heads = split_heads(num_heads, G, ranks)
     own = cost.predict(machine, B, N, d_model, heads, kv_heads, d_head=d_head, path=path)
-    turns = max(1.0, ranks / cores) if cores else 1.0
-    return {"computing": own * turns, "sending": all_reduce_seconds(link, 4 * B * N * d_model, ranks)}
+    return {"computing": own, "sending": all_reduce_seconds(link, 4 * B * N * d_model, ranks)}
 
 
 def on_paper(

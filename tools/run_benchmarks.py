@@ -1,6 +1,6 @@
 """Run every benchmark and write what they print to benchmarks/RESULTS.md, each part with its machine and versions.
 
-.venv/bin/python tools/run_benchmarks.py [--device cuda] [--only attention cost_model explorers lessons real_model]
+.venv/bin/python tools/run_benchmarks.py [--device cuda] [--only attention cost_model explorers lessons …]
 
 With --only, the other parts stay as they were measured before. On a GPU, what runs on the CPU alone is left out.
 """
@@ -20,7 +20,7 @@ from mha_lab import _whole, measure
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = {path.stem: path for path in sorted(FOLDER.glob("*.py"))}
-ON_CPU_ONLY = {"explorers", "lessons"}
+ON_CPU_ONLY = {"explorers", "lessons", "parallel"}
 VERSIONS = ("torch", "numpy", "transformers")
 TITLE = "# What `make bench` measured"
 

@@ -23,11 +23,14 @@ from mha_lab.checks.lesson09_judging import in_standard_errors, one_thing_change
 from mha_lab.checks.lesson10 import add_block, slide, window_scores
 from mha_lab.checks.lesson10_judging import percentages, with_a_pencil
 from mha_lab.checks.lesson11 import by_chance, induction_score, pool_heads, to_halves
+from mha_lab.checks.lesson13 import kv_heads_held, merge, rank_share
+from mha_lab.checks.lesson13_paper import all_reduce_on_paper, which_axis
 from mha_lab.checks.lesson14 import heads_that_go, long_reader, support_desk, ten_thousand_users
 
 # The exercises. `progress` and `reset` below are about all of them.
 __all__ = [
     "add_block",
+    "all_reduce_on_paper",
     "asked_half",
     "within_reach",
     "by_chance",
@@ -47,11 +50,13 @@ __all__ = [
     "head_weights",
     "in_standard_errors",
     "induction_score",
+    "kv_heads_held",
     "heads_that_go",
     "layer_on_paper",
     "long_reader",
     "masked_attention",
     "mended_pseudo_code",
+    "merge",
     "most_heads",
     "multi_head_attention",
     "multi_head_scores",
@@ -66,6 +71,7 @@ __all__ = [
     "percentages",
     "pool_heads",
     "previous_token_head",
+    "rank_share",
     "repaired_mask",
     "relative_bias",
     "rms_norm",
@@ -82,6 +88,7 @@ __all__ = [
     "turned",
     "uniform_share",
     "where_it_looks",
+    "which_axis",
     "with_a_pencil",
     "without_head",
     "window_scores",

@@ -1,7 +1,7 @@
 """A layer over several ranks beside one machine, outside Jupyter:
 
-    torchrun --standalone --nproc-per-node 4 -m mha_lab.parallel     each rank is started by torchrun
-    python -m mha_lab.parallel                                       two ranks, started by mha_lab.parallel.run
+torchrun --standalone --nproc-per-node 4 -m mha_lab.parallel     each rank is started by torchrun
+python -m mha_lab.parallel                                       two ranks, started by mha_lab.parallel.run
 """
 
 import torch.distributed as dist

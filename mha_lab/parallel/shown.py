@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from mha_lab.attention import MultiHeadAttention
-from mha_lab.parallel.heads import AcrossRanks, part_of
+from mha_lab.parallel.heads import AcrossRanks
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,3 @@ def called(layer: nn.Module, x: Tensor) -> tuple[Tensor, int]:
     with CommDebugMode() as seen:
         output = layer(x)
     return output, seen.get_total_counts()
-
-
-__all__ = ["Compared", "called", "compared", "parallelized", "part_of"]
