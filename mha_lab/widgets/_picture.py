@@ -243,7 +243,7 @@ class Page:
         if colours:
             image = image.quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         buffer = io.BytesIO()
-        image.save(buffer, "PNG", compress_level=3)
+        image.save(buffer, "PNG", compress_level=6 if colours else 3)
         return buffer.getvalue(), self.width + 2 * MARGIN
 
 

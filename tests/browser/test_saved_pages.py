@@ -23,6 +23,7 @@ from mha_lab.widgets import (
     IntentExplorer,
     KVCacheExplorer,
     LayerMap,
+    MockInterview,
     ModelTable,
     OutputMixer,
     TileExplorer,
@@ -128,9 +129,18 @@ def next_tile(page):
     expect(page.locator(".mha-tiles-line output").first).to_contain_text("step 2 of 9")
 
 
+def interview(page):
+    page.get_by_role("textbox").fill("every head sees all of x")
+    page.get_by_role("button", name="Show the points").click()
+    page.get_by_role("checkbox").first.check()
+    expect(page.get_by_text("1 of 20 questions answered, 1 of 3 points said")).to_be_visible()
+    link = page.locator(".mha-interview-points a").first
+    expect(link).to_have_attribute("href", re.compile(r"^\d\d_\w+\.html#"))
+
+
 def ask(page):
     page.get_by_role("button", name="sinks 7").click()
-    expect(page.get_by_text("7 of 45: with sinks")).to_be_visible()
+    expect(page.get_by_role("status")).to_have_text("7 of 45: with sinks")
     page.get_by_role("row", name="gpt-oss-120b").click()
     expect(page.get_by_text("Source: openai/gpt-oss")).to_be_visible()
 
@@ -183,6 +193,7 @@ def look_from_a_word(page):
         (CostExplorer, grow),
         (KVCacheExplorer, choose),
         (LayerMap, point),
+        (MockInterview, interview),
         (ModelTable, ask),
         (TileExplorer, next_tile),
         (switches, ablate),
@@ -211,6 +222,7 @@ LOOKS = """(root) => [...root.querySelectorAll('*')].map((node) => {
         CostExplorer,
         KVCacheExplorer,
         LayerMap,
+        MockInterview,
         ModelTable,
         TileExplorer,
         switches,

@@ -1,6 +1,7 @@
 """The rows of certainty B and C are what the configuration classes of transformers 5.24.0 say by default."""
 
 import importlib
+import inspect
 import math
 import re
 
@@ -94,7 +95,7 @@ def test_a_state_is_a_matrix_for_every_head_of_a_linear_layer(model):
     assert model.state == heads * key * first(config, "linear_value_head_dim", "linear_head_dim")
 
 
-@pytest.mark.parametrize("model", [m for m in ROWS if m.indexer], ids=lambda m: m.name)
+@pytest.mark.parametrize("model", [m for m in ROWS if m.indexer and m.indexer.keys], ids=lambda m: m.name)
 def test_an_indexer_is_that_of_the_class(model):
     config, indexer = configuration(model), model.indexer
     assert (indexer.heads, indexer.width) == (config.index_n_heads, config.index_head_dim)
@@ -106,6 +107,42 @@ def test_an_indexer_is_that_of_the_class(model):
         assert indexer.layers == 0 == sum("sparse" in kind for kind in config.layer_types)
     if "shared" in types:
         assert indexer.layers == types.count("full")
+
+
+def test_an_indexer_without_sizes_has_none_in_the_class():
+    unknown = [m for m in ROWS if m.indexer and m.indexer.keys is None]
+    assert [m.name for m in unknown] == ["Qwen4-Exp"]
+    config = configuration(unknown[0])
+    assert config.indexer_n_heads is config.indexer_head_dim is config.indexer_budget is None
+
+
+def attention_source(model):
+    """What the attention of the library's class is made of, as Python text."""
+    package = CLASS.search(model.source)[1]
+    module = importlib.import_module(f"transformers.models.{package}.modeling_{package}")
+    names = [name for name in vars(module) if re.fullmatch(r"(?!.*(Vision|TextLinear|Delta|Sliding)).*Attention", name)]
+    own = [vars(module)[name] for name in names if vars(module)[name].__module__ == module.__name__]
+    return inspect.getsource(own[0])
+
+
+@pytest.mark.parametrize("model", ROWS, ids=lambda m: m.name)
+def test_queries_and_keys_are_normalised_where_the_class_has_a_norm_for_them(model):
+    if model.qk_norm is None or model.name == "GLM-4.5-Air":  # of clipped queries, and an option that is off
+        return
+    norms = re.findall(r"self\.((?:q|k|qk|q_b|kv)_norm) = ", attention_source(model))
+    assert model.qk_norm == bool(norms), norms
+
+
+@pytest.mark.parametrize("model", ROWS, ids=lambda m: m.name)
+def test_a_share_of_a_head_is_rotated_as_the_class_says(model):
+    config = configuration(model)
+    parameters = getattr(config, "rope_parameters", None) or {}
+    layered = [each for each in parameters.values() if isinstance(each, dict)]
+    shares = {each.get("partial_rotary_factor") for each in layered or [parameters]} - {None}
+    if model.global_rotary is not None:
+        assert shares == {model.global_rotary} and len(layered) == 2
+    elif shares and not model.latent and model.rotary is not None:
+        assert list(shares) == [pytest.approx(model.rotary, abs=1e-3)]
 
 
 def layer(model):

@@ -49,7 +49,7 @@ export function controls(present, change, svg) {
   });
   const asks = askChips(fixed._features, present, change);
   const none = part("none", "p", {}, NONE);
-  const table = part("table", "div", { role: "region", tabIndex: 0, ariaLabel: "The models" }, rows.node, none);
+  const table = part("table", "div", { role: "group", tabIndex: 0, ariaLabel: "the models" }, rows.node, none);
   const axes = axisMenus(fixed._columns, change);
   const caption = element("figcaption");
   const figure = part("plot", "figure", {}, axes.node, svg, caption);
@@ -137,7 +137,7 @@ function detailPanel(id) {
   const key = element("div", { className: "mha-layers" }, element("p", {}, KEY), legend, element("p", {}, MARK_KEY));
   const hint = part("quiet", "div", {}, element("p", {}, HINT), key);
   const all = part("about", "div", {}, heading, sizes, strip.node, special, cache, note, source);
-  const node = part("detail", "section", { id, ariaLabel: "the open row" }, hint, all);
+  const node = part("detail", "div", { id, role: "group", ariaLabel: "the open row" }, hint, all);
   /** @param {State} now */
   const show = ({ open, features }) => {
     hint.hidden = open !== null;

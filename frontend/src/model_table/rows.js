@@ -18,41 +18,18 @@ const STRIP = { width: 96, height: 14 };
  * @param {{ sort: (column: string) => void, open: (name: string) => void, point: (name: string) => void, detail: string }} acts
  */
 export function modelRows({ _models, _columns, _features }, { sort, open, point, detail }) {
-  const heads = [..._columns, ..._features].map(([name, head, what], i) => {
-    const button = element("button", { type: "button", title: what, onclick: () => sort(name) }, head);
-    button.tabIndex = i ? -1 : 0;
-    const cell = element("th", { scope: "col" }, button);
-    cell.dataset.column = name;
-    cell.classList.toggle("mha-models-feature", i >= _columns.length);
-    return { name, cell, button };
-  });
-  const rows = new Map(_models.map((row) => [row.name, tableRow(row, _features, { open, detail })]));
-  const body = element("tbody");
-  const caption = element("caption");
-  const node = element(
-    "table",
-    {},
-    caption,
-    element("thead", {}, element("tr", {}, ...heads.map(({ cell }) => cell))),
-    body,
-  );
-  walking(node.tHead, () => heads.map(({ button }) => button), ["ArrowLeft", "ArrowRight"]);
+  const heads = columnHeads(_columns, _features, sort);
+  const rows = new Map(_models.map((row) => [row.name, tableRow(row, _features, detail)]));
+  const [caption, body] = [element("caption"), element("tbody")];
+  const node = element("table", {}, caption, heads.node, body);
   walking(body, () => [...body.querySelectorAll("button")], ["ArrowUp", "ArrowDown"]);
-  const nameAt = (/** @type {EventTarget | null} */ target) =>
-    /** @type {Element} */ (target).closest("tr")?.dataset.model ?? "";
-  body.addEventListener("click", (event) => open(nameAt(event.target)));
-  body.addEventListener("pointerover", ({ target, pointerType }) => pointerType === "mouse" && point(nameAt(target)));
-  body.addEventListener("pointerleave", () => point(""));
-  body.addEventListener("focusin", ({ target }) => point(nameAt(target)));
-  body.addEventListener("focusout", () => point(""));
+  gestures(body, open, point);
 
   let shown = "";
   /** @param {State} state @param {string} words */
   const show = (state, words) => {
     say(caption, words);
-    for (const { name, cell } of heads) {
-      cell.ariaSort = name !== state.sort ? "none" : state.descending ? "descending" : "ascending";
-    }
+    heads.show(state);
     const order = state.rows.map(({ name }) => name);
     if (order.join("\n") !== shown) {
       shown = order.join("\n");
@@ -62,25 +39,71 @@ export function modelRows({ _models, _columns, _features }, { sort, open, point,
   };
   /** Which row is open, pointed at, and reached by Tab. @param {State} state */
   const mark = ({ rows: visible, open: chosen, pointed }) => {
-    const reached = visible.find((row) => row === chosen) ?? visible[0];
+    const held = focused(body);
+    const reached =
+      visible.find(({ name }) => rows.get(name)?.button === held) ??
+      visible.find((row) => row === chosen) ??
+      visible[0];
     for (const row of visible) {
       const { node: line, button } = /** @type {ReturnType<typeof tableRow>} */ (rows.get(row.name));
       line.classList.toggle("mha-models-open", row === chosen);
       line.classList.toggle("mha-models-pointed", row === pointed);
       button.ariaExpanded = String(row === chosen);
-      if (!body.contains(focused(body))) button.tabIndex = row === reached ? 0 : -1;
+      button.tabIndex = row === reached ? 0 : -1;
     }
   };
   /** Brings a row into the part of the table that is on show, and moves nothing else. @param {string} name */
   const reveal = (name) => {
     const line = rows.get(name)?.node;
     const view = node.parentElement;
-    if (!line?.isConnected || !view || !node.tHead) return;
-    const [top, bottom] = [line.offsetTop - node.tHead.offsetHeight, line.offsetTop + line.offsetHeight];
+    if (!line?.isConnected || !view) return;
+    const [top, bottom] = [line.offsetTop - heads.node.offsetHeight, line.offsetTop + line.offsetHeight];
     if (top < view.scrollTop) view.scrollTop = top;
     else if (bottom > view.scrollTop + view.clientHeight) view.scrollTop = bottom - view.clientHeight;
   };
   return { node, show, mark, reveal };
+}
+
+/**
+ * A button for each column that sorts by it.
+ * @param {Traits["_columns"]} columns
+ * @param {Traits["_features"]} features
+ * @param {(column: string) => void} sort
+ */
+function columnHeads(columns, features, sort) {
+  const heads = [...columns, ...features].map(([name, head, what], i) => {
+    const button = element("button", { type: "button", title: what, onclick: () => sort(name) }, head);
+    button.tabIndex = i ? -1 : 0;
+    const cell = element("th", { scope: "col" }, button);
+    cell.dataset.column = name;
+    cell.classList.toggle("mha-models-feature", i >= columns.length);
+    return { name, cell, button };
+  });
+  const node = element("thead", {}, element("tr", {}, ...heads.map(({ cell }) => cell)));
+  walking(node, () => heads.map(({ button }) => button), ["ArrowLeft", "ArrowRight"]);
+  /** @param {State} state */
+  const show = ({ sort: by, descending }) => {
+    for (const { name, cell } of heads) {
+      cell.ariaSort = name !== by ? "none" : descending ? "descending" : "ascending";
+    }
+  };
+  return { node, show };
+}
+
+/**
+ * A row is pointed at by a mouse over it and by the keyboard in it, and opened by a click anywhere in it.
+ * @param {HTMLElement} body
+ * @param {(name: string) => void} open
+ * @param {(name: string) => void} point
+ */
+function gestures(body, open, point) {
+  const nameAt = (/** @type {EventTarget | null} */ target) =>
+    /** @type {Element} */ (target).closest("tr")?.dataset.model ?? "";
+  body.addEventListener("click", ({ target }) => open(nameAt(target)));
+  body.addEventListener("pointerover", ({ target, pointerType }) => pointerType === "mouse" && point(nameAt(target)));
+  body.addEventListener("pointerleave", () => point(""));
+  body.addEventListener("focusin", ({ target }) => point(nameAt(target)));
+  body.addEventListener("focusout", () => point(""));
 }
 
 /** @param {Node} node */
@@ -99,12 +122,12 @@ function replaced(body, lines) {
 
 /**
  * Arrow keys, Home and End walk through buttons of which one at a time is reached by Tab.
- * @param {HTMLElement | null} place
+ * @param {HTMLElement} place
  * @param {() => HTMLButtonElement[]} buttons
  * @param {[string, string]} keys back and forth
  */
 function walking(place, buttons, [back, forth]) {
-  place?.addEventListener("keydown", (event) => {
+  place.addEventListener("keydown", (event) => {
     const all = buttons();
     const at = all.indexOf(/** @type {HTMLButtonElement} */ (event.target));
     const next = { [back]: at - 1, [forth]: at + 1, Home: 0, End: all.length - 1 }[event.key];
@@ -119,9 +142,9 @@ function walking(place, buttons, [back, forth]) {
 /**
  * @param {Row} row
  * @param {Traits["_features"]} features
- * @param {{ open: (name: string) => void, detail: string }} acts
+ * @param {string} detail the id of what tells more of it
  */
-function tableRow(row, features, { detail }) {
+function tableRow(row, features, detail) {
   const button = element("button", { type: "button", tabIndex: -1, "aria-controls": detail }, row.name);
   const numbers = NUMBERS.map((column) => element("td", {}, numberInWords(row, column)));
   const node = element("tr", {}, element("th", { scope: "row" }, button), ...numbers, strip(row));

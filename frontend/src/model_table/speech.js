@@ -41,9 +41,9 @@ function listed(things) {
  * @param {Pick<State, "all" | "rows" | "ask" | "features" | "unsaid">} state
  */
 export function statusInWords({ all, rows, ask, features, unsaid }) {
-  const asked = (/** @type {boolean} */ wanted) =>
-    features.filter(([name]) => ask[name] === wanted).map(([, , what]) => what);
-  const [wanted, unwanted] = [asked(true), asked(false)];
+  const [wanted, unwanted] = [true, false].map((way) =>
+    features.filter(([name]) => ask[name] === way).map(([, , what]) => what),
+  );
   if (!wanted.length && !unwanted.length) return plural(all.length, "model");
   const parts = [];
   if (wanted.length) parts.push(`with ${listed(wanted)}`);
