@@ -23,6 +23,7 @@ from mha_lab.checks.lesson09_judging import in_standard_errors, one_thing_change
 from mha_lab.checks.lesson10 import add_block, slide, window_scores
 from mha_lab.checks.lesson10_judging import percentages, with_a_pencil
 from mha_lab.checks.lesson11 import by_chance, induction_score, pool_heads, to_halves
+from mha_lab.checks.lesson12 import gated_terms, normed_weights, pattern_for_a_cache, rotate_a_share, sink_weights
 from mha_lab.checks.lesson13 import kv_heads_held, merge, rank_share
 from mha_lab.checks.lesson13_paper import all_reduce_on_paper, which_axis
 from mha_lab.checks.lesson14 import heads_that_go, long_reader, support_desk, ten_thousand_users
@@ -45,6 +46,7 @@ __all__ = [
     "distance_bias",
     "error_bars",
     "gated_fusion",
+    "gated_terms",
     "grouped_attention",
     "head_importance",
     "head_weights",
@@ -62,11 +64,13 @@ __all__ = [
     "multi_head_scores",
     "name_heads",
     "next_token_head",
+    "normed_weights",
     "one_query",
     "one_thing_changed",
     "output_as_a_sum",
     "paired_gap",
     "paired_interval",
+    "pattern_for_a_cache",
     "peak_scores",
     "percentages",
     "pool_heads",
@@ -75,9 +79,11 @@ __all__ = [
     "repaired_mask",
     "relative_bias",
     "rms_norm",
+    "rotate_a_share",
     "rotate_by_position",
     "served",
     "share_by_place",
+    "sink_weights",
     "slide",
     "split_heads",
     "support_desk",

@@ -5,6 +5,7 @@ Letters: B batch, N tokens, F features of a token, R questions asked at a token,
 
 from mha_lab.models.biases import ALiBi, RelativeBias
 from mha_lab.models.by_hand import lookup_by_hand
+from mha_lab.models.decoder import Decoder
 from mha_lab.models.encoder import Block, Encoder
 from mha_lab.models.encoder_decoder import EncoderDecoder
 from mha_lab.models.intents import (
@@ -26,6 +27,7 @@ from mha_lab.models.parts import GatedFusion, HeadGate, Learned, Sinusoidal
 from mha_lab.models.reader import Features, Reader, digit_reader
 from mha_lab.models.sentence_reader import Reading, SentenceReader
 from mha_lab.models.sentences import AttentionClassifier, BiLSTM, num_parameters
+from mha_lab.models.today import back_copy_model, trained_back_copy
 from mha_lab.models.translators import Translators, recorded_translators, translator
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "AttentionClassifier",
     "BiLSTM",
     "Block",
+    "Decoder",
     "Encoder",
     "EncoderDecoder",
     "Features",
@@ -48,6 +51,7 @@ __all__ = [
     "Translators",
     "all_right",
     "answers",
+    "back_copy_model",
     "clause_share",
     "digit_reader",
     "elsewhere",
@@ -58,6 +62,7 @@ __all__ = [
     "of_like_length",
     "recorded_translators",
     "same_answers",
+    "trained_back_copy",
     "trained_intent_model",
     "translator",
     "weight_by_distance",

@@ -9,6 +9,7 @@ from mha_lab.tasks._base import IGNORE, Batch, Task
 from mha_lab.tasks._intent_rule import numbered_wishes, pointed_at
 from mha_lab.tasks._pairs import END, PAD, START, Corpus, Pairs, Vocabulary, by_place, shortened
 from mha_lab.tasks._reading import ReadingBatch, ReadingTask
+from mha_lab.tasks.back_copy import back_copy
 from mha_lab.tasks.dates import DATE_FIELDS, dates
 from mha_lab.tasks.digits import halves, images_of, patches, two_digits
 from mha_lab.tasks.documents import document, facts, far_distance
@@ -18,6 +19,7 @@ from mha_lab.tasks.intent_results import IntentResults, IntentTraining, recorded
 from mha_lab.tasks.intent_speed import IntentSpeed, recorded_intent_speed
 from mha_lab.tasks.lookups import induction, lookup, previous_and_match
 from mha_lab.tasks.minilm_results import MiniLMResults, recorded_minilm_intents
+from mha_lab.tasks.modern_results import Modern, recorded_modern
 from mha_lab.tasks.names import LOANS, NAME_WORDS, NameResults, by_rule, few, last_named, names, recorded_names
 from mha_lab.tasks.regions import DigitReaders, Windows, recorded_digit_readers, recorded_windows
 from mha_lab.tasks.text import characters
@@ -52,9 +54,11 @@ __all__ = [
     "IntentSpeed",
     "IntentTraining",
     "MiniLMResults",
+    "Modern",
     "NAME_WORDS",
     "NameResults",
     "Vocabulary",
+    "back_copy",
     "by_place",
     "by_rule",
     "characters",
@@ -79,6 +83,7 @@ __all__ = [
     "recorded_intent_speed",
     "recorded_intents",
     "recorded_minilm_intents",
+    "recorded_modern",
     "recorded_names",
     "shortened",
     "tokenise",
