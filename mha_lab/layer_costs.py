@@ -5,7 +5,7 @@ Explicit is the path that writes the scores out, fused the one through F.scaled_
 for one text, without gradients, on one thread of a CPU.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -162,6 +162,29 @@ def steps_of_the_explicit_path(
         more = max(0.0, took["QKᵀ into new memory"] - took["QKᵀ"])
         by_heads[H] = {"QKᵀ and AV": took["QKᵀ"] + took["AV"], "softmax": took["softmax"], "new memory": more}
     return {step: [by_heads[H][step] for H in heads] for step in ("QKᵀ and AV", "softmax", "new memory")}
+
+
+@torch.no_grad()
+def traffic(way: Callable, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> tuple[int, int]:
+    """(bytes of new memory at the worst moment, bytes that are moved by count) of way(query, key, value): it reads the
+    keys and the values, and writes and reads again whatever it puts into new memory."""
+    new = measure.peak_memory(partial(way, query, key, value), device="cpu")
+    return new, key.nbytes + value.nbytes + 2 * new
+
+
+def draw_steps(heads: Sequence[int], whole: Sequence[float], steps: dict[str, list[float]], title: str) -> "Axes":
+    """The seconds of the whole layer over the heads, a line, and below it those of `steps_of_the_explicit_path`, one
+    grey on the other, on what else the layer with the fewest heads takes."""
+    from mha_lab import plots  # who only counts needs no figures
+
+    whole, *parts = ([1e3 * seconds for seconds in row] for row in (whole, *steps.values()))
+    ax = plots.curves(heads, {"the layer": whole}, log="x", xlabel="heads", ylabel="milliseconds", title=title)
+    rest = [whole[0] - sum(row[0] for row in parts)] * len(whole)
+    names = [f"the rest, with {heads[0]} head{'s' * (heads[0] > 1)}", *steps]
+    ax.stackplot(heads, rest, *parts, labels=names, colors=["#F0F0F0", "#D5D5D5", "#A8A8A8", "#707070"])
+    ax.legend(loc="upper left", reverse=True, frameon=False)
+    ax.set_axisbelow(True)
+    return ax
 
 
 # published -----------------------------------------------------------------------------------------------------------

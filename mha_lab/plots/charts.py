@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Polygon
 from matplotlib.patheffects import withStroke
 
-from mha_lab.plots.look import INK, OUTPUT, QUERY, VALUE, array, lettering, one_each, styled, text
+from mha_lab.plots.look import INK, OUTPUT, QUERY, VALUE, array, lettering, number, one_each, styled, text
 
 HALO = withStroke(linewidth=3, foreground="white")
 """Around a word that may lie on a dot or a line."""
@@ -48,9 +48,9 @@ def curves(
         ax.set_xscale("log", base=2)
     if "y" in log:
         ax.set_yscale("log")
-        ax.yaxis.set_major_formatter("{x:,g}")
+        ax.yaxis.set_major_formatter(number)
     named = x[:: 1 if len(x) < 10 else 2]  # more labels would run together
-    ax.set_xticks(x, [f"{tick:,g}" if tick in named else "" for tick in x])
+    ax.set_xticks(x, [number(tick) if tick in named else "" for tick in x])
     ax.minorticks_off()
     ax.grid(axis="y", color="#E4E4E4")
     _titled(ax, xlabel, ylabel, title)
@@ -78,8 +78,8 @@ def measured(
         ax.plot(list(points), list(points.values()), marker, color=color, markersize=7, label=name)
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
-    ax.yaxis.set_major_formatter("{x:,g}")
-    ax.set_xticks(x, [f"{tick:,g}" for tick in x])
+    ax.yaxis.set_major_formatter(number)
+    ax.set_xticks(x, [number(tick) for tick in x])
     ax.minorticks_off()
     ax.grid(axis="y", color="#E4E4E4")
     ax.legend(frameon=False)
@@ -110,7 +110,7 @@ def seeds(
     ax.plot(x, quality, "o", color=color, alpha=0.5, markersize=5)
     _beside(ax, label, (x[-1], quality[-1].mean()), (9, 0), color, va="center")
     ax.set_xscale("log", base=2)
-    ax.xaxis.set_major_formatter("{x:,g}")
+    ax.xaxis.set_major_formatter(number)
     ax.minorticks_off()
     ax.grid(axis="y", color="#E4E4E4")
     _titled(ax, xlabel, ylabel, title)

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from decimal import Decimal
 from functools import wraps
 
 import matplotlib
@@ -154,6 +155,11 @@ def text(words) -> str:
 def lettering() -> dict:
     """How a caller's words are set, also on axes that were made elsewhere: $ is a letter and begins no mathematics."""
     return {"parse_math": False, "usetex": False, "family": plt.rcParams["font.family"], "color": INK}
+
+
+def number(tick: float, _=None) -> str:
+    """A number at an axis, as people write it: 0.00001 and 1,000,000, not 1e-05. Matplotlib also gives its place."""
+    return f"{Decimal(f'{tick:.9g}'):,f}"
 
 
 def _advice(absent):

@@ -104,6 +104,28 @@ def test_the_explicit_path_is_taken_apart_for_each_number_of_heads():
         layer_costs.steps_of_the_explicit_path(D, N, [5])
 
 
+def test_its_steps_are_drawn_on_what_else_the_layer_with_the_fewest_heads_takes():
+    steps = {"softmax": [0.001, 0.003], "new memory": [0.0, 0.004]}
+    ax = layer_costs.draw_steps([1, 4], [0.005, 0.012], steps, "A title.")
+    assert ax.get_title(loc="left") == "A title." and ax.lines[0].get_ydata().tolist() == [5, 12]
+    assert [area.get_label() for area in ax.collections] == ["the rest, with 1 head", "softmax", "new memory"]
+    tops = [max(y for x, y in area.get_paths()[0].vertices if x == 4) for area in ax.collections]
+    assert tops == pytest.approx([4, 7, 11])  # the rest is 5 ms less the 1 of softmax
+
+
+def test_a_copy_of_shared_heads_is_written_and_read_again():
+    query, key, value = torch.randn(1, 8, 1, 16), torch.randn(1, 2, 256, 16), torch.randn(1, 2, 256, 16)
+    cache = key.nbytes + value.nbytes
+
+    def repeated(query, key, value):
+        keys, values = key.repeat_interleave(4, dim=1), value.repeat_interleave(4, dim=1)
+        return (query @ keys.mT).softmax(dim=-1) @ values
+
+    new, moved = layer_costs.traffic(repeated, query, key, value)
+    assert 4 * cache <= new < 4.5 * cache and moved == cache + 2 * new
+    assert layer_costs.traffic(lambda query, key, value: key, query, key, value) == (0, cache)
+
+
 def test_at_the_length_where_the_terms_meet_attention_is_half_of_the_flops():
     rows = layer_costs.at_full_length()
     assert [row.model.name for row in rows][:2] == ["GPT-2 small", "BERT-base"]

@@ -456,3 +456,17 @@ def test_what_was_measured_stands_as_marks_beside_a_dashed_line_of_its_colour():
     for line, mark in zip(dashed, marks):
         assert line.get_color() == mark.get_color()
     assert len({mark.get_color() for mark in marks}) == len({mark.get_marker() for mark in marks}) == 2
+
+
+@pytest.mark.parametrize(
+    "tick, words", [(1e-5, "0.00001"), (0.3, "0.3"), (1, "1"), (131072, "131,072"), (2**20, "1,048,576"), (0, "0")]
+)
+def test_the_numbers_at_an_axis_are_written_as_people_write_them(tick, words):
+    assert look.number(tick) == words
+
+
+def test_no_axis_of_powers_says_1e_05():
+    ax = plots.curves([1, 2**20], {"loss": [1, 1e-6]}, xlabel="steps", ylabel="loss", log="xy")
+    ax.figure.canvas.draw()
+    ticks = [tick.get_text() for axis in (ax.get_xticklabels(), ax.get_yticklabels()) for tick in axis]
+    assert "1,048,576" in ticks and "0.0001" in ticks and not any("e" in tick for tick in ticks)
