@@ -4,13 +4,17 @@ Usage: python tools/make_handouts.py [01 02 …]      (make handouts; all lesson
 
 Each lesson runs in a fresh kernel. Its explorers are alive in the page, by the static host that
 `explorer.save_html` uses; where no script runs, and in print, their pictures stand. What answers a prediction, an
-output that JupyterLab hides until its cell is run, waits behind a fold.
+output that JupyterLab hides until its cell is run, waits behind a fold. With lesson 14 comes its decision page, on one
+sheet of A4: choosing.html, and choosing.pdf where a Chromium is found.
 """
 
 import _interrupt  # isort: skip  # noqa: F401  # before what takes seconds to load
 
 import base64
+import os
 import re
+import shutil
+import subprocess
 import sys
 from html import escape, unescape
 from pathlib import Path
@@ -19,7 +23,7 @@ from nbconvert import HTMLExporter
 from pygments.formatters import HtmlFormatter
 from run_notebooks import LESSONS, WIDGET, execute, for_each_lesson, parser_of_lessons
 
-from mha_lab import _whole
+from mha_lab import _whole, choosing
 from mha_lab.widgets import _static
 
 HANDOUTS = LESSONS.parent / "handouts"
@@ -69,6 +73,9 @@ def with_hosts(notebook, states):
 
 def with_links(notebook):
     """In place: a link to a lesson leads to its handout; what else lies in the repository is named and not linked."""
+    for data in (output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])):
+        if "text/html" in data:
+            data["text/html"] = re.sub(r'(<a href="\w+)\.ipynb', r"\1.html", data["text/html"])
     for cell in (cell for cell in notebook.cells if cell.cell_type == "markdown"):
         cell.source = re.sub(r"\]\((\w+)\.ipynb", r"](\1.html", cell.source)
         cell.source = re.sub(r"\[([^\]]+)\]\(\.\./[^)]+\)", r"\1", cell.source)
@@ -132,7 +139,27 @@ def make(path):
     target = HANDOUTS / f"{path.stem}.html"
     _whole.write(target, page)
     whole, rest = len(page.encode()) / 1e6, size_without_figures(page) / 1e6
-    return f"{HANDOUTS.name}/{target.name}: {whole:.2f} MB, {rest:.2f} beside its figures"
+    return f"{HANDOUTS.name}/{target.name}: {whole:.2f} MB, {rest:.2f} beside its figures{sheet(path)}"
+
+
+BROWSERS = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "msedge"
+PRINT = "--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"
+PATIENCE = 120  # seconds for a sheet of paper
+
+
+def sheet(path):
+    """The decision page beside the handout of lesson 14, as HTML and as PDF; what was written, in words."""
+    if not path.name.startswith("14_"):
+        return ""
+    page = choosing.page().save_html(HANDOUTS / "choosing.html")
+    browser = next(filter(None, map(shutil.which, filter(None, [os.environ.get("CHROMIUM"), *BROWSERS]))), None)
+    if browser is None:
+        return f"; {HANDOUTS.name}/{page.name}, which a browser prints on one sheet (no Chromium was found to do it)"
+    target = page.with_suffix(".pdf")
+    with _whole.beside(target) as partial:
+        command = [browser, *PRINT, f"--print-to-pdf={partial}", page.as_uri()]
+        subprocess.run(command, timeout=PATIENCE, check=True, capture_output=True)
+    return f"; {HANDOUTS.name}/{page.name} and {target.name}, one sheet of A4"
 
 
 def main(arguments):

@@ -129,17 +129,17 @@ def _trained(found, model, steps):
 
 CHAT = {
     "users": 10_000,
-    "writing at once": 500,  # at the busiest minute
-    "tokens": 8192,  # of a long conversation
-    "parameters": 8.0e9,
-    "gpus": 4,
-    "gpu bytes": 80e9,
-    "kept free": 0.1,  # of each GPU's memory
-    "bytes per second": 3.35e12,  # NVIDIA, H100 (SXM) data sheet
-    "all-reduce": 20e-6,  # seconds, whatever its size: a step's messages are small
-    "tokens per second": 50,  # that each user sees at least
-    "nats": 0.1,  # that all choices together may cost, in our records
-    "far": 0.95,  # share of right answers about what was said long before
+    "texts at once": 500,  # at the busiest minute
+    "tokens of a text": 8192,
+    "billion parameters": 8.0,
+    "GPUs": 4,
+    "GB of each GPU": 80.0,
+    "share of it kept free": 0.1,
+    "GB a second": 3350.0,  # NVIDIA, H100 (SXM) data sheet
+    "µs an all-reduce": 20.0,  # whatever its size: a step's messages are small
+    "tokens a second, at least": 50.0,  # for each user
+    "nats lost, at most": 0.1,  # by all choices together, in our records
+    "far answers right, at least": 0.95,  # about what was said long before
 }
 """What is given, and what is wanted."""
 
@@ -160,25 +160,25 @@ def chat(*, kv_heads: int, pattern: str, window: int, bits: int, split: str) -> 
     Raises ValueError for what there is not."""
     _check_layers(CHAT_MODEL, kv_heads, pattern, window, bits)
     _one_of("split", split, ("heads", "texts"))
-    gpus, texts = CHAT["gpus"], CHAT["writing at once"]
-    one = _cache(CHAT_MODEL, CHAT["tokens"], kv_heads, pattern, window, bits)
-    weights = 2 * CHAT["parameters"]
+    gpus, texts = CHAT["GPUs"], CHAT["texts at once"]
+    one = _cache(CHAT_MODEL, CHAT["tokens of a text"], kv_heads, pattern, window, bits)
+    weights = 2e9 * CHAT["billion parameters"]
     if split == "heads":
         held = weights / gpus + texts * one * max(1, kv_heads / gpus) / kv_heads
-        waiting = 2 * CHAT_MODEL.layers * CHAT["all-reduce"]
+        waiting = 2 * CHAT_MODEL.layers * CHAT["µs an all-reduce"] / 1e6
         copied = f"; {gpus} GPUs keep copies of {kv_heads} K/V head{'s' * (kv_heads > 1)}" if kv_heads < gpus else ""
         told = f"a quarter of the weights and of the heads' caches{copied}"
     else:
         held, waiting, told = weights + texts / gpus * one, 0.0, f"all weights, and the caches of {texts // gpus} texts"
-    seconds = held / CHAT["bytes per second"] + waiting
-    free = CHAT["gpu bytes"] * (1 - CHAT["kept free"])
+    seconds = held / CHAT["GB a second"] / 1e9 + waiting
+    free = CHAT["GB of each GPU"] * (1 - CHAT["share of it kept free"])
     return Judgement(
         (
-            Need("memory of each GPU", held / 1e9, free / 1e9, " GB", True, told, register.place("05", "users")),
+            Need("memory of each GPU", held / 1e9, free, " GB", True, told, register.place("05", "users")),
             Need(
                 "tokens a second for each user",
                 1 / seconds,
-                CHAT["tokens per second"],
+                CHAT["tokens a second, at least"],
                 "",
                 False,
                 f"a step reads all of that once{', and waits for two all-reduces a layer' if waiting else ''}",
@@ -192,16 +192,16 @@ def chat(*, kv_heads: int, pattern: str, window: int, bits: int, split: str) -> 
 # a reader of long documents on a phone -------------------------------------------------------------------------------
 
 PHONE = {
-    "tokens": 100_000,
-    "parameters": 1.7e9,
-    "bytes a weight": 0.5,  # 4 bits
-    "bytes": 3e9,  # that the system leaves to it
-    "bytes per second": 50e9,
-    "FLOPs per second": 1e12,
-    "reading": 720.0,  # seconds, for the whole document
-    "tokens per second": 20,
-    "nats": 0.1,
-    "far": 0.95,
+    "tokens of a text": 100_000,
+    "billion parameters": 1.7,
+    "bits a weight": 4,
+    "GB": 3.0,  # that the system leaves to it
+    "GB a second": 50.0,
+    "GFLOPs a second": 1000.0,
+    "seconds of reading, at most": 720.0,  # for the whole document
+    "tokens a second, at least": 20.0,
+    "nats lost, at most": 0.1,
+    "far answers right, at least": 0.95,
 }
 """What is given, and what is wanted."""
 
@@ -225,8 +225,9 @@ def phone(*, kv_heads: int, pattern: str, window: int, bits: int, kernel: str) -
     Raises ValueError for what there is not."""
     _check_layers(PHONE_MODEL, kv_heads, pattern, window, bits)
     _one_of("kernel", kernel, ("fused", "explicit"))
-    N, model = PHONE["tokens"], replace(PHONE_MODEL, num_kv_heads=kv_heads, pattern=pattern, window=window)
-    weights = PHONE["parameters"] * PHONE["bytes a weight"]
+    N, model = PHONE["tokens of a text"], replace(PHONE_MODEL, num_kv_heads=kv_heads, pattern=pattern, window=window)
+    parameters = 1e9 * PHONE["billion parameters"]
+    weights = parameters * PHONE["bits a weight"] / 8
     cache = _cache(PHONE_MODEL, N, kv_heads, pattern, window, bits)
     scores = 2 * cost.stored_scores(1, N, model.num_heads) if kernel == "explicit" else 0
     square = 4 * N**2 * model.num_heads * model.d_head  # QKᵀ and AV of a layer that computes every pair
@@ -234,7 +235,7 @@ def phone(*, kv_heads: int, pattern: str, window: int, bits: int, kernel: str) -
         kind.layers * (square if kernel == "explicit" else square / 2 if kind.letter == "G" else kind.flops(N))
         for kind in published.layer_kinds(model)
     )
-    work = 2 * PHONE["parameters"] * N + looks
+    work = 2 * parameters * N + looks
     told = "weights of 4 bits, the cache" + (f", and a layer's {model.num_heads} · N² scores" if scores else "")
     pairs = "every pair of tokens" if kernel == "explicit" else "the pairs that a layer sees"
     return Judgement(
@@ -242,7 +243,7 @@ def phone(*, kv_heads: int, pattern: str, window: int, bits: int, kernel: str) -
             Need(
                 "memory while reading",
                 (weights + cache + scores) / 1e9,
-                PHONE["bytes"] / 1e9,
+                PHONE["GB"],
                 " GB",
                 True,
                 told,
@@ -250,8 +251,8 @@ def phone(*, kv_heads: int, pattern: str, window: int, bits: int, kernel: str) -
             ),
             Need(
                 "seconds to read it",
-                work / PHONE["FLOPs per second"],
-                PHONE["reading"],
+                work / PHONE["GFLOPs a second"] / 1e9,
+                PHONE["seconds of reading, at most"],
                 " s",
                 True,
                 f"2 FLOPs a weight and token, QKᵀ and AV for {pairs}",
@@ -259,8 +260,8 @@ def phone(*, kv_heads: int, pattern: str, window: int, bits: int, kernel: str) -
             ),
             Need(
                 "tokens a second",
-                PHONE["bytes per second"] / (weights + cache),
-                PHONE["tokens per second"],
+                1e9 * PHONE["GB a second"] / (weights + cache),
+                PHONE["tokens a second, at least"],
                 "",
                 False,
                 "a step reads weights and cache once",
@@ -310,7 +311,7 @@ def _quality(model, brief, kv_heads, pattern, window, bits) -> tuple[Need, Need]
     if math.isnan(sharing):
         told = f"no record has {ratio} query heads on one of keys and values"
     told += f"; {bits} bits: {rounding:+.3f} (SmolLM2)"
-    alone = "L" in pattern and "G" not in pattern and window < brief["tokens"]
+    alone = "L" in pattern and "G" not in pattern and window < brief["tokens of a text"]
     kind = (
         "four windows of 16" if alone else "a window, then everything" if "L" in pattern else "four layers, everything"
     )
@@ -319,7 +320,7 @@ def _quality(model, brief, kv_heads, pattern, window, bits) -> tuple[Need, Need]
         Need(
             "nats lost in our records",
             sharing + rounding,
-            brief["nats"],
+            brief["nats lost, at most"],
             "",
             True,
             told,
@@ -328,7 +329,7 @@ def _quality(model, brief, kv_heads, pattern, window, bits) -> tuple[Need, Need]
         Need(
             "answers about far places",
             sum(runs) / len(runs),
-            brief["far"],
+            brief["far answers right, at least"],
             "",
             False,
             f"names in 64 tokens, {kind}, 1,200 steps",

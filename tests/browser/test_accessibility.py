@@ -63,6 +63,7 @@ EXPLORERS = {
     ],
     "KVCacheExplorer": ["KVCacheExplorer('DeepSeek-V2')", "KVCacheExplorer(context=1024)"],
     "LayerMap": ["LayerMap(lit='scores')", "LayerMap(mode='cache', num_kv_heads=2, num_keys=40)"],
+    "MockInterview": ["MockInterview()", "MockInterview(said={'mask': 'because'}, ticked={'order': [0], 'mask': []})"],
     "ModelTable": ["ModelTable(model='Hy4')", "ModelTable(ask={'gate': True, 'linear': False}, sort='cached')"],
     "OutputMixer": [
         "OutputMixer(rng.normal(size=(3, 5, 2)), rng.normal(size=(6, 4)), tokens)",
@@ -83,7 +84,8 @@ SNAPSHOT = """(root) => JSON.stringify([
 ])"""
 """All that a learner can see of an explorer."""
 
-FIRST_CONTROL = "input[type=range], input[type=radio], [role=radio], .mha-switch-grid button, .mha-models-asks button"
+FIRST_CONTROL = "input[type=range], input[type=radio], [role=radio], .mha-switch-grid button, .mha-models-asks button, "
+FIRST_CONTROL += ".mha-interview-marks button"
 
 
 def shown(lab, calls):

@@ -19,6 +19,7 @@ from mha_lab.widgets import (
     HeadExplorer,
     HeadSwitches,
     KVCacheExplorer,
+    MockInterview,
     ModelTable,
     OutputMixer,
     TileExplorer,
@@ -87,6 +88,7 @@ ALL = [
     TrueOrFalse,
     CostExplorer,
     KVCacheExplorer,
+    MockInterview,
     ModelTable,
 ]
 

@@ -2,6 +2,7 @@
 // The elements: a row of marks, the question with its answer, and the scores below.
 
 import { element, named, rootOf, say, uniqueName } from "../shared/dom.js";
+import { stepped } from "../shared/keys.js";
 import { pointsOf } from "./points.js";
 import { scoreboard } from "./scoreboard.js";
 import { BACK, heading, mark, ON, show as showWords, status, TYPED, WHERE_KEPT, WHERE_KEPT_HERE } from "./speech.js";
@@ -14,6 +15,7 @@ const part = named("mha-interview");
 /**
  * @typedef Acts
  * @property {(at: number) => void} go
+ * @property {(at: number) => void} step as with the arrow keys: the focus stays where it is
  * @property {(typed: string) => void} type
  * @property {() => void} open
  * @property {(point: number, on: boolean) => void} tick
@@ -30,6 +32,14 @@ export function controls(questions, kernel, lead, acts) {
   const last = questions.length - 1;
   let at = 0;
   const marks = questions.map((_, i) => element("button", { type: "button", onclick: () => acts.go(i) }));
+  const row = part("marks", "nav", { "aria-label": "Questions" }, ...marks);
+  row.addEventListener("keydown", (event) => {
+    const next = stepped(event, at, questions.length);
+    if (next === null) return;
+    event.preventDefault();
+    acts.step(next);
+    marks[next].focus();
+  });
   const head = part("head", "p", { id: `${name}-head`, role: "status" });
   const asks = part("asks", "p", { id: `${name}-asks`, tabIndex: -1 });
   const typed = element("textarea", {
@@ -47,7 +57,7 @@ export function controls(questions, kernel, lead, acts) {
   const board = scoreboard(lead);
   const root = rootOf(
     "mha-interview",
-    part("marks", "nav", { "aria-label": "Questions" }, ...marks),
+    row,
     head,
     asks,
     label,
@@ -92,6 +102,7 @@ function dressMark(button, i, question, ticks, current) {
   say(button, `${i + 1}`);
   button.dataset.answered = String(ticks !== null);
   button.setAttribute("aria-label", mark(i, question, ticks));
+  button.tabIndex = current ? 0 : -1; // the arrow keys reach the others
   if (current) button.setAttribute("aria-current", "true");
   else button.removeAttribute("aria-current");
 }

@@ -31,10 +31,14 @@ function render({ model, el }) {
   const kernel = "send" in model; // a saved page has none
   const lead = (/** @type {string} */ link) => (kernel ? link : link.replace(".ipynb", ".html"));
   const keyAt = () => questions[Math.min(Math.max(model.get("at"), 0), questions.length - 1)].key;
+  const step = (/** @type {number} */ at) => {
+    change({ at });
+    change.tell(); // a click is no gesture that goes on
+  };
   const view = controls(questions, kernel, lead, {
+    step,
     go: (at) => {
-      change({ at });
-      change.tell(); // a click is no gesture that goes on
+      step(at);
       view.toQuestion();
     },
     type: (typed) => change({ said: withText(model.get("said"), keyAt(), tidied(typed)) }),

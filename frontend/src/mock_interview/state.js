@@ -117,15 +117,18 @@ function ticksIn(stored, points) {
 }
 
 /**
- * What Python has, completed by what the browser kept while no kernel listened: where both know of a question, Python's.
+ * What Python has, completed by what the browser kept while no kernel listened. Of two texts the longer one stays, so that
+ * nothing typed is lost; of ticks Python's.
  * @param {Kept} python
  * @param {Kept | null} browser
  * @returns {Kept}
  */
-export const joined = (python, browser) => ({
-  said: { ...browser?.said, ...python.said },
-  ticked: { ...browser?.ticked, ...python.ticked },
-});
+export function joined(python, browser) {
+  const said = { ...python.said };
+  for (const [key, text] of Object.entries(browser?.said ?? {}))
+    if (text.length > (said[key] ?? "").length) said[key] = text;
+  return { said, ticked: { ...browser?.ticked, ...python.ticked } };
+}
 
 /**
  * Whether two say the same.

@@ -58,14 +58,15 @@ test("points stay hidden until they were asked for; a tick can be taken back", (
   assert.deepEqual(withTick(on, "scale", 2, false), { scale: [0] });
 });
 
-test("what was typed while no kernel listened is taken over, and what Python knows stays", () => {
-  const browser = readKept(
-    JSON.stringify({ said: { mask: "typed", scale: "old" }, ticked: { mask: [0, 9, "x"] } }),
-    QUESTIONS,
-  );
-  assert.deepEqual(browser, { said: { mask: "typed", scale: "old" }, ticked: { mask: [0] } });
-  const python = { said: { scale: "new" }, ticked: {} };
-  assert.deepEqual(joined(python, browser), { said: { mask: "typed", scale: "new" }, ticked: { mask: [0] } });
+test("what was typed while no kernel listened is taken over, and nothing typed is lost", () => {
+  const stored = { said: { mask: "typed", scale: "old" }, ticked: { mask: [0, 9, "x"], layer: [1] } };
+  const browser = readKept(JSON.stringify(stored), QUESTIONS);
+  assert.deepEqual(browser, { said: { mask: "typed", scale: "old" }, ticked: { mask: [0], layer: [1] } });
+  const python = { said: { scale: "older", mask: "ty" }, ticked: { layer: [] } };
+  assert.deepEqual(joined(python, browser), {
+    said: { mask: "typed", scale: "older" },
+    ticked: { mask: [0], layer: [] },
+  });
   assert.ok(same(joined(python, null), python));
   assert.ok(!same(joined(python, browser), python));
 });
