@@ -42,7 +42,12 @@ function radios(choices, name, answer) {
     element("input", { type: "radio", name: `${name}-choices`, value, onchange: () => answer(value) }),
   );
   const labels = choices.map((value, i) => element("label", {}, inputs[i], value));
-  const node = part("choices", "div", { role: "radiogroup", "aria-labelledby": name }, ...labels);
+  const node = part(
+    "choices",
+    "div",
+    { className: "mha-choices mha-guess-choices", role: "radiogroup", "aria-labelledby": name },
+    ...labels,
+  );
   /**
    * @param {string} given
    * @param {boolean} seen

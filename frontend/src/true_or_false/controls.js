@@ -53,7 +53,12 @@ function statementRow({ key, text, lesson }, index, view, answer) {
     {},
     part("number", "span", { "aria-hidden": "true" }, `${index + 1}`),
     element("span", { id: name }, text),
-    part("choices", "div", { role: "radiogroup", "aria-labelledby": name }, ...choices),
+    part(
+      "choices",
+      "div",
+      { className: "mha-choices mha-tf-choices", role: "radiogroup", "aria-labelledby": name },
+      ...choices,
+    ),
     settles,
   );
   /** @param {import("./traits.js").Answers} answers */
