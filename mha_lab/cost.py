@@ -144,6 +144,78 @@ def kv_cache_bytes(
     return B * S * numbers * whole("bytes_per_number", bytes_per_number)
 
 
+def selected_flops(
+    B: int,
+    N: int,
+    d_model: int,
+    num_heads: int,
+    num_kv_heads: int | None = None,
+    *,
+    keys: int,
+    indexer_heads: int,
+    indexer_width: int,
+    d_head: int | None = None,
+    S: int | None = None,
+    causal: bool = False,
+) -> dict[str, int]:
+    """As `flops`, where each query looks at `keys` keys at most, which an indexer chooses among all that it may see
+    (DeepSeek-V3.2): QKᵀ and AV meet these alone, and "indexer" is what choosing costs.
+
+    Counted of the indexer: its three matrices, and for each query, key and indexer head a product of indexer_width
+    numbers and its part in the sum. Ignored: finding the largest scores, and fetching what was chosen."""
+    terms = flops(B, N, d_model, num_heads, num_kv_heads, d_head=d_head, S=S, causal=causal)
+    B, N, S = _lengths(B, N, S)
+    keys, heads, width = (
+        whole("keys", keys),
+        whole("indexer_heads", indexer_heads),
+        whole("indexer_width", indexer_width),
+    )
+    pairs = N * S - (N * (N - 1) // 2 if causal else 0)
+    full = min(keys, S)
+    first = max(0, min(N, full - (S - N))) if causal else 0  # queries that may see fewer keys than that
+    seen = N * full - (first * (full - (S - N)) - first * (first + 1) // 2)
+    _, _, q_width, _ = _widths(d_model, num_heads, num_kv_heads, d_head)
+    made = N * d_model * heads * (width + 1) + S * d_model * width
+    return terms | {
+        "QKᵀ": 2 * B * seen * q_width,
+        "AV": 2 * B * seen * q_width,
+        "indexer": 2 * B * (made + pairs * heads * (width + 1)),
+    }
+
+
+def state_flops(
+    B: int,
+    N: int,
+    d_model: int,
+    num_heads: int,
+    num_kv_heads: int | None = None,
+    *,
+    d_head: int | None = None,
+    delta: bool = True,
+) -> dict[str, int]:
+    """FLOPs of a linear layer that goes token by token, by term: none of them grows faster than the text.
+
+    Counted: the four projections, and for each token the products with the state, d_head² numbers a head: what it says
+    at the key ("take out", with the delta rule alone), writing, and reading by every query head. Ignored: decay, φ,
+    norms; and that chunks, which are faster on real machines, do more."""
+    instance("delta", delta, bool, "True or False")
+    terms = flops(B, N, d_model, num_heads, num_kv_heads, d_head=d_head)
+    _, d_head, q_width, kv_width = _widths(d_model, num_heads, num_kv_heads, d_head)
+    once = terms["W^Q"] // (d_model * q_width)  # 2·B·N
+    found = {name: terms[name] for name in ("W^Q", "W^K", "W^V")}
+    if delta:
+        found["take out"] = once * kv_width * d_head
+    return found | {"write": once * kv_width * d_head, "read": once * q_width * d_head, "W^O": terms["W^O"]}
+
+
+def state_bytes(B: int, num_heads: int, d_head: int, *, layers: int = 1, bytes_per_number: int = 2) -> int:
+    """Bytes of the states of linear layers, d_head² numbers for each of num_heads heads, however long the text is.
+
+    Ignored: the short convolutions that such layers often have before them, which remember a few tokens."""
+    numbers = whole("num_heads", num_heads) * whole("d_head", d_head) ** 2 * whole("layers", layers)
+    return whole("B", B, 0) * numbers * whole("bytes_per_number", bytes_per_number)
+
+
 @dataclass(frozen=True)
 class Machine:
     """What one device takes, in float32 and with one number of threads, as `measure.calibrate` finds it."""

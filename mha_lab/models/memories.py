@@ -33,16 +33,18 @@ taking out, the delta rule, the gated delta rule."""
 
 
 def memory_model(
-    task: Task, layers: str, *, d_head: int, num_heads: int = 1, d_model: int = 64, mlp: int = 0
+    task: Task, layers: str, *, d_head: int, num_heads: int = 1, d_model: int = 64, places: bool = False
 ) -> Encoder:
-    """A causal `Encoder` for a task, with a layer for each letter of `LAYERS`, learned places, and heads of d_head.
+    """A causal `Encoder` for a task, with a layer for each letter of `LAYERS`, and heads of d_head.
+
+    places  whether the tokens learn where they stand: softmax needs it to tell what was said last, and a state does not
 
     For one seed, models of other layers have the same first weights outside of the attention."""
-    if not layers or set(layers) - set(LAYERS):
+    if not isinstance(layers, str) or not layers or set(layers) - set(LAYERS):
         raise ValueError(f"layers={layers!r}: it must be a word of the letters {', '.join(LAYERS)}, one a layer.")
-    places = Learned(task.num_tokens, d_model)
-    sizes = {"d_model": d_model, "num_heads": num_heads, "num_layers": len(layers), "mlp": mlp}
-    model = Encoder(task.vocabularies, task.answers, positions=places, causal=True, **sizes)
+    options = {"positions": Learned(task.num_tokens, d_model)} if places else {}
+    sizes = {"d_model": d_model, "num_heads": num_heads, "num_layers": len(layers)}
+    model = Encoder(task.vocabularies, task.answers, causal=True, **sizes, **options)
     for block, letter in zip(model.blocks, layers, strict=True):
         block.attention = LAYERS[letter](d_model, num_heads, d_head=d_head, bias=False)
     return model

@@ -134,7 +134,7 @@ def test_all_layers_cannot_borrow():
 
 
 def test_a_sharing_encoder_learns_from_a_text():
-    task, model = tasks.characters(16), None
+    task = tasks.characters(16)
     model = SharingEncoder(task.vocabularies, task.answers, shared=3)
     model.losses(task.draw(2, torch.Generator().manual_seed(0))).mean().backward()
     assert all(p.grad is not None for p in model.parameters())
