@@ -24,6 +24,7 @@ from mha_lab.checks.lesson10 import add_block, slide, window_scores
 from mha_lab.checks.lesson10_judging import percentages, with_a_pencil
 from mha_lab.checks.lesson11 import by_chance, induction_score, pool_heads, to_halves
 from mha_lab.checks.lesson12 import gated_terms, normed_weights, pattern_for_a_cache, rotate_a_share, sink_weights
+from mha_lab.checks.lesson12b import best_keys, delta_step, latent_scores, state_or_cache
 from mha_lab.checks.lesson13 import kv_heads_held, merge, rank_share
 from mha_lab.checks.lesson13_paper import all_reduce_on_paper, which_axis
 from mha_lab.checks.lesson14 import heads_that_go, long_reader, support_desk, ten_thousand_users
@@ -33,6 +34,7 @@ __all__ = [
     "add_block",
     "all_reduce_on_paper",
     "asked_half",
+    "best_keys",
     "within_reach",
     "by_chance",
     "cache_bytes",
@@ -43,6 +45,7 @@ __all__ = [
     "count_parameters",
     "cross_attention",
     "decode_step",
+    "delta_step",
     "distance_bias",
     "error_bars",
     "gated_fusion",
@@ -54,6 +57,7 @@ __all__ = [
     "induction_score",
     "kv_heads_held",
     "heads_that_go",
+    "latent_scores",
     "layer_on_paper",
     "long_reader",
     "masked_attention",
@@ -86,6 +90,7 @@ __all__ = [
     "sink_weights",
     "slide",
     "split_heads",
+    "state_or_cache",
     "support_desk",
     "temperature",
     "ten_thousand_users",
