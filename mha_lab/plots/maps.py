@@ -14,6 +14,7 @@ from mha_lab._shown import plain
 from mha_lab.plots.look import KEY, OTHER, QUERY, SCORES, VALUE, WEIGHTS, array, lettering, one_each, styled, text
 
 PRINTED_CELLS = 100  # a map with at most this many cells shows its numbers
+ONE_SCREEN = 5.4  # inches: a projector of 720 lines shows a figure of this height at once
 
 
 @styled
@@ -119,7 +120,8 @@ def label_grid(
     if labels.ndim != 2 or 0 in labels.shape:
         raise ValueError(f"labels have shape {labels.shape}; they must be (rows, columns), each at least 1.")
     if ax is None:
-        _, ax = plt.subplots(figsize=(0.85 * labels.shape[1] + 1.2, 0.42 * labels.shape[0] + 0.9))
+        row = max(0.27, min(0.42, (ONE_SCREEN - 0.9) / labels.shape[0]))  # inches; its words need 0.27
+        _, ax = plt.subplots(figsize=(0.85 * labels.shape[1] + 1.2, row * labels.shape[0] + 0.9))
     tint = np.zeros(labels.shape) if tint is None else array("tint", tint, "(rows, columns)")
     if tint.shape != labels.shape:
         raise ValueError(f"tint has shape {tint.shape} and labels {labels.shape}: they must be equal.")
@@ -215,15 +217,16 @@ def _map(
             raise ValueError(f"{name} is {_door.told(side)}; it must be a list of words.")
     if data.shape != (len(queries), len(keys)):
         raise ValueError(f"a map of shape {data.shape} needs {data.shape} words; it got {(len(queries), len(keys))}.")
+    numbers = data.size <= PRINTED_CELLS if numbers is None else numbers
     if ax is None:
         width, height = 0.46 * len(keys) + 2.2, 0.4 * len(queries) + 1.3
-        _, ax = plt.subplots(figsize=(min(width, 9.0), min(height, 7.6)), layout="constrained")
+        highest = 7.6 if numbers else ONE_SCREEN  # printed numbers need their room
+        _, ax = plt.subplots(figsize=(min(width, 9.0), min(height, highest)), layout="constrained")
     allowed = np.ones(data.shape, bool) if mask is None else _allowed(mask, data.shape)
     shown = np.where(allowed, data, np.nan)
     image = ax.imshow(shown, cmap=cmap, vmin=low, vmax=high)
     hidden = [Rectangle((column - 0.5, row - 0.5), 1, 1) for row, column in np.argwhere(~allowed)]
     ax.add_collection(PatchCollection(hidden, facecolor="#F2F2F2", edgecolor="#AAAAAA", hatch="////", linewidth=0))
-    numbers = data.size <= PRINTED_CELLS if numbers is None else numbers
     if numbers:
         for row, column in np.argwhere(allowed):
             red, green, blue, _ = image.cmap(image.norm(data[row, column]))

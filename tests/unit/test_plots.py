@@ -52,6 +52,19 @@ def test_small_maps_print_their_numbers_and_large_ones_do_not():
     assert sorted({text.get_text() for text in small.texts}) == ["0.00", "1.00"] and not large.texts
 
 
+@pytest.mark.parametrize("rows", [3, 13, 15])
+def test_a_map_of_a_sentence_is_seen_on_one_screen_of_720_lines(rows):
+    names = [f"word {i}" for i in range(rows)]
+    for ax in (
+        plots.score_map(np.eye(rows), names, numbers=False, title="one"),
+        plots.label_grid([["a", "b"]] * rows, rows=names, title="two"),
+    ):
+        assert ax.figure.get_figheight() * ax.figure.dpi <= 594
+        ax.figure.canvas.draw()
+        at = [label.get_window_extent() for label in ax.get_yticklabels()]
+        assert all(upper.y0 >= lower.y1 - 1 for upper, lower in zip(at, at[1:])), "its words do not overlap"
+
+
 def test_masked_cells_are_hatched_and_neither_coloured_nor_printed():
     ax = plots.attention_map(torch.eye(3), WORDS, mask=causal_mask(3))
     hatched = ax.collections[0]
