@@ -43,8 +43,9 @@ def _normed_cases():
     parts={"weights": ("batch", "head", "query", "key")},
 )
 def normed_weights(query, key, gain_q, gain_k):
-    """query (B, H, N, K), key (B, H, S, K), gains (K,) → weights (B, H, N, S): each query and each key
-    over its own root mean square √(mean of squares + 1e-6), times its gain; then scores over √K, and softmax."""
+    """query (B, H, N, K), key (B, H, S, K), gains (K,) → weights (B, H, N, S): each query and
+    each key over its own root mean square √(mean of squares + 1e-6), times its gain; then scores
+    over √K, and softmax."""
     query = query / (query.square().mean(dim=-1, keepdim=True) + 1e-6).sqrt() * gain_q
     key = key / (key.square().mean(dim=-1, keepdim=True) + 1e-6).sqrt() * gain_k
     scores = query @ key.mT / query.shape[-1] ** 0.5
@@ -170,7 +171,7 @@ def _gate_cases():
 
 @exercise(
     stars=2,
-    minutes=12,
+    minutes=10,
     hint="Which columns of W_g make the gate of head 1, which rows of W_o read head 1, and does either of them see "
     "another head?",
     second_hint="The sigmoid of x W_g has D numbers a token; cut it into heads as queries are cut, so that it has the "
@@ -182,8 +183,9 @@ def _gate_cases():
     parts={"terms": ("batch", "head", "token", "feature")},
 )
 def gated_terms(x, heads, W_g, W_o):
-    """x (B, N, D), what the layer read; heads (B, H, N, K), what they found; W_g (D, D), W_o (D, D), D = H·K
-    → terms (B, H, N, D): what each head, gated by σ(x W_g) number by number, adds to the output."""
+    """x (B, N, D), what the layer read; heads (B, H, N, K), what they found; W_g and W_o (D, D),
+    D = H·K → terms (B, H, N, D): what each head, gated by σ(x W_g) number by number, adds to
+    the output."""
     B, H, N, K = heads.shape
     gates = (x @ W_g).sigmoid().view(B, N, H, K).transpose(1, 2)
     return (heads * gates) @ W_o.view(H, K, -1)
@@ -367,8 +369,8 @@ def _with_these_weights(model, function):
     hint="The softmax divides by a sum over the keys. What does a sink with logit s add to that sum, and what to the "
     "numbers above the line?",
     second_hint="Put the sink's logit as one more column beside the scores: it needs the shape (B, H, N, 1), each head "
-    "its own. Take the softmax over all S + 1 columns, and hand back the first S. (Its value is nothing, so nobody "
-    "needs the last column.)",
+    "its own. Take the softmax over all S + 1 columns, and hand back the first S: the sink has no value, so nobody "
+    "needs the last column.",
     then="A row now sums to σ(logsumexp of its scores − s): the head says with its scores how much it has found.",
     cases=_sink_cases,
     parts={"weights": ("batch", "head", "query", "key")},
@@ -481,8 +483,8 @@ def _share_cases():
     parts={"turned": ("batch", "head", "token", "feature")},
 )
 def rotate_a_share(x, share, base):
-    """x (B, H, N, K): its first R = share · K numbers are turned as a head of R numbers would be, pair i and i + R/2
-    of the token at n by n · base^(−2i/R); the others stay as they are."""
+    """x (B, H, N, K): its first R = share · K numbers are turned as a head of R numbers would be,
+    pair i and i + R/2 of the token at n by n · base^(−2i/R); the others stay as they are."""
     R = round(share * x.shape[-1])
     angle = torch.arange(x.shape[-2])[:, None] * base ** (-torch.arange(0, R, 2) / R)
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
@@ -628,12 +630,13 @@ def _judge_pattern(task, answer, _) -> Result:
     then="This is the reckoning behind 3 : 1 and 5 : 1: the cache is nearly that of the global layers alone.",
     judge=_judge_pattern,
 )
-def pattern_for_a_cache(layers=48, budget=6e9, context=131_072, window=1_024, num_kv_heads=8, d_head=128):
-    """The pattern, such as "LLG", with the fewest local layers before one global layer, repeated over all layers,
-    whose cache in 16 bits for one text of `context` tokens is no larger than `budget` bytes."""
-    a_token = 2 * num_kv_heads * d_head * 2
+def pattern_for_a_cache(layers=48, budget=6e9, context=131_072, window=1_024, heads=8, width=128):
+    """The pattern, such as "LLG", with the fewest local layers before one global layer, repeated
+    over all layers, whose cache in 16 bits for a text of `context` tokens fits into `budget` bytes."""
+    a_token = 2 * heads * width * 2  # a key and a value of each key/value head, two bytes a number
     for local in range(layers):
         pattern = "L" * local + "G"
         kinds = (pattern * layers)[:layers]
-        if a_token * (kinds.count("G") * context + kinds.count("L") * window) <= budget:
+        tokens = kinds.count("G") * context + kinds.count("L") * window
+        if a_token * tokens <= budget:
             return pattern
