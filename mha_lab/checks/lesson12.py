@@ -632,8 +632,9 @@ def _judge_pattern(task, answer, _) -> Result:
 )
 def pattern_for_a_cache(layers=48, budget=6e9, context=131_072, window=1_024, heads=8, width=128):
     """The pattern, such as "LLG", with the fewest local layers before one global layer, repeated
-    over all layers, whose cache in 16 bits for a text of `context` tokens fits into `budget` bytes."""
-    a_token = 2 * heads * width * 2  # a key and a value of each key/value head, two bytes a number
+    over all layers, whose cache in 16 bits for one text of `context` tokens fits into `budget`
+    bytes."""
+    a_token = 2 * heads * width * 2  # a key and a value, two bytes a number
     for local in range(layers):
         pattern = "L" * local + "G"
         kinds = (pattern * layers)[:layers]
