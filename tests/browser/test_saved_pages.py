@@ -235,6 +235,7 @@ def test_an_explorer_looks_the_same_beside_all_others(explorer, opened, tmp_path
     root = page.locator(".mha-alive .mha")
     expect(root).to_have_count(1)
     page.wait_for_timeout(100)  # ms; what moves when it appears has come to rest
+    expect(page.locator(".mha-models-later")).to_have_count(0)  # rows that are filled in idle time
     alone = root.evaluate(LOOKS)
     for name in widgets.__all__:
         page.add_style_tag(content=str(getattr(widgets, name)._css))
@@ -390,9 +391,13 @@ def test_a_fold_is_open_in_print_and_needs_no_script(scripts, opened, predicted)
     expect(page.get_by_text("42", exact=True)).to_be_visible()
 
 
-def test_long_code_and_wide_tables_make_no_handout_wider_than_a_phone(opened, tmp_path):
+def test_long_code_wide_tables_and_long_words_make_no_handout_wider_than_a_phone(opened, tmp_path):
     table = "| one | two | three |\n|---|---|---|\n| a few words | and some more of them | `a.name_of_a_tensor[-2]` |"
-    cells = [nbformat.v4.new_code_cell(f"x = '{'long' * 30}'"), nbformat.v4.new_markdown_cell(f"# 99 · Wide\n{table}")]
+    path_in_a_list = "a/folder" * 20
+    cells = [
+        nbformat.v4.new_code_cell(f"x = '{'long' * 30}'"),
+        nbformat.v4.new_markdown_cell(f"# 99 · Wide\n{table}\n\n- {path_in_a_list}"),
+    ]
     path = tmp_path / "page.html"
     path.write_text(make_handouts.handout(nbformat.v4.new_notebook(cells=cells)), encoding="utf-8")
     page = opened(path)
