@@ -18,6 +18,7 @@ import torch
 import torch.distributed as dist
 
 from mha_lab import KVCache, MultiHeadAttention, attention, causal_mask, measure, parallel
+from mha_lab.parallel import shown
 from mha_lab.rotary import rotate
 from mha_lab.variants import GatedAttention
 
@@ -167,6 +168,35 @@ def test_two_ranks_give_what_one_machine_gives_forward_backward_and_with_a_cache
             close(of_queries, layer.q_proj.weight.grad[own])
             close(weights, layer(x, need_weights=True)[1][:, heads.start : heads.stop].detach())
             assert kept == parallel.part_of(layer, rank, 2).num_kv_heads
+
+
+def as_the_library_cuts_it(layer, x):
+    split, untold = shown.parallelized(layer), shown.parallelized(layer, own_counts=False)
+    return shown.called(split, x), untold(x), shown.compared()
+
+
+def test_pytorchs_own_library_cuts_our_layer_and_sends_one_all_reduce():
+    layer = layer_of(64, 8, 4).requires_grad_(False)
+    x = numbers(1, 1024, 64)  # so large a sum is not there at once: who returns it must have waited
+    for (found, messages), untold, told in parallel.run(as_the_library_cuts_it, 2, layer, x, seconds=SLACK):
+        assert type(found) is torch.Tensor and messages == 1
+        close(found, layer(x))
+        assert untold.shape == found.shape and not torch.allclose(untold, found)  # it still believed in 8 heads
+        assert told.by_hand < 1e-12 and told.by_library < 1e-12 and told.all_reduces == 1
+        assert "one machine" in str(told) and 2 * told.numbers < told.whole + 100
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"], ["-m"]],
+    ids=["torchrun", "alone"],
+)
+def test_the_same_layer_runs_outside_jupyter(command):
+    done = subprocess.run(
+        [sys.executable, *command, "mha_lab.parallel"], cwd=ROOT, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("2 ranks: by hand ") and done.stdout.count("\n") == 1
 
 
 def rings(texts):
