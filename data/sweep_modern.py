@@ -134,16 +134,26 @@ def judged(model, examples=400):
 # positions ------------------------------------------------------------------------------------------------------------
 
 
-def places(kind, seed, *, steps=recorded.PLACES_STEPS):
-    """Documents of 64 tokens; then read at 64, 128 and 256: near asks for an order, far for a content."""
+def reader(kind, seed, *, steps=recorded.PLACES_STEPS):
+    """A model of documents of 64 tokens."""
     torch.manual_seed(seed)
     task = tasks.document(recorded.LENGTHS[0], 8)
     attention, positions = PLACES[kind]
     positions = None if positions is None else positions(64)
     model = Decoder(task, attention=attention, positions=positions, num_heads=2)
     train.fit_whole(model, task.draw, steps=steps, batch_size=16, lr=5e-3, seed=seed, progress=False)
-    new = {n: tasks.document(n, 8).draw(60, torch.Generator().manual_seed(NEW)) for n in recorded.LENGTHS}
-    return {"right": [model.accuracy(batch).tolist() for batch in new.values()]}
+    return model.eval()
+
+
+def new_documents(num_tokens):
+    """Sixty that no training saw."""
+    return tasks.document(num_tokens, 8).draw(60, torch.Generator().manual_seed(NEW))
+
+
+def places(kind, seed, **options):
+    """Documents of 64 tokens; then read at 64, 128 and 256: near asks for an order, far for a content."""
+    model = reader(kind, seed, **options)
+    return {"right": [model.accuracy(new_documents(n)).tolist() for n in recorded.LENGTHS]}
 
 
 # patterns -------------------------------------------------------------------------------------------------------------
