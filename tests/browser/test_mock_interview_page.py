@@ -6,6 +6,8 @@ import pytest
 from live_lab import CONTRAST
 from playwright.sync_api import expect
 
+from mha_lab.widgets import MockInterview
+
 SHOW = "from mha_lab.widgets import MockInterview\ninterview = MockInterview()\ninterview"
 SHELF = "mha-lab.mock-interview"
 FORGET = "from mha_lab import progress; progress.forget()"
@@ -14,11 +16,11 @@ POINTS = "Which of these 3 points did you say, in your own words?"
 
 @pytest.fixture(autouse=True)
 def nobody_was_asked(request):
-    """The tests that share a page and a kernel must not find each other's answers."""
-    if "lab" in request.fixturenames:
-        lab = request.getfixturevalue("lab")
+    """The tests that share a page, or a home, must not find each other's answers."""
+    for name in {"lab", "own_lab"} & set(request.fixturenames):
+        lab = request.getfixturevalue(name)
         lab.show(FORGET)
-        lab.page.evaluate("(key) => { localStorage.removeItem(key); localStorage.removeItem(`${key}.since`); }", SHELF)
+        lab.page.evaluate("(key) => [key, `${key}.since`].forEach((name) => localStorage.removeItem(name))", SHELF)
 
 
 def shelf(lab):
@@ -101,7 +103,7 @@ def test_what_was_forgotten_is_not_brought_back_by_the_page(lab):
 
 
 def test_every_word_can_be_read_in_both_themes(lab):
-    output = lab.show(SHOW)
+    output = lab.show(SHOW).locator(".mha-interview")
     output.get_by_role("button", name="I have said it aloud: show the points").click()
     for theme in "JupyterLab Light", "JupyterLab Dark":
         lab.theme(theme)
@@ -109,18 +111,20 @@ def test_every_word_can_be_read_in_both_themes(lab):
 
 
 @pytest.mark.parametrize("colours", ["none", "active"])
-def test_a_finger_reaches_everything_on_a_phone_with_forced_colours_too(opened, colours):
-    from mha_lab.widgets import MockInterview
-
-    page = opened(MockInterview(), viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
+def test_a_finger_reaches_everything_on_a_phone_with_forced_colours_too(browser, tmp_path, colours):
+    context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True, offline=True)
+    page = context.new_page()
     page.emulate_media(forced_colors=colours)
+    page.goto(MockInterview().save_html(tmp_path / "page.html").as_uri())
     box = page.locator(".mha-interview")
     box.get_by_role("button", name="Question 20, ").tap()
     box.get_by_role("button", name="I have said it aloud: show the points").tap()
     for check in box.get_by_role("checkbox").all():
         check.tap()
         expect(check).to_be_checked()
-    places = [control.bounding_box() for control in box.locator("button:visible, li > a, input").all()]
+    places = [control.bounding_box() for control in box.locator("button:visible, li > a:visible, li input").all()]
+    assert len(places) > 25
     assert all(place["x"] >= 0 and place["x"] + place["width"] <= 390 for place in places)
     assert all(place["height"] >= 22 for place in places)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    context.close()

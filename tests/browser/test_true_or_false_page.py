@@ -13,11 +13,16 @@ FIRST, SECOND, LAST = STATEMENTS[0], STATEMENTS[1], STATEMENTS[-1]
 SHELF = "mha-lab.true-or-false"
 
 
+FORGET = "from mha_lab import progress; progress.forget()"
+
+
 @pytest.fixture(autouse=True)
 def empty_shelf(request):
-    """The tests that share a page must not find each other's answers."""
-    if "lab" in request.fixturenames:
-        request.getfixturevalue("lab").page.evaluate("(key) => localStorage.removeItem(key)", SHELF)
+    """The tests that share a page, or a home, must not find each other's answers."""
+    for name in {"lab", "own_lab"} & set(request.fixturenames):
+        lab = request.getfixturevalue(name)
+        lab.show(FORGET)
+        lab.page.evaluate("(key) => [key, `${key}.since`].forEach((name) => localStorage.removeItem(name))", SHELF)
 
 
 def radio(box, statement, answer):
@@ -77,9 +82,15 @@ def test_python_sets_what_the_page_shows_and_keeps(lab):
     assert kept(lab) == {SECOND.key: False}
 
 
+def put_on_the_shelf(lab, text):
+    since = lab.python("__import__('mha_lab').progress.kept()['forgotten']")
+    put = "([key, text, since]) => { localStorage.setItem(key, text); localStorage.setItem(`${key}.since`, since); }"
+    lab.page.evaluate(put, [SHELF, text, since])
+
+
 @pytest.mark.parametrize("text", ["{", "3", "null", json.dumps({"weather": True, FIRST.key: "yes"})])
 def test_kept_text_that_makes_no_sense_is_left_aside(lab, text):
-    lab.page.evaluate("([key, text]) => localStorage.setItem(key, text)", [SHELF, text])
+    put_on_the_shelf(lab, text)
     expect(lab.show(SHOW).get_by_text("0 of 10 answered")).to_be_visible()
     assert kernel_has(lab, {})
 
@@ -98,3 +109,20 @@ def test_answers_outlive_the_kernel_and_the_page_and_reach_another_lesson(own_la
     expect(radio(box, FIRST, "false")).to_be_checked()
     expect(radio(box, LAST, "true")).to_be_checked()
     assert kernel_has(own_lab, {FIRST.key: False, LAST.key: True})
+
+
+def test_asked_again_the_first_answers_stay_and_what_was_forgotten_is_not_brought_back(lab):
+    box = lab.show(SHOW).locator(".mha-tf")
+    radio(box, FIRST, "true").check()
+    assert kernel_has(lab, {FIRST.key: True})
+    box = lab.show("widget = TrueOrFalse(again=True)\nwidget").locator(".mha-tf")
+    expect(box.get_by_text("0 of 10 answered")).to_be_visible()
+    radio(box, FIRST, "false").check()
+    assert kernel_has(lab, {FIRST.key: False}) and kept(lab) == {FIRST.key: True}
+    table = lab.show("from mha_lab.widgets import then_and_now\nthen_and_now()")
+    expect(table.get_by_role("row").nth(1).get_by_role("cell")).to_have_text(
+        [FIRST.text, "true", "false", "false", "01"]
+    )
+    lab.show(FORGET)
+    expect(lab.show(SHOW).get_by_text("0 of 10 answered")).to_be_visible()
+    assert kernel_has(lab, {})

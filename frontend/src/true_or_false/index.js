@@ -12,7 +12,7 @@ import { readAnswers, sameAnswers, shelf } from "./state.js";
 /** @typedef {import("./traits.js").Traits} Traits */
 
 /**
- * Kept answers fill a new model; a model that comes with answers of its own is kept instead.
+ * What the browser kept completes the model's own answers: where both have one, the model's stays.
  * @type {import("@anywidget/types").Initialize<Traits>}
  */
 function initialize({ model }) {
@@ -30,8 +30,8 @@ function initialize({ model }) {
   const elsewhere = (event) => {
     if (event.key === name || event.key === null) take(kept()); // null: everything was cleared
   };
-  if (Object.keys(model.get("answers")).length) changed();
-  else take(kept());
+  take({ ...kept(), ...model.get("answers") });
+  changed();
   const end = watch(model, ["answers"], changed);
   window.addEventListener("storage", elsewhere); // another tab
   return () => {
