@@ -365,7 +365,7 @@ def _with_these_weights(model, function):
 
 @_with_a_sink(
     stars=2,
-    minutes=10,
+    minutes=8,
     hint="The softmax divides by a sum over the keys. What does a sink with logit s add to that sum, and what to the "
     "numbers above the line?",
     second_hint="Put the sink's logit as one more column beside the scores: it needs the shape (B, H, N, 1), each head "
