@@ -103,6 +103,10 @@ PARTS = "const parts = all('.mha-layer-hit');"
 TILE_STEPS = "find('.mha-tiles-line > input')"
 SCORES = "over(find('.mha-tiles-drawing'), 'pointermove', 112 + 16 * (i % 16), 82 + 16 * (i % 7))"
 LAYER_HEADS = "find('.mha-layer input[type=range]')"
+ROWS = "const row = all('.mha-models tbody tr')[i % 7];"  # of those on show
+HEADS = "all('.mha-models thead button')[(7 * i) % 20]"
+CHIP = "all('.mha-models-asks button')[1]"  # asks for a gate, for none, for either: 12, 33, 45 rows
+TABLE_DRAWN = "find('.mha-models').dataset.drawn"
 TOOLS = (
     Tool(
         "HeadExplorer, Q and K",
@@ -180,6 +184,27 @@ TOOLS = (
         limits=Limits(150, 16.7, 400),
     ),
     Tool(
+        "ModelTable",
+        "ModelTable()",
+        "find('.mha-models[data-drawn] tbody tr')",
+        {
+            "hover": (f"{ROWS} over(row, 'pointerover', 40, 8)", "find('.mha-models figcaption').textContent"),
+            "sort": (f"{HEADS}.click()", TABLE_DRAWN),
+            "ask": (f"{CHIP}.click()", TABLE_DRAWN),
+        },
+        {
+            "hover": (
+                "find('.mha-models-table')",
+                "pointermove",
+                f"{ROWS} const at = row.getBoundingClientRect(); return [at.x - box.x + 40, at.y - box.y + 8]",
+            ),
+            "sort": ("find('.mha-models')", "click", f"return inside({HEADS}, box)"),
+            "ask": ("find('.mha-models')", "click", f"return inside({CHIP}, box)"),
+        },
+        data=lambda heads, n: 0,
+        limits=Limits(200, 16.7, 1500),  # a table that is read aloud has an element for each cell
+    ),
+    Tool(
         "interact + matplotlib",
         "interact(draw, layer=(0, 1));",
         "find('img')?.complete && find('img').naturalWidth",
@@ -223,7 +248,7 @@ import torch
 from types import SimpleNamespace
 from ipywidgets import Widget, interact
 from mha_lab.tasks import recorded_head_counts
-from mha_lab.widgets import HeadExplorer, LayerMap, TileExplorer
+from mha_lab.widgets import HeadExplorer, LayerMap, ModelTable, TileExplorer
 """
 PREPARE = """
 Widget.close_all()
@@ -248,7 +273,7 @@ def draw(layer):
     plt.show()
 """
 
-NAMES = "all, find, filled, walk, knob, choose, press, over"
+NAMES = "all, find, filled, walk, knob, choose, press, over, inside"
 PROBE = """(() => {
     const probe = (window.probe = { bytes: 0 });
     window.WebSocket = class extends WebSocket {
@@ -361,6 +386,11 @@ PROBE = """(() => {
         const [half, wide] = [8, slider.clientWidth];
         return [half + ((wide - 2 * half) * (slider.far - steps)) / slider.max, slider.clientHeight / 2];
     };
+    /** The middle of an element, as seen from a box. */
+    const inside = (node, box) => {
+        const own = node.getBoundingClientRect();
+        return [own.x - box.x + own.width / 2, own.y - box.y + own.height / 2];
+    };
     const choose = (menu, index) => {
         menu.selectedIndex = index;
         menu.dispatchEvent(new Event('change', { bubbles: true }));
@@ -440,6 +470,9 @@ class Page(Lab):
             self.page.evaluate(f"() => {{ {names} probe.listen({node}, '{event}'); }}")
             for i in range(start, start + changes):
                 self.page.mouse.move(*self.page.evaluate(place, i + 1))
+                if event == "click":
+                    self.page.mouse.down()
+                    self.page.mouse.up()
                 self.page.wait_for_timeout(20 + 20 * random())
             self.page.mouse.up()
             found[f"{gesture}, by mouse"] = self.page.evaluate("() => (probe.deaf(), probe.heard)")

@@ -1,5 +1,7 @@
 """ModelTable's picture: the rows that answer, with a strip of their layers and their marks, and the plot below."""
 
+from textwrap import wrap
+
 from mha_lab.published import FEATURES
 from mha_lab.widgets import _model_table_layout as layout
 from mha_lab.widgets._cache_picture import STRIP
@@ -8,12 +10,18 @@ from mha_lab.widgets._picture import FINE, INK, LINE, MUTED, PAGE, Page, _pixel
 
 LIT = "#4477AA"
 OPEN = "#FFF0B3"
+PALE = {LIT: "#B8CADC", "#CCBB44": "#E5DDA8"}
+"""Layers that keep no keys of their own."""
+GREYS = [f"#{level:02x}{level:02x}{level:02x}" for level in range(0x33, 0x100, 0x22)]
+COLOURS = [*GREYS, LIT, OPEN, *PALE.values(), "#228833", *{colour for _, colour in STRIP.values() if colour}]
+"""All that the picture is drawn with."""
 MOST_ROWS = 60  # a picture of more is too long to be read
 WIDE = {"name": 178, "year": 40, "layers": 46, "d_model": 60, "num_heads": 46, "num_kv_heads": 58, "d_head": 52}
 WIDE |= {"ratio": 60, "cached": 72, "pattern": 132}
 MARK = 25  # the width of a feature's column
 HEAD, ROW = 84, 18
 PLOT = 470, 230
+ABOUT = 72  # letters in a line beside the plot
 
 
 def draw(table) -> tuple[bytes, int]:
@@ -33,8 +41,8 @@ def draw(table) -> tuple[bytes, int]:
     if len(answering) > len(shown):
         page.text(0, below - 26, f"… and {len(answering) - len(shown)} more", 11, colour=MUTED)
     _plot(page, table, set(answering), below)
-    _about(page, rows.get(table.model), PLOT[0] + 30, below - 6, width)
-    return page.finished(colours=48)
+    _about(page, rows.get(table.model), PLOT[0] + 30, below - 6)
+    return page.finished(colours=COLOURS)
 
 
 def number_in_words(row: dict, column: str) -> str:
@@ -98,7 +106,7 @@ def _strip(page: Page, row: dict, left: float, top: float):
         tall = high * layout.HEIGHTS[pattern[start]]
         paler = start >= len(pattern) - row["shared"]
         gap = 1 if step > 3 else 0.3
-        fill = colour and ("#B8CADC" if paler and colour == LIT else "#E5DDA8" if paler else colour)
+        fill = PALE.get(colour, colour) if paler else colour
         wide = max((at - start) * step - gap, 0.5)
         page.box(left + start * step, top + high - tall, wide, tall, fill or "#228833")
         start = at
@@ -135,13 +143,13 @@ def _tick(column: str, value: float) -> str:
     return f"{value:.0f}" if column == "year" else f"{value:g}" if value < 1 else f"{value:,.0f}"
 
 
-def _about(page: Page, row: dict | None, left: float, top: float, right: float):
+def _about(page: Page, row: dict | None, left: float, top: float):
     """The open row in words."""
     if row is None:
         page.text(left, top, "A dot is a model; those that answer are filled. Run this cell to sort and ask.", 12)
         return
-    page.text(left, top, f"{row['name']}, {row['year'] or '?'}: {row['kinds']}", 13, bold=True)
-    lines = [words for words in row["has"].values() if words]
-    lines += [row["note"], f"Source: {row['source']}.", f"How sure: {row['certainty']}."]
-    for i, line in enumerate(filter(None, lines)):
-        page.text(left, top + 22 + 17 * i, page.clipped(line, 12, right - left), 12)
+    page.text(left, top, f"{row['name']}, {row['year'] or '?'}", 13, bold=True)
+    words = [row["kinds"], *row["has"].values(), row["note"], f"Source: {row['source']}."]
+    lines = [line for each in [*words, f"How sure: {row['certainty']}."] for line in wrap(each or "", ABOUT)]
+    for i, line in enumerate(lines):
+        page.text(left, top + 20 + 17 * i, line, 12)

@@ -5,6 +5,7 @@
 
 import io
 from bisect import bisect
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -236,12 +237,15 @@ class Page:
         bar = Image.fromarray(colour_table()[None]).resize((round(width * FINE), round(height * FINE)))
         self.image.paste(bar, _corner(x, y))
 
-    def finished(self, *, of_maps: bool = False, colours: int = 0) -> tuple[bytes, int]:
+    def finished(self, *, of_maps: bool = False, colours: Sequence[str] = ()) -> tuple[bytes, int]:
         """The page as PNG, and its width in CSS pixels. Maps and little else go into 256 colours, letters and boxes
-        into as many as are given: half the bytes and half the time."""
-        image = self.image.quantize(palette=_map_palette(), dither=Image.Dither.NONE) if of_maps else self.image
+        into these few (#rrggbb): half the bytes and half the time."""
+        image, palette = self.image, _map_palette() if of_maps else None
         if colours:
-            image = image.quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+            palette = Image.new("P", (1, 1))
+            palette.putpalette(b"".join(bytes.fromhex(colour[1:]) for colour in colours))
+        if palette:
+            image = image.quantize(palette=palette, dither=Image.Dither.NONE)
         buffer = io.BytesIO()
         image.save(buffer, "PNG", compress_level=6 if colours else 3)
         return buffer.getvalue(), self.width + 2 * MARGIN

@@ -24,6 +24,7 @@ def root(lab):
 def shown(lab, options=""):
     root = lab.show(SHOW.format(options)).locator(".mha-models")
     steady(root)
+    expect(root.locator(".mha-models-later")).to_have_count(0)  # the rows out of sight are filled in idle time
     return root
 
 
@@ -61,6 +62,29 @@ def test_a_click_on_a_head_sorts_and_a_second_one_turns_the_order_round(lab, roo
     expect(rows(root).last).to_have_text("LFM3-1.7B")  # descending: those that have it come last
 
 
+def test_rows_out_of_sight_come_later_and_at_once_where_somebody_goes_there(opened):
+    page = opened(ModelTable())
+    root = page.locator(".mha-models")
+    expect(root.locator(".mha-models-later")).to_have_count(0)
+    page.evaluate("() => { window.kept = requestIdleCallback; window.requestIdleCallback = () => 0; }")  # never idle
+    head(root, "d_model").get_by_role("button").click()
+    expect(rows(root).first).to_have_text("SmolLM2-135M")
+    expect(root.locator(".mha-models-later")).to_have_count(45 - 9)
+    table = root.locator(".mha-models-table")
+    height = table.evaluate("(node) => node.scrollHeight")
+    table.evaluate("(node) => (node.scrollTop = 800)")
+    expect(root.locator(".mha-models-later")).to_have_count(0)
+    assert table.evaluate("(node) => [node.scrollHeight, node.scrollTop]") == [height, 800]  # nothing has moved
+    head(root, "d_model").get_by_role("button").click()
+    assert table.evaluate("(node) => node.scrollTop") == 0  # another order begins at its top
+    expect(root.locator(".mha-models-later")).to_have_count(45 - 9)
+    rows(root).first.press("End")
+    expect(rows(root).last).to_be_focused()
+    page.evaluate("() => { window.requestIdleCallback = window.kept; }")
+    head(root, "d_model").get_by_role("button").click()
+    expect(root.locator(".mha-models-later")).to_have_count(0)
+
+
 def test_features_are_asked_for_and_asked_away_and_counted(lab, root):
     chip(root, "gate 12").click()
     expect(root.locator(".mha-models-status")).to_have_text("12 of 45: with an output gate")
@@ -79,6 +103,7 @@ def test_features_are_asked_for_and_asked_away_and_counted(lab, root):
     root.get_by_role("button", name="clear").click()
     expect(rows(root)).to_have_count(45)
     expect(root.get_by_text("No model answers this.")).to_be_hidden()
+    lab.expect_python("table.ask", {})
     lab.python("table.set_trait('ask', {'qk_norm': True})")
     expect(root.locator(".mha-models-status")).to_have_text("23 of 45: with QK-norm; the source of 1 more does not say")
 
@@ -164,7 +189,7 @@ def dot(root, name, among):
 def test_the_plot_lights_who_answers_marks_who_is_pointed_at_and_opens_on_a_click(lab, root):
     chip(root, "sinks 7").click()
     expect(root.locator("circle.mha-models-lit")).to_have_count(7)
-    expect(root.locator("circle")).to_have_count(45)
+    expect(root.locator(".mha-models-dot")).to_have_count(45)
     x, y = dot(root, "Inkling-2-Small", "mha-models-pointed")
     expect(root.locator(".mha-models-names text")).to_have_text(["Inkling-2-Small"])
     lab.page.mouse.move(1, 1)
@@ -178,7 +203,7 @@ def test_the_plot_lights_who_answers_marks_who_is_pointed_at_and_opens_on_a_clic
     root.get_by_label("upwards").select_option("cached")
     root.get_by_label("across").select_option("year")
     lab.expect_python("[table.across, table.up]", ["year", "cached"])
-    expect(root.locator("circle")).to_have_count(41)
+    expect(root.locator(".mha-models-dot")).to_have_count(41)
     lab.page.mouse.move(1, 1)
     expect(root.locator("figcaption")).to_have_text("Inkling-2-Small: year 2026, cache a token 98,304")
 
@@ -240,7 +265,8 @@ def test_with_forced_colours_marks_dots_and_layers_stay(opened):
             const of = (what, name, of) => [...root.querySelectorAll(name)].map((n) => getComputedStyle(n, of)[what]);
             return { paper: getComputedStyle(document.body).backgroundColor,
                 marks: of('backgroundColor', '[data-has=true]', '::before'), lit: of('fill', '.mha-models-lit'),
-                off: of('stroke', 'circle:not(.mha-models-lit)'), layers: of('fill', '.mha-models-strip path'),
+                off: of('stroke', '.mha-models-dot:not(.mha-models-lit)'),
+                ring: of('stroke', '.mha-models-ring'), layers: of('fill', '.mha-models-strip path'),
                 arrow: of('backgroundColor', '[aria-sort=ascending] button', '::after') };
         }"""
     )

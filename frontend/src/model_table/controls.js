@@ -50,6 +50,7 @@ export function controls(present, change, svg) {
   const asks = askChips(fixed._features, present, change);
   const none = part("none", "p", {}, NONE);
   const table = part("table", "div", { role: "group", tabIndex: 0, ariaLabel: "the models" }, rows.node, none);
+  table.onscroll = () => rows.reach(table);
   const axes = axisMenus(fixed._columns, change);
   const caption = element("figcaption");
   const figure = part("plot", "figure", {}, axes.node, svg, caption);

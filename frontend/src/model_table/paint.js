@@ -19,44 +19,42 @@ const ASIDE = RADIUS + 5; // from a dot to its name
 export function plotting(svg) {
   const axes = drawn("g", named("axes"));
   const cloud = drawn("g");
-  const names = drawn("g", named("names"));
-  svg.append(axes, cloud, names);
+  const marks = drawn("g", named("names"));
+  svg.append(axes, cloud, marks);
   /** @type {Map<string, SVGCircleElement>} */
   const circles = new Map();
   /** @type {Plot} */
   let plot;
+  let marked = "";
 
-  /** Axes and dots. @param {Plot} now @param {number} width @param {number} height */
-  const paint = (now, width, height) => {
-    plot = now;
+  /** Axes and dots: those that answer are lit, and lie on the others. @param {Plot} now @param {State} state @param {number} width @param {number} height */
+  const paint = (now, state, width, height) => {
+    [plot, marked] = [now, ""];
     for (const [name, size] of Object.entries({ width, height })) svg.setAttribute(name, String(size));
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    svg.setAttribute("aria-label", plotLabel(state));
     axes.replaceChildren(...axesOf(now));
-    const there = new Set(now.dots.map(({ name }) => name));
-    for (const [name, circle] of circles) if (!there.has(name)) circle.remove();
-    for (const { name, x, y } of now.dots) {
+    const lit = new Set(state.rows.map(({ name }) => name));
+    const order = [...now.dots].sort((a, b) => Number(lit.has(a.name)) - Number(lit.has(b.name)));
+    const list = order.map(({ name, x, y }) => {
       const circle = circles.get(name) ?? drawn("circle", { r: RADIUS });
       circles.set(name, circle);
       circle.setAttribute("cx", fixed(x));
       circle.setAttribute("cy", fixed(y));
+      circle.setAttribute("class", `mha-models-dot${lit.has(name) ? " mha-models-lit" : ""}`);
+      return circle;
+    });
+    if (cloud.children.length !== list.length || list.some((circle, i) => cloud.children[i] !== circle)) {
+      cloud.replaceChildren(...list);
     }
   };
-  /** Which dots are lit, open and pointed at: those lie on top. @param {State} state */
-  const mark = (state) => {
-    svg.setAttribute("aria-label", plotLabel(state));
-    const lit = new Set(state.rows.map(({ name }) => name));
-    const rank = (/** @type {string} */ name) =>
-      name === state.pointed?.name ? 3 : name === state.open?.name ? 2 : Number(lit.has(name));
-    const order = plot.dots.map(({ name }) => name).sort((a, b) => rank(a) - rank(b));
-    for (const name of order) {
-      const looks = ["off", "lit", "open", "pointed"][rank(name)];
-      const circle = /** @type {SVGCircleElement} */ (circles.get(name));
-      circle.setAttribute("class", `mha-models-dot mha-models-${looks}${lit.has(name) ? " mha-models-lit" : ""}`);
-    }
-    const list = order.map((name) => /** @type {SVGCircleElement} */ (circles.get(name)));
-    if (list.some((circle, i) => cloud.children[i] !== circle)) cloud.replaceChildren(...list);
-    const shown = [...new Set([state.open, state.pointed])].flatMap((row) => (row ? nameOf(plot, row.name) : []));
-    names.replaceChildren(...shown);
+  /** A ring and a name for the open model, and for the one that is pointed at. @param {State} state */
+  const mark = ({ open, pointed }) => {
+    const names = [...new Set([open?.name, pointed?.name])];
+    if (names.join("\n") === marked) return;
+    marked = names.join("\n");
+    const kinds = names.map((name) => (name === pointed?.name ? "pointed" : "open"));
+    marks.replaceChildren(...names.flatMap((name, i) => (name ? markOf(plot, name, kinds[i]) : [])));
   };
   return { paint, mark };
 }
@@ -78,14 +76,18 @@ function axesOf({ frame, ticksAcross, ticksUp }) {
 }
 
 /**
- * The name beside a dot, on the side where there is more room.
+ * A ring around a dot, and its name on the side where there is more room.
  * @param {Plot} plot
  * @param {string} name
+ * @param {string} kind
  */
-function nameOf({ dots, frame }, name) {
+function markOf({ dots, frame }, name, kind) {
   const dot = dots.find((one) => one.name === name);
   if (!dot) return [];
   const right = dot.x < frame.x + frame.width / 2;
   const place = { x: fixed(dot.x + (right ? ASIDE : -ASIDE)), y: fixed(dot.y + 4) };
-  return [drawn("text", { ...place, "text-anchor": right ? "start" : "end" }, name)];
+  return [
+    drawn("circle", { cx: fixed(dot.x), cy: fixed(dot.y), r: RADIUS + 1, class: `mha-models-ring mha-models-${kind}` }),
+    drawn("text", { ...place, "text-anchor": right ? "start" : "end" }, name),
+  ];
 }

@@ -2,6 +2,7 @@
 // The table itself: heads that sort, and a row for every model, made once and put in another order when that changes.
 
 import { drawn, element, named, say } from "../shared/dom.js";
+import { filling } from "./filling.js";
 import { stripOf } from "./layout.js";
 import { numberInWords, UNKNOWN } from "./speech.js";
 import { has, NUMBERS } from "./state.js";
@@ -12,6 +13,7 @@ import { has, NUMBERS } from "./state.js";
 
 const part = named("mha-models");
 const STRIP = { width: 96, height: 14 };
+const CELL = { role: "cell" }; // said aloud: laid out as grids, rows and cells are no table to every browser
 
 /**
  * @param {Pick<Traits, "_models" | "_columns" | "_features">} of
@@ -20,12 +22,16 @@ const STRIP = { width: 96, height: 14 };
 export function modelRows({ _models, _columns, _features }, { sort, open, point, detail }) {
   const heads = columnHeads(_columns, _features, sort);
   const rows = new Map(_models.map((row) => [row.name, tableRow(row, _features, detail)]));
-  const [caption, body] = [element("caption"), element("tbody")];
-  const node = element("table", {}, caption, heads.node, body);
+  const [caption, body] = [element("caption"), element("tbody", { role: "rowgroup" })];
+  const node = element("table", { role: "table" }, caption, heads.node, body);
+  const lines = filling(body);
+  body.addEventListener("keydown", lines.all);
   walking(body, () => [...body.querySelectorAll("button")], ["ArrowUp", "ArrowDown"]);
   gestures(body, open, point);
 
   let shown = "";
+  /** @type {{ open?: string, pointed?: string, reached?: string }} marks that stand in the rows */
+  let before = {};
   /** @param {State} state @param {string} words */
   const show = (state, words) => {
     say(caption, words);
@@ -33,7 +39,7 @@ export function modelRows({ _models, _columns, _features }, { sort, open, point,
     const order = state.rows.map(({ name }) => name);
     if (order.join("\n") !== shown) {
       shown = order.join("\n");
-      replaced(body, /** @type {HTMLElement[]} */ (order.map((name) => rows.get(name)?.node)));
+      lines.fill(/** @type {HTMLElement[]} */ (order.map((name) => rows.get(name)?.node)));
     }
     mark(state);
   };
@@ -44,24 +50,28 @@ export function modelRows({ _models, _columns, _features }, { sort, open, point,
       visible.find(({ name }) => rows.get(name)?.button === held) ??
       visible.find((row) => row === chosen) ??
       visible[0];
-    for (const row of visible) {
-      const { node: line, button } = /** @type {ReturnType<typeof tableRow>} */ (rows.get(row.name));
-      line.classList.toggle("mha-models-open", row === chosen);
-      line.classList.toggle("mha-models-pointed", row === pointed);
-      button.ariaExpanded = String(row === chosen);
-      button.tabIndex = row === reached ? 0 : -1;
+    const now = { open: chosen?.name, pointed: pointed?.name, reached: reached?.name };
+    for (const name of new Set(Object.values({ ...now, ...before }).concat(Object.values(now)))) {
+      const line = rows.get(name ?? "");
+      if (!line) continue;
+      line.node.classList.toggle("mha-models-open", name === now.open);
+      line.node.classList.toggle("mha-models-pointed", name === now.pointed);
+      line.button.ariaExpanded = String(name === now.open);
+      line.button.tabIndex = name === now.reached ? 0 : -1;
     }
+    before = now;
   };
   /** Brings a row into the part of the table that is on show, and moves nothing else. @param {string} name */
   const reveal = (name) => {
     const line = rows.get(name)?.node;
     const view = node.parentElement;
     if (!line?.isConnected || !view) return;
+    lines.all();
     const [top, bottom] = [line.offsetTop - heads.node.offsetHeight, line.offsetTop + line.offsetHeight];
     if (top < view.scrollTop) view.scrollTop = top;
     else if (bottom > view.scrollTop + view.clientHeight) view.scrollTop = bottom - view.clientHeight;
   };
-  return { node, show, mark, reveal };
+  return { node, show, mark, reveal, reach: lines.reach };
 }
 
 /**
@@ -74,12 +84,13 @@ function columnHeads(columns, features, sort) {
   const heads = [...columns, ...features].map(([name, head, what], i) => {
     const button = element("button", { type: "button", title: what, onclick: () => sort(name) }, head);
     button.tabIndex = i ? -1 : 0;
-    const cell = element("th", { scope: "col" }, button);
+    const cell = element("th", { scope: "col", role: "columnheader" }, button);
     cell.dataset.column = name;
     cell.classList.toggle("mha-models-feature", i >= columns.length);
     return { name, cell, button };
   });
-  const node = element("thead", {}, element("tr", {}, ...heads.map(({ cell }) => cell)));
+  const line = element("tr", { role: "row" }, ...heads.map(({ cell }) => cell));
+  const node = element("thead", { role: "rowgroup" }, line);
   walking(node, () => heads.map(({ button }) => button), ["ArrowLeft", "ArrowRight"]);
   /** @param {State} state */
   const show = ({ sort: by, descending }) => {
@@ -110,17 +121,6 @@ function gestures(body, open, point) {
 const focused = (node) => /** @type {Document | ShadowRoot} */ (node.getRootNode()).activeElement;
 
 /**
- * Other children, or the same in another order; what had the focus keeps it.
- * @param {HTMLElement} body
- * @param {HTMLElement[]} lines
- */
-function replaced(body, lines) {
-  const held = focused(body);
-  body.replaceChildren(...lines);
-  if (held instanceof HTMLElement && body.contains(held)) held.focus({ preventScroll: true });
-}
-
-/**
  * Arrow keys, Home and End walk through buttons of which one at a time is reached by Tab.
  * @param {HTMLElement} place
  * @param {() => HTMLButtonElement[]} buttons
@@ -145,12 +145,18 @@ function walking(place, buttons, [back, forth]) {
  * @param {string} detail the id of what tells more of it
  */
 function tableRow(row, features, detail) {
-  const button = element("button", { type: "button", tabIndex: -1, "aria-controls": detail }, row.name);
-  const numbers = NUMBERS.map((column) => element("td", {}, numberInWords(row, column)));
-  const node = element("tr", {}, element("th", { scope: "row" }, button), ...numbers, strip(row));
+  const more = { type: "button", tabIndex: -1, "aria-controls": detail, ariaExpanded: "false" };
+  const button = element("button", more, row.name);
+  const name = element("th", { scope: "row", role: "rowheader" }, button);
+  const numbers = NUMBERS.map((column) => element("td", CELL, numberInWords(row, column)));
+  const node = element("tr", { role: "row" }, name, ...numbers, strip(row));
   for (const [name] of features) {
     const found = has(row, name);
-    const cell = element("td", { title: row.has[name] ?? "" }, found === null ? UNKNOWN : found ? "yes" : "no");
+    const cell = element(
+      "td",
+      { ...CELL, title: row.has[name] ?? "" },
+      found === null ? UNKNOWN : found ? "yes" : "no",
+    );
     cell.dataset.has = found === null ? UNKNOWN : String(found);
     node.append(cell);
   }
@@ -160,7 +166,7 @@ function tableRow(row, features, detail) {
 
 /** The layers as bars, the first on the left; in words for who does not see them. @param {Row} row */
 function strip(row) {
-  if (row.pattern === null) return element("td", {}, UNKNOWN);
+  if (row.pattern === null) return part("strip", "td", CELL, UNKNOWN);
   const { width, height } = STRIP;
   const view = { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": row.kinds };
   const svg = drawn("svg", view);
@@ -169,5 +175,5 @@ function strip(row) {
     if (shared) path.classList.add("mha-models-shared");
     svg.append(path);
   }
-  return part("strip", "td", { className: "mha-layers mha-models-strip" }, svg);
+  return part("strip", "td", { ...CELL, className: "mha-layers mha-models-strip" }, svg);
 }

@@ -85,8 +85,10 @@ export function sorted(rows, column, descending) {
  * @returns {Record<string, [number, number]>} with it, and without it
  */
 export function counted(rows, ask, features) {
-  const count = (/** @type {string} */ feature, /** @type {boolean} */ wanted) =>
-    rows.filter((row) => answers(row, { ...ask, [feature]: wanted })).length;
+  const count = (/** @type {string} */ feature, /** @type {boolean} */ wanted) => {
+    const more = { ...ask, [feature]: wanted };
+    return rows.filter((row) => answers(row, more)).length;
+  };
   return Object.fromEntries(features.map((feature) => [feature, [count(feature, true), count(feature, false)]]));
 }
 
@@ -141,5 +143,13 @@ export function derived(traits) {
     up: /** @type {Numbers} */ (traits.up),
   };
 }
+
+/**
+ * The same where one points at another model.
+ * @param {State} state
+ * @param {string} name
+ * @returns {State}
+ */
+export const pointedAt = (state, name) => ({ ...state, pointed: state.all.find((row) => row.name === name) ?? null });
 
 /** @typedef {ReturnType<typeof derived>} State */
