@@ -42,7 +42,7 @@ def merged(output: Tensor, lse: Tensor, more: Tensor, more_lse: Tensor) -> tuple
 
 
 class _Ring(torch.autograd.Function):
-    """rows (B, G, M, K) are the M = H / G · N queries that share a key/value head."""
+    """rows (B, G, H / G · N, K): all queries that share a key/value head."""
 
     @staticmethod
     def forward(ctx, rows, key, value, scale, causal):

@@ -17,8 +17,8 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from mha_lab import KVCache, MultiHeadAttention, attention, causal_mask, measure, parallel
-from mha_lab.parallel import shown
+from mha_lab import KVCache, MultiHeadAttention, attention, causal_mask, communication, measure, parallel
+from mha_lab.parallel import link, picture, shown
 from mha_lab.rotary import rotate
 from mha_lab.variants import GatedAttention
 
@@ -265,6 +265,25 @@ def test_a_ring_of_unequal_numbers_of_tokens_is_refused():
     q = torch.ones(1, 2, 4, 3)
     with pytest.raises(ValueError, match="4 queries and 5 keys: a rank holds both of its own tokens."):
         parallel.ring_attention(q, torch.ones(1, 2, 5, 3), torch.ones(1, 2, 5, 3))
+
+
+def test_a_link_is_found_again_in_the_times_that_it_makes():
+    wire = communication.Link("made", 2e-4, 3e9)
+    for ranks in (2, 4):
+        took = {size: communication.all_reduce_seconds(wire, size, ranks) for size in (4, 2**14, 2**24)}
+        found = link.fitted(took, ranks)
+        assert found.latency == pytest.approx(2e-4, rel=1e-3) and found.bytes_per_second == pytest.approx(3e9)
+
+
+def test_each_of_the_four_ways_cuts_one_axis_and_the_picture_says_what_travels():
+    assert sorted(way.weights + way.work for way in picture.WAYS) == ["heads", "layers", "texts", "tokens"]
+    figure = picture.four_ways()
+    shown = [[text.get_text() for text in ax.texts] for ax in figure.axes]
+    for column, way in enumerate(picture.WAYS):
+        model, batch = shown[column], shown[column + len(picture.WAYS)]
+        assert way.travels in batch and (model.count("all") == 16) == (not way.weights)
+        assert (batch.count("all") == 16) == (not way.work)
+        assert {*"ABCD"} <= set(model if way.weights else batch)
 
 
 # nobody is left behind -----------------------------------------------------------------------------------------------
