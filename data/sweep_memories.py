@@ -44,13 +44,12 @@ class Cell(NamedTuple):
 def cells():
     for seed in SEEDS:
         yield Cell("capacity", "G", 16, seed, 800, 1e-2)
-        for d_head in (16, 8, 32):
-            yield from (Cell("capacity", layers, d_head, seed, 1500, 1e-2) for layers in "WD")
-        yield Cell("capacity", "L", 16, seed, 1500, 1e-2)
-        yield from (Cell("updates", layers, 16, seed, 3000, 1e-2) for layers in "WD")
+        yield from (Cell("capacity", layers, 16, seed, 1500, 1e-2) for layers in "WDL")
+        yield from (Cell("updates", layers, 16, seed, 3000, 1e-2) for layers in "DW")
         yield Cell("updates", "G", 16, seed, 1500, 1e-2)
-        yield from (Cell("stacks", layers, 8, seed, 800, 3e-3) for layers in ("GGGG", "SSSG", "SSSS"))
-        yield from (Cell("sharing", layers, G, seed, 600, 3e-3) for layers, G in SHARING)
+        yield from (Cell("stacks", layers, 8, seed, 1000, 3e-3) for layers in ("SSSS", "SSSG", "GGGG"))
+        yield from (Cell("sharing", layers, G, seed, 500, 3e-3) for layers, G in SHARING)
+        yield from (Cell("capacity", "D", d_head, seed, 1500, 1e-2) for d_head in (8, 32))
 
 
 SHARING = ("OOOO", 4), ("OOBB", 4), ("OBBB", 4), ("OOOO", 2), ("OOOO", 1)
@@ -206,8 +205,8 @@ def chooser(how, keys, indexers, seed=0):
 
 
 @torch.no_grad()
-def read_with(model, ids, how, keys, indexers, seed=0):
-    """Perplexity of the tokens from START on, where the tokens of every layer look at what is chosen alone."""
+def losses_with(model, ids, how, keys, indexers, seed=0):
+    """(N − 1,) loss of each token, where the tokens of every layer look at what is chosen alone."""
     x, choose = model.words(ids), chooser(how, keys, indexers, seed)
     for at, block in enumerate(model.blocks):
         seen = block.norm1(x)
@@ -215,8 +214,25 @@ def read_with(model, ids, how, keys, indexers, seed=0):
         x = x + block.attention(seen, mask=choose(at, seen, weights))
         y = block.norm2(x)
         x = x + block.narrow(F.silu(block.gate(y)) * block.widen(y))
-    losses = F.cross_entropy(model.logits(x)[0, :-1], ids[0, 1:], reduction="none")
-    return losses[START - 1 :].mean().exp().item()
+    return F.cross_entropy(model.logits(x)[0, :-1], ids[0, 1:], reduction="none")
+
+
+def read_with(model, ids, how, keys, indexers, seed=0, start=START):
+    """Perplexity of the tokens from `start` on."""
+    return losses_with(model, ids, how, keys, indexers, seed)[start - 1 :].mean().exp().item()
+
+
+def copied_with(model, ids, how, keys, indexers, seed=0):
+    """Nats a token where thirty random tokens come a second time, 350 tokens after the first."""
+    return losses_with(model, ids, how, keys, indexers, seed)[-29:].mean().item()
+
+
+def thirty_again(ids, seed=9):
+    """A text's first token, thirty random ones, 349 more of the text, and the thirty again."""
+    from mha_lab.pretrained import circuits
+
+    thirty = circuits.repeated_tokens(1, 30, seed=seed)[:, :30]
+    return torch.cat([ids[:, :1], thirty, ids[:, 1:350], thirty], dim=1)
 
 
 @torch.no_grad()
@@ -243,28 +259,49 @@ def example(model, indexers, ids):
     return parts | {"tokens": np.array(pieces)}
 
 
+def indexers_of(model):
+    """For each seed an indexer for each layer."""
+    readings = [looked(model, page) for page in help_pages(model)]
+    readings = [(given, [weights.mean(dim=1) for weights in maps]) for given, maps in readings]
+    return [trained_indexers(model, readings, seed) for seed in SEEDS]
+
+
 def chosen_all():
-    """What SmolLM2 makes of a text where it looks at few keys: by way of choosing and by number."""
-    if CHOSEN.exists():
-        return dict(np.load(CHOSEN, allow_pickle=False))
+    """What SmolLM2 makes of a text where it looks at few keys, by way of choosing and by number; and of a copy."""
+    found = dict(np.load(CHOSEN, allow_pickle=False)) if CHOSEN.exists() else {}
+    if "copy everything" in found:
+        return found
     from mha_lab.pretrained import SmolLM2, recorded_smollm2
 
     model, ids = SmolLM2.load(), recorded_smollm2().long
-    readings = [looked(model, page) for page in help_pages(model)]
-    readings = [(given, [weights.mean(dim=1) for weights in maps]) for given, maps in readings]
-    trained = [trained_indexers(model, readings, seed) for seed in SEEDS]
-    reading = looked(model, ids)
+    trained, repeated = indexers_of(model), thirty_again(ids)
     runs = [(how, seed) for how in HOW for seed in (SEEDS if how in ("indexer", "random") else SEEDS[:1])]
-    found = {}
+    if "perplexity everything" not in found:
+        reading = looked(model, ids)
+        for how, seed in runs:
+            found[f"weight {how} {seed}"] = [kept_weight(reading, how, keys, trained[seed], seed) for keys in KEYS]
+            asked = KEYS if seed == 0 else KEYS[2:3]
+            found[f"perplexity {how} {seed}"] = [read_with(model, ids, how, n, trained[seed], seed) for n in asked]
+            print(
+                how,
+                seed,
+                *(np.round(found[f"{what} {how} {seed}"], 3) for what in ("weight", "perplexity")),
+                flush=True,
+            )
+        found["perplexity everything"] = [read_with(model, ids, "last", ids.shape[1], None)]
+        found |= {"keys": np.array(KEYS)} | {f"example {k}": v for k, v in example(model, trained[0], ids).items()}
+        keep(CHOSEN, found)
     for how, seed in runs:
-        found[f"weight {how} {seed}"] = [kept_weight(reading, how, keys, trained[seed], seed) for keys in KEYS]
-        asked = KEYS if seed == 0 else KEYS[2:3]
-        found[f"perplexity {how} {seed}"] = [read_with(model, ids, how, keys, trained[seed], seed) for keys in asked]
-        print(how, seed, *(np.round(found[f"{what} {how} {seed}"], 3) for what in ("weight", "perplexity")), flush=True)
-    found["perplexity everything"] = [read_with(model, ids, "last", ids.shape[1], None)]
-    arrays = {name: np.array(values, dtype=np.float32) for name, values in found.items()}
-    arrays |= {"keys": np.array(KEYS)} | {f"example {k}": v for k, v in example(model, trained[0], ids).items()}
-    with _whole.beside(CHOSEN) as partial, partial.open("wb") as file:
+        found[f"copy {how} {seed}"] = [copied_with(model, repeated, how, KEYS[2], trained[seed], seed)]
+        print("copy", how, seed, np.round(found[f"copy {how} {seed}"], 3), flush=True)
+    found["copy everything"] = [copied_with(model, repeated, "last", repeated.shape[1], None)]
+    return keep(CHOSEN, found)
+
+
+def keep(path, found):
+    """Write what was found, numbers in 32 bits where they were not arrays yet; give the arrays."""
+    arrays = {name: np.array(v, dtype=np.float32) if isinstance(v, list) else v for name, v in found.items()}
+    with _whole.beside(path) as partial, partial.open("wb") as file:
         np.savez(file, **arrays)
     return arrays
 

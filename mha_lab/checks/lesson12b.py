@@ -26,7 +26,7 @@ def _latent_cases():
 
 @exercise(
     stars=2,
-    minutes=10,
+    minutes=7,
     hint="Two products make a score here: which of them could you take before any key is made, and how many numbers "
     "does a query have in the end, with its turned ones?",
     second_hint="Bring each head's query into the space of the latents by its own matrix, and put its turned numbers "
@@ -183,7 +183,7 @@ def _map_of_choice(yours, target, recorded):
 
 @model_exercise(
     stars=2,
-    minutes=10,
+    minutes=8,
     hint="The last of the N queries is the last of the S tokens. Which keys may the others not choose, and when must "
     "you take these away: before you look for the best ones, or after?",
     second_hint="Give every key that lies in a query's future a score of −∞. Then find the places of the largest "

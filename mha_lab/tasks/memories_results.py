@@ -10,7 +10,7 @@ from torch import Tensor
 from mha_lab import _data
 
 MEMORIES = _data.FOLDER / "memories.npz"
-MEMORIES_SHA256 = "not yet recorded"
+MEMORIES_SHA256 = "d8b9810280e3c6907658de9c546bfea1e2f1ee76b9bac6ff7b6a559fae110f86"
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,8 @@ class Memories:
     weight      {way of choosing: (draws, 5)} share of the heads' weight on what is chosen
     perplexity  {way of choosing: (draws, 5)} of tokens 300 to 899; NaN where only 64 keys were tried
     everything  the perplexity where each token looks at its whole past
+    copied      {way of choosing: (draws,)} nats a token where thirty random tokens come a second time, 350 tokens after
+                the first, with 64 keys; "everything": with all
     call        one layer's call, with its indexer's scores
     state       the parameters of a trained model for `models.memories.memory_model`, layers "D" """
 
@@ -56,6 +58,7 @@ class Memories:
     weight: dict[str, Tensor]
     perplexity: dict[str, Tensor]
     everything: float
+    copied: dict[str, Tensor]
     call: SelectedCall
     state: dict[str, Tensor] = field(repr=False)
 
@@ -67,7 +70,7 @@ def recorded_memories() -> Memories:
     with np.load(io.BytesIO(_data.read(MEMORIES, MEMORIES_SHA256)), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     found = {"capacity": {}, "updates": {}, "stacks": {}, "sharing": {}, "parameters": {}}
-    chosen, call, state = {"weight": {}, "perplexity": {}}, {}, {}
+    chosen, copied, call, state = {"weight": {}, "perplexity": {}}, {}, {}, {}
     for name, array in arrays.items():
         match name.split():
             case "capacity" | "sharing" as what, layers, size:
@@ -80,6 +83,9 @@ def recorded_memories() -> Memories:
                 state[parameter] = torch.from_numpy(array).float()
             case "chosen", "example", part:
                 call[part] = array.tolist() if part == "tokens" else torch.from_numpy(array).float()
+            case "chosen", "copy", *how:
+                how = [part for part in how if not part.isdigit()]
+                copied.setdefault(" ".join(how), []).append(torch.from_numpy(array))
             case "chosen", "weight" | "perplexity" as what, *how, _ if how:
                 chosen[what].setdefault(" ".join(how), []).append(_padded(array))
     return Memories(
@@ -87,6 +93,7 @@ def recorded_memories() -> Memories:
         few_pairs=arrays["few_pairs"].tolist(),
         keys=arrays["chosen keys"].tolist(),
         everything=float(arrays["chosen perplexity everything"][0]),
+        copied={how: torch.cat(draws) for how, draws in copied.items()},
         call=SelectedCall(**call),
         state=state,
         **found,

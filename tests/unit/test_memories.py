@@ -1,10 +1,14 @@
 """Pairs that are written and asked for, the small models that remember them, and what keeping less costs on paper."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
 from mha_lab import cost, layer_costs, tasks
 from mha_lab.models.memories import LAYERS, WritingAttention, memory_model
+from mha_lab.tasks.memories_results import recorded_memories
 from mha_lab.tasks.recall import recall
 from mha_lab.variants import LinearAttention, gated_delta, linear_attention
 
@@ -119,3 +123,47 @@ def test_flops_of_a_state_are_those_that_torch_counts_in_the_recurrence():
 def test_bytes_of_a_state_do_not_depend_on_the_text():
     assert cost.state_bytes(1, 32, 128) == 2**20  # a linear layer of Qwen3-Next in 16 bits
     assert cost.state_bytes(3, 4, 8, layers=2, bytes_per_number=4) == 3 * 4 * 64 * 2 * 4
+
+
+# the record ----------------------------------------------------------------------------------------------------------
+
+MODULE = sys.modules[recorded_memories.__module__]
+
+
+def test_the_readme_names_the_record():
+    readme = (Path(__file__).parents[2] / "data" / "README.md").read_text(encoding="utf-8")
+    assert f"`{MODULE.MEMORIES_SHA256}`" in readme and f"{MODULE.MEMORIES.stat().st_size:,} bytes" in readme
+
+
+def test_the_record_is_what_its_docstring_says():
+    memories = recorded_memories()
+    assert memories.pairs == [4, 8, 16, 32, 64] and memories.few_pairs == [2, 4, 8, 16]
+    assert {shares.shape for shares in (*memories.capacity.values(), *memories.stacks.values())} == {(3, 5)}
+    assert {shares.shape for shares in memories.updates.values()} == {(3, 4)}
+    assert {losses.shape for losses in memories.sharing.values()} == {(3,)}
+    assert {kind[1:] for kind in memories.parameters if kind[0] == "sharing"} == set(memories.sharing)
+    assert memories.perplexity.keys() == memories.weight.keys() >= {"exact", "indexer", "last", "random"}
+    assert len(memories.perplexity["indexer"]) == 3 and memories.perplexity["indexer"][1:].isnan().sum() == 2 * 4
+    call = memories.call
+    assert call.query.shape == (9, 96, 64) and call.key.shape == call.value.shape == (3, 96, 64)
+    assert call.scores.shape == (96, 96) and len(call.tokens) == 96
+
+
+def test_the_recorded_model_answers_as_recorded():
+    memories = recorded_memories()
+    model = memory_model(recall(memories.few_pairs, writes=3), "D", d_head=16)
+    model.load_state_dict(memories.state)
+    for pairs, share in zip(memories.few_pairs, memories.updates["D"][0]):
+        test = recall(pairs, writes=3).draw(200, torch.Generator().manual_seed(3))
+        assert abs(model.accuracy(test) - share) < 0.04
+
+
+def test_what_is_recorded_shows_what_the_lesson_says_of_it():
+    memories = recorded_memories()
+    assert (memories.updates["D"] - memories.updates["W"])[:, :3].min() > 0.3
+    assert (memories.capacity["D", 8] < memories.capacity["D", 16])[:, 1:].all()
+    assert (memories.stacks["SSSG"] - memories.stacks["SSSS"])[:, -1].min() > 0.3
+    best, worst = memories.perplexity["indexer"][:, 2], memories.perplexity["random"][:, 2]
+    assert memories.everything < best.min() and best.max() < worst.min()
+    parameters = memories.parameters
+    assert parameters["sharing", "OOBB", 4] == parameters["sharing", "OOOO", 2]  # what borrows has half the matrices
