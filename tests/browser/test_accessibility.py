@@ -92,7 +92,7 @@ def shown(lab, calls):
     """The explorers that these calls make, drawn."""
     roots = lab.show(SETUP + f"explorers = [{', '.join(calls)}]\ndisplay(*explorers)").locator(".mha")
     expect(roots).to_have_count(len(calls))
-    expect(lab.page.locator(".mha-models-later")).to_have_count(0)  # rows that are filled in idle time
+    expect(lab.page.locator("[data-waiting]:not([data-waiting='0'])")).to_have_count(0)  # rows that come in idle time
     lab.page.evaluate("() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
     return roots
 

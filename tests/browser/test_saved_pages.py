@@ -235,7 +235,7 @@ def test_an_explorer_looks_the_same_beside_all_others(explorer, opened, tmp_path
     root = page.locator(".mha-alive .mha")
     expect(root).to_have_count(1)
     page.wait_for_timeout(100)  # ms; what moves when it appears has come to rest
-    expect(page.locator(".mha-models-later")).to_have_count(0)  # rows that are filled in idle time
+    expect(page.locator("[data-waiting]:not([data-waiting='0'])")).to_have_count(0)  # rows that come in idle time
     alone = root.evaluate(LOOKS)
     for name in widgets.__all__:
         page.add_style_tag(content=str(getattr(widgets, name)._css))

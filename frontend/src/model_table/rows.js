@@ -65,8 +65,8 @@ export function modelRows({ _models, _columns, _features }, { sort, open, point,
   const reveal = (name) => {
     const line = rows.get(name)?.node;
     const view = node.parentElement;
-    if (!line?.isConnected || !view) return;
     lines.all();
+    if (!line?.isConnected || !view) return;
     const [top, bottom] = [line.offsetTop - heads.node.offsetHeight, line.offsetTop + line.offsetHeight];
     if (top < view.scrollTop) view.scrollTop = top;
     else if (bottom > view.scrollTop + view.clientHeight) view.scrollTop = bottom - view.clientHeight;
