@@ -264,8 +264,8 @@ def stores_all_scores(choice, found):
 
 
 @long_reader.slip(
-    "No layer sees the whole document, so an answer that stands far back is found in less than half of the cases of "
-    "our record. How many layers must see everything?"
+    "No layer sees the whole document, and in our record an answer that stands beyond the window is then hardly ever "
+    "found. How many layers must see everything?"
 )
 def reader_of_windows_alone(choice, found):
     return "G" not in choice["pattern"] and choice["window"] < choosing.PHONE["tokens of a text"]

@@ -9,6 +9,7 @@ from mha_lab.choosing.decisions import Decision, Evidence
 from mha_lab.choosing.judged import Judgement, Need
 from mha_lab.choosing.questions import DIMENSIONS, QUESTIONS, Point, Question
 from mha_lab.choosing.sheet import Sheet, page
+from mha_lab.choosing.shown import draw_caches, draw_heads
 
 __all__ = [
     "CHAT",
@@ -26,6 +27,8 @@ __all__ = [
     "Question",
     "Sheet",
     "chat",
+    "draw_caches",
+    "draw_heads",
     "laptop",
     "page",
     "phone",

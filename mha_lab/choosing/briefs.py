@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mha_lab import cost, long_sequences, models, published, tasks
+from mha_lab import communication, cost, models, published, tasks
 from mha_lab._door import divides, whole
 from mha_lab.choosing import register
 from mha_lab.choosing.decisions import EXAMPLE, cache_bytes
@@ -136,7 +136,6 @@ CHAT = {
     "GB of each GPU": 80.0,
     "share of it kept free": 0.1,
     "GB a second": 3350.0,  # NVIDIA, H100 (SXM) data sheet
-    "µs an all-reduce": 20.0,  # whatever its size: a step's messages are small
     "tokens a second, at least": 50.0,  # for each user
     "nats lost, at most": 0.1,  # by all choices together, in our records
     "far answers right, at least": 0.95,  # about what was said long before
@@ -165,7 +164,8 @@ def chat(*, kv_heads: int, pattern: str, window: int, bits: int, split: str) -> 
     weights = 2e9 * CHAT["billion parameters"]
     if split == "heads":
         held = weights / gpus + texts * one * max(1, kv_heads / gpus) / kv_heads
-        waiting = 2 * CHAT_MODEL.layers * CHAT["µs an all-reduce"] / 1e6
+        message = communication.all_reduce_seconds(communication.NVLINK, 2 * texts * CHAT_MODEL.d_model, gpus)
+        waiting = 2 * CHAT_MODEL.layers * message  # after attention, and after the MLP
         copied = f"; {gpus} GPUs keep copies of {kv_heads} K/V head{'s' * (kv_heads > 1)}" if kv_heads < gpus else ""
         told = f"a quarter of the weights and of the heads' caches{copied}"
     else:
@@ -311,11 +311,8 @@ def _quality(model, brief, kv_heads, pattern, window, bits) -> tuple[Need, Need]
     if math.isnan(sharing):
         told = f"no record has {ratio} query heads on one of keys and values"
     told += f"; {bits} bits: {rounding:+.3f} (SmolLM2)"
-    alone = "L" in pattern and "G" not in pattern and window < brief["tokens of a text"]
-    kind = (
-        "four windows of 16" if alone else "a window, then everything" if "L" in pattern else "four layers, everything"
-    )
-    runs = [relay.beyond for relay in long_sequences.recorded_relays() if relay.kind == kind]
+    kind, runs = _far(pattern, window, brief["tokens of a text"])
+    where = "names in documents of 64 tokens, beyond a window of 8, twelve layers"
     return (
         Need(
             "nats lost in our records",
@@ -328,11 +325,22 @@ def _quality(model, brief, kv_heads, pattern, window, bits) -> tuple[Need, Need]
         ),
         Need(
             "answers about far places",
-            sum(runs) / len(runs),
+            float(runs[:, 2].mean()),
             brief["far answers right, at least"],
             "",
             False,
-            f"names in 64 tokens, {kind}, 1,200 steps",
-            register.place("10", "relay-table"),
+            f"{where}: {kind} (mean of {len(runs)} seeds)",
+            register.place("12", "pattern-says"),
         ),
     )
+
+
+def _far(pattern, window, tokens):
+    """Which recorded pattern stands for a choice, in words, and its runs: that with the next larger share of local
+    layers, so that no choice looks better than what was trained."""
+    found = tasks.recorded_modern().patterns
+    local = 0.0 if window >= tokens else pattern.count("L") / len(pattern)
+    shares = {kind: kind.count("L") / len(kind) for kind in found}
+    kind = min((kind for kind in found if shares[kind] >= local), key=shares.get)
+    words = {0.0: "all layers global", 1.0: "all layers local"}
+    return words.get(shares[kind], f"{kind.count('L')} local : {kind.count('G')} global"), found[kind]

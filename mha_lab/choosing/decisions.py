@@ -7,7 +7,7 @@ recorded trainings or from the published models, and a cost from `cost`, in the 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from mha_lab import cost, published, tasks
+from mha_lab import communication, cost, published, tasks
 from mha_lab._door import whole
 from mha_lab.choosing import register
 from mha_lab.choosing.register import Place
@@ -16,6 +16,7 @@ EXAMPLE = next(model for model in published.MODELS if model.name == "Llama-3-8B"
 """The model in whose sizes costs are told, with 16 bits a number."""
 
 TOKENS = 8192
+LINKS = communication.NVLINK, communication.INFINIBAND
 TODAY = tuple(model for model in published.MODELS if (model.year or 0) >= 2025)
 
 
@@ -74,6 +75,12 @@ def _why(*evidence: Evidence | str) -> dict[str, tuple]:
     }
 
 
+def _beside(words: dict[str, str], losses: Callable, digits: int = 2) -> str:
+    """Mean losses side by side: "without 0.19 nats, with 0.01"."""
+    means = [f"{word} {float(losses(kind).mean()):.{digits}f}" for kind, word in words.items()]
+    return f"{means[0]} nats, {', '.join(means[1:])}"
+
+
 def _claim(name: str, text: str) -> Evidence | str:
     """The text with the numbers of a claim as its fields; the claim's name alone, where the register has no such row
     or its trial measured other numbers."""
@@ -92,20 +99,24 @@ def _cell(lesson: str, cell: str, text: str) -> Evidence:
 
 
 def share_of(models: Iterable[published.Model], has: Callable[[published.Model], object]) -> str:
-    """How many of the models have something: "12 of 38". Those of which has() says None are not counted: their source
-    leaves it open."""
-    known = [answer for answer in map(has, models) if answer is not None]
-    return f"{sum(map(bool, known))} of {len(known)}"
+    """How many of the models have something: "12 of 38". A model whose source does not say has it not."""
+    found = [bool(has(model)) for model in models]
+    return f"{sum(found)} of {len(found)}"
 
 
-def _letters(letters: str) -> Callable[[published.Model], bool | None]:
-    """Whether a model has layers of one of these kinds."""
-    return lambda model: None if model.pattern is None else bool(set(model.pattern) & set(letters))
+def special(feature: str) -> Callable[[published.Model], object]:
+    """Whether a model has a feature, a name of `published.features`."""
+    return lambda model: published.features(model)[feature]
+
+
+def shares_keys(model: published.Model) -> bool:
+    """Whether heads share keys and values, or a latent in their place."""
+    return model.num_kv_heads < model.num_heads or bool(model.latent)
 
 
 def _released(text: str, has: Callable[[published.Model], object]) -> Evidence:
-    """How many of the models of 2025 and 2026 have something. The cell of lesson 06 that lists them is the place."""
-    return _cell("06", "rules-md", f"{share_of(TODAY, has)} models of 2025/26 {text}")
+    """How many of the models of 2025 and 2026 have something. The cell of lesson 12 that counts them is the place."""
+    return _cell("12", "which-count", f"{share_of(TODAY, has)} models of 2025/26 {text}")
 
 
 # costs ---------------------------------------------------------------------------------------------------------------
@@ -206,9 +217,7 @@ def kv_heads() -> Decision:
                 "shared-groups",
                 f"8 heads on text, nats: {each}; {costs[8, 1, 14]:+.2f} with 1 and its width given back",
             ),
-            _released(
-                "share keys and values or keep a latent", lambda m: m.num_kv_heads < m.num_heads or bool(m.latent)
-            ),
+            _released("share keys and values or keep a latent", shares_keys),
             _claim("11.pooled", "a trained model with 3 → 1 by the mean: perplexity {whole:.0f} → {mean:,.0f}"),
         ),
     )
@@ -234,23 +243,39 @@ def fusion() -> Decision:
 def gate() -> Decision:
     feature = EXAMPLE.d_model * EXAMPLE.num_heads * EXAMPLE.d_head / _layer_parameters()
     head = EXAMPLE.d_model * EXAMPLE.num_heads / _layer_parameters()
+    found = tasks.recorded_modern()
+    quiet = _beside({"plain": "without", "gate a head": "with"}, lambda kind: found.idle_loss[kind]["window"][:, 0])
+    text = _beside({"wider": "wider heads", "gate a number": "a gate"}, lambda kind: found.text_loss[kind])
     return Decision(
         "output gate",
         "none; σ(x W^G) before W^O where a large model is trained anew",
         cost=f"{feature:+.0%} of the layer's parameters a feature, {head:+.1%} a head; no cache",
         when_not="a trained model: its weights know no gate",
-        **_why(_released("have one", lambda m: bool(m.gate))),
+        **_why(
+            _cell("12", "gate-gone-says", f"idle heads, windows of 6: {quiet}"),
+            _cell("12", "gate-text-says", f"text, as many parameters: {text}"),
+            _claim("12.still-a-sum", "made of x, before W^O, it leaves the sum over heads exact"),
+            _released("have one", special("gate")),
+        ),
     )
 
 
 @_row
 def qk_norm() -> Decision:
+    rates = tasks.recorded_modern().rate_loss
+    low, high = min(rates["plain"]), max(rates["plain"])
+    words = {"plain": "without", "QK-norm": "with"}
+    best, lost = (_beside(words, lambda kind, rate=rate: rates[kind][rate]) for rate in (low, high))
     return Decision(
         "QK-norm",
         "yes, in a model that is trained anew",
         cost=f"2 · d_head = {2 * EXAMPLE.d_head} parameters a layer; no cache, no product",
         when_not="latents that are absorbed: there is no key to be normalised",
-        **_why(_released("have it", lambda m: m.qk_norm)),
+        **_why(
+            _cell("12", "norm-says", f"text, learning rate {high:g}: {lost}; at {low:g}: {best}"),
+            _claim("12.norm-bound", "a score is then at most √d_head"),
+            _released("have it", special("qk_norm")),
+        ),
     )
 
 
@@ -258,11 +283,15 @@ def qk_norm() -> Decision:
 def positions() -> Decision:
     found = tasks.recorded_intents()
     main = {name: float(found.accuracy(name).mean()) for name in ("learned", "rotary", "relative")}
+    places = tasks.recorded_modern().places
+    longer = {
+        kind: " ".join(f"{share:.2f}" for share in runs.mean(dim=0)[-1].tolist()) for kind, runs in places.items()
+    }
     return Decision(
         "positions",
-        "rotary",
+        "rotary, of a quarter of d_head where texts get longer than in training",
         cost="rotary: none. A relative bias: H · N² numbers, and no FlashAttention kernel",
-        when_not="short texts, short training: a relative bias learns order sooner. Texts much longer than in training",
+        when_not="short texts, short training: a relative bias learns order sooner",
         **_why(
             _cell(
                 "09",
@@ -271,13 +300,22 @@ def positions() -> Decision:
                 "absolute {learned:.2f} right, rotary {rotary:.2f}, relative bias {relative:.3f}".format(**main),
             ),
             _claim("09.rotary-late", "rotary after 500 steps {short:.2f}, after 2,000 {long:.2f}"),
-            _released("rotate a share of d_head or all of it", lambda m: m.rotary),
+            _cell(
+                "12",
+                "place-says",
+                "trained on 64 tokens, read at 256, order and content: rotary {rotary}, a quarter rotary "
+                "{a quarter rotary}, none {none}".format(**longer),
+            ),
+            _released("rotate only a share of d_head", special("partial")),
         ),
     )
 
 
 @_row
 def windows() -> Decision:
+    found = tasks.recorded_modern().patterns
+    words = {"G": "all global", "LLLLLG": "5 local : 1 global", "L": "all local"}
+    patterns = ", ".join(f"{word} {float(found[kind][:, 2].mean()):.2f}" for kind, word in words.items())
     mixed = cache_bytes(pattern="LLLG", window=1024)
     return Decision(
         "windows",
@@ -289,14 +327,16 @@ def windows() -> Decision:
                 "10.relay",
                 "far names, 1,200 steps: windows alone {window:.2f} right, a full layer behind one {full:.2f}",
             ),
-            _claim("10.reach-trained", "L windows of w reach L · (w − 1) tokens and no token more"),
-            _released("have local layers", _letters("LKH")),
+            _cell("12", "pattern-says", f"twelve layers, facts beyond a window of 8: {patterns}"),
+            _released("have local layers", special("window")),
         ),
     )
 
 
 @_row
 def sinks() -> Decision:
+    idle = tasks.recorded_modern().idle_loss
+    quiet = _beside({"plain": "without", "sink": "with a learned sink"}, lambda kind: idle[kind]["window"][:, 0])
     return Decision(
         "sinks",
         "keep the first token beside any window; a learned sink where windows are trained",
@@ -304,7 +344,8 @@ def sinks() -> Decision:
         when_not="layers that see everything have the first token already",
         **_why(
             _claim("10.sink", "SmolLM2's perplexity: all {full:.1f}, last 128 {window:.1f}, first and 127 {first:.1f}"),
-            _released("have a learned sink", lambda m: bool(m.sinks)),
+            _cell("12", "sink-says", f"idle heads, windows of 6: {quiet}"),
+            _released("have sinks", special("sinks")),
         ),
     )
 
@@ -316,7 +357,7 @@ def selection() -> Decision:
         "none; an indexer with top-k keys for texts of 100,000 tokens and more",
         cost="the cache stays; the indexer's own keys come on top; fewer keys are read",
         when_not="texts shorter than a few times k",
-        **_why(_released("select keys", lambda m: m.indexer is not None)),
+        **_why(_released("select keys", special("indexer"))),
     )
 
 
@@ -329,7 +370,7 @@ def linear() -> Decision:
         "none; 3 linear to 1 global where texts are long and many",
         cost=f"a state of {in_bytes(2 * state)} a layer in place of a cache: smaller beyond {cross:,} tokens",
         when_not="all layers: a state of fixed size forgets what a cache keeps",
-        **_why(_released("have linear layers", _letters("S"))),
+        **_why(_released("have linear layers", special("linear"))),
     )
 
 
@@ -366,13 +407,17 @@ def kernel() -> Decision:
 
 @_row
 def parallelism() -> Decision:
-    moved = 2 * EXAMPLE.d_model
+    moved, ranks = 2 * EXAMPLE.d_model, 8
+    inside, across = (1e6 * communication.all_reduce_seconds(link, moved, ranks) for link in LINKS)
     return Decision(
         "parallelism",
-        "one machine while it fits; then the heads of a layer over the GPUs of one machine",
-        cost=f"one all-reduce of {in_bytes(moved)} a token after W^O, in every layer",
-        when_not="fewer K/V heads than GPUs: they are copied. Slow links between machines: cut by layers or by texts",
+        "one machine while it fits; then the heads of a layer over the GPUs of one server",
+        cost=f"an all-reduce of {in_bytes(moved)} a token and layer after W^O: {inside:.0f} µs among {ranks} GPUs of a "
+        f"server, {across:.0f} between servers (latencies assumed)",
+        when_not="more GPUs than K/V heads: they keep copies. Between servers: cut by layers or by texts",
         **_why(
-            _claim("03.sum", "each head alone through its rows of W^O, added up: the layer's output, to {worst:.0e}"),
+            _claim("13.same-numbers", "two and four ranks give one machine's numbers, to {apart:.0e}"),
+            _claim("13.pays", "one token: 32 GPUs are slower than 4 from {threshold:.1f} µs of latency on"),
+            _claim("13.kv-cache", "8 K/V heads: a rank's cache falls to an eighth on 8 ranks, and on 64 no further"),
         ),
     )

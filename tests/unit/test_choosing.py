@@ -111,10 +111,19 @@ def test_costs_are_those_of_the_example(sheet):
     assert windows == (8 * 8192 + 24 * 1024) * 2 * 8 * 128 * 2 and "352 MiB" in sheet["windows"].cost
 
 
-def test_a_model_whose_source_leaves_something_open_is_not_counted():
+def test_a_model_whose_source_leaves_something_open_has_it_not():
     known = replace(published.MODELS[0], qk_norm=True)
-    unknown = replace(known, qk_norm=None)
-    assert decisions.share_of([known, unknown, replace(known, qk_norm=False)], lambda m: m.qk_norm) == "1 of 2"
+    models = [known, replace(known, qk_norm=None), replace(known, qk_norm=False)]
+    assert decisions.share_of(models, decisions.special("qk_norm")) == "1 of 3"
+
+
+def test_released_models_are_counted_as_in_lesson_12(sheet):
+    lesson = nbformat.read(ROOT / "notebooks/12_attention_today.ipynb", as_version=4)
+    (printed,) = (cell.outputs[0].text for cell in lesson.cells if cell.id == "which-count")
+    counts = dict(re.findall(r"(\S.*\S) +(\d+ of \d+)\n", printed))
+    rows = {"QK-norm": "QK-norm", "an output gate": "output gate", "sinks": "sinks", "windows": "windows"}
+    for words, name in rows.items():
+        assert any(each.text.startswith(f"{counts[words]} models") for each in sheet[name].evidence), name
 
 
 def test_the_table_shows_every_row_with_links_to_the_lessons_beside_it(sheet):
@@ -183,7 +192,7 @@ def test_a_quality_is_taken_from_its_record():
 def test_windows_alone_lose_what_is_far_and_one_global_layer_finds_it():
     alone = choosing.chat(**CHAT | {"pattern": "L"})
     assert alone["answers about far places"].value < 0.5 and alone.missed == (alone["answers about far places"],)
-    assert alone["answers about far places"].by.startswith("missed by 0.5")
+    assert alone["answers about far places"].by.startswith("missed by 0.8")
     wide = choosing.chat(**CHAT | {"pattern": "L", "window": 8192})
     assert wide["answers about far places"].holds, "a window as long as the text is none"
 
@@ -229,6 +238,20 @@ def test_a_judgement_shows_itself_and_names_its_needs():
     assert html.count("<tr") == 5 and 'href="05_mqa_and_gqa.ipynb#' in html
     with pytest.raises(KeyError, match="no need is called 'price'"):
         found["price"]
+
+
+# figures -------------------------------------------------------------------------------------------------------------
+
+
+def test_figures_say_in_their_titles_what_they_show():
+    sizes = {"as released": 2**30, "8 bits": 2**29, "32 K/V heads": 2**32}
+    ax = choosing.draw_caches(sizes, beside="as released")
+    assert ax.get_title() == "One decision changed at a time: from 512 MiB to 4.0 GiB"
+    assert [word.get_text() for word in ax.get_yticklabels()] == ["8 bits", "as released", "32 K/V heads"]
+    lost = {"all": 0.1, "worst": 0.3, "kind": "none"}
+    ax = choosing.draw_heads({(0, 0): lost | {"worst": 0.0}, (0, 1): lost})
+    assert ax.get_title() == "Without head 0.1 alone, 30% of one kind of sentence are lost"
+    assert len(ax.texts) == 2
 
 
 # the questions -------------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ export function controls(questions, kernel, lead, acts) {
   const last = questions.length - 1;
   let at = 0;
   const marks = questions.map((_, i) => element("button", { type: "button", onclick: () => acts.go(i) }));
-  const row = part("marks", "nav", { "aria-label": "Questions" }, ...marks);
+  const row = part("marks", "div", { role: "group", "aria-label": "Questions" }, ...marks);
   row.addEventListener("keydown", (event) => {
     const next = stepped(event, at, questions.length);
     if (next === null) return;
