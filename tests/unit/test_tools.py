@@ -268,6 +268,8 @@ BY_THEMSELVES = {
     "mha_lab/_whole.py": "is the way",
     "tools/set_up.py": "runs before anything is installed, and writes beside by its own few lines",
     "benchmarks/lessons.py": "writes copies into a temporary folder",
+    "mha_lab/parallel/processes.py": "writes into a temporary folder, which ends with the call",
+    "mha_lab/parallel/_rank.py": "writes into that folder; its answers are written beside and renamed",
 }
 
 
