@@ -22,6 +22,10 @@ LESSONS = {
     "09": ("Intent case study", "09_intent_case_study.ipynb"),
     "10": ("Long sequences", "10_long_sequences.ipynb"),
     "11": ("A real model", "11_a_real_model.ipynb"),
+    "12": ("Attention today", "12_attention_today.ipynb"),
+    "12b": ("Attention today: keeping less", "12b_keeping_less.ipynb"),
+    "13": ("Heads across machines", "13_heads_across_machines.ipynb"),
+    "14": ("Choosing", "14_choosing.ipynb"),
 }
 """{number: (title, file)} of every lesson, in order."""
 
