@@ -183,7 +183,7 @@ def _map_of_choice(yours, target, recorded):
 
 @model_exercise(
     stars=2,
-    minutes=8,
+    minutes=7,
     hint="The last of the N queries is the last of the S tokens. Which keys may the others not choose, and when must "
     "you take these away: before you look for the best ones, or after?",
     second_hint="Give every key that lies in a query's future a score of −∞. Then find the places of the largest "
