@@ -163,20 +163,20 @@ def idle():
     "four. In a sixth, a sink left {sink:.3f} of {plain:.3f} nats, and with four heads {sink_4:.3f} of {plain_4:.3f}.",
     tried="A fresh seed for each; four heads; and a sink that is not learned but stays at 0, as add_zero_attn has it.",
     attacks=("seeds", "size", "one thing"),
-    out="What the window adds at letters: plain {plain:.3f} nats, gate a number {number:.3f}, gate a head {head:.3f}, "
-    "sink {sink:.3f}, sink of 0 {zero:.3f}; four heads: plain {plain_4:.3f}, gate a head {head_4:.3f}, sink "
-    "{sink_4:.3f}.",
+    out="What the window adds at letters: plain {plain:.3f} nats, gate for each number {number:.3f}, gate for each "
+    "head {head:.3f}, sink {sink:.3f}, sink of 0 {zero:.3f}; four heads: plain {plain_4:.3f}, gate for each head "
+    "{head_4:.3f}, sink {sink_4:.3f}.",
     minutes=0.9,
 )
 def quiet():
     recipes = {
         "plain": ("plain", {}),
-        "number": ("gate a number", {}),
-        "head": ("gate a head", {}),
+        "number": ("gate for each number", {}),
+        "head": ("gate for each head", {}),
         "sink": ("sink", {}),
         "zero": ("sink", {"frozen": True}),
         "plain_4": ("plain", {"heads": 4}),
-        "head_4": ("gate a head", {"heads": 4}),
+        "head_4": ("gate for each head", {"heads": 4}),
         "sink_4": ("sink", {"heads": 4}),
     }
     found = {}
@@ -219,11 +219,11 @@ def sink_is_a_gate():
     "{number:.2f}",
     tried="Twice the steps, with a fresh seed: the plain layer, wider heads, and a gate for each number.",
     attacks=("budget", "seeds", "opponent"),
-    out="After 800 steps: plain {plain:.3f} nats, wider {wider:.3f}, gate a number {number:.3f}.",
+    out="After 800 steps: plain {plain:.3f} nats, wider {wider:.3f}, gate for each number {number:.3f}.",
     minutes=1.0,
 )
 def gate_on_text():
-    names = {"plain": "plain", "wider": "wider", "number": "gate a number"}
+    names = {"plain": "plain", "wider": "wider", "number": "gate for each number"}
     found = {
         name: _kept(f"12.gate-on-text {name}", lambda k=kind: sweep_modern.text(k, FRESH, steps=800)["loss"])
         for name, kind in names.items()

@@ -13,8 +13,8 @@ from mha_lab.variants import GatedAttention, HeadGatedAttention, QKNormAttention
 LAYERS = {
     "plain": MultiHeadAttention,
     "QK-norm": QKNormAttention,
-    "gate a number": GatedAttention,
-    "gate a head": HeadGatedAttention,
+    "gate for each number": GatedAttention,
+    "gate for each head": HeadGatedAttention,
     "sink": SinkAttention,
 }
 """A layer's class by its name in the lesson."""
@@ -40,7 +40,7 @@ def back_copy_model(kind: str) -> Decoder:
 
 
 def trained_back_copy(kind: str) -> Decoder:
-    """The same as it was trained with seed 0, from the record; "plain", "sink", "gate a number" or "gate a head".
+    """The same as it was trained with seed 0, from the record. kind: "plain", "sink", or one of the two gates.
 
     Raises what `tasks.recorded_modern` raises."""
     model = back_copy_model(kind)

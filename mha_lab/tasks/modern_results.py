@@ -10,15 +10,15 @@ from torch import Tensor
 from mha_lab import _data
 
 MODERN = _data.FOLDER / "modern.npz"
-MODERN_SHA256 = "988163097dc6e0ef8c9bbe98d7ef0414691a6c2042db588cda08a24b031edc21"
+MODERN_SHA256 = "274f3a57b6acb19a507c222620f0b3d038931463bba147da4576d4e936cb01a7"
 
 SEEDS, FEW_SEEDS = (0, 1, 2, 3, 4), (0, 1, 2)
 RATES = 1e-2, 3e-2, 1e-1
 RATE_KINDS = "plain", "QK-norm"
 RATE_STEPS, TEXT_STEPS, IDLE_STEPS, PLACES_STEPS, PATTERN_STEPS = 300, 400, 500, 800, 200
 EVERY = 20  # steps between two looks at the scores
-TEXT_KINDS = "plain", "wider", "gate a number", "gate a head"
-IDLE_KINDS = "plain", "gate a number", "gate a head", "sink"
+TEXT_KINDS = "plain", "wider", "gate for each number", "gate for each head"
+IDLE_KINDS = "plain", "gate for each number", "gate for each head", "sink"
 IDLE_WINDOW, PATTERN_WINDOW, DEPTH = 6, 8, 12
 PLACE_KINDS = "sinusoidal", "rotary", "a quarter rotary", "none", "rotary, then none"
 LENGTHS = 64, 128, 256

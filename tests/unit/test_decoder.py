@@ -121,7 +121,8 @@ def test_the_record_has_a_number_for_every_training(found):
 
 
 def test_a_gate_and_wider_heads_are_as_many_parameters(found):
-    assert found.text_parameters["wider"] == found.text_parameters["gate a number"] > found.text_parameters["plain"]
+    counted = found.text_parameters
+    assert counted["wider"] == counted["gate for each number"] > counted["plain"]
 
 
 def test_the_trained_models_do_what_was_recorded_of_them(found):
