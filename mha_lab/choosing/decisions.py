@@ -11,6 +11,7 @@ from mha_lab import communication, cost, published, tasks
 from mha_lab._door import whole
 from mha_lab.choosing import register
 from mha_lab.choosing.register import Place
+from mha_lab.tasks.memories_results import recorded_memories
 
 EXAMPLE = next(model for model in published.MODELS if model.name == "Llama-3-8B")
 """The model in whose sizes costs are told, with 16 bits a number."""
@@ -82,8 +83,8 @@ def _beside(words: dict[str, str], losses: Callable, digits: int = 2) -> str:
 
 
 def _claim(name: str, text: str) -> Evidence | str:
-    """The text with the numbers of a claim as its fields; the claim's name alone, where the register has no such row
-    or its trial measured other numbers."""
+    """The text with the numbers of a claim as its fields, where it has some; the claim's name alone, where the register
+    has no such row or its trial measured other numbers."""
     if not register.is_registered(name):
         return name
     row = register.claim(name)
@@ -116,7 +117,7 @@ def shares_keys(model: published.Model) -> bool:
 
 def _released(text: str, has: Callable[[published.Model], object]) -> Evidence:
     """How many of the models of 2025 and 2026 have something. The cell of lesson 12 that counts them is the place."""
-    return _cell("12", "which-count", f"{share_of(TODAY, has)} models of 2025/26 {text}")
+    return _cell("12", "which-count", f"{share_of(TODAY, has)} new models {text}")
 
 
 # costs ---------------------------------------------------------------------------------------------------------------
@@ -244,16 +245,18 @@ def gate() -> Decision:
     feature = EXAMPLE.d_model * EXAMPLE.num_heads * EXAMPLE.d_head / _layer_parameters()
     head = EXAMPLE.d_model * EXAMPLE.num_heads / _layer_parameters()
     found = tasks.recorded_modern()
-    quiet = _beside({"plain": "without", "gate a head": "with"}, lambda kind: found.idle_loss[kind]["window"][:, 0])
-    text = _beside({"wider": "wider heads", "gate a number": "a gate"}, lambda kind: found.text_loss[kind])
+    quiet = _beside(
+        {"plain": "without", "gate for each head": "with"}, lambda kind: found.idle_loss[kind]["window"][:, 0]
+    )
+    text = _beside({"wider": "wider heads", "gate for each number": "a gate"}, lambda kind: found.text_loss[kind])
     return Decision(
         "output gate",
         "none; σ(x W^G) before W^O where a large model is trained anew",
         cost=f"{feature:+.0%} of the layer's parameters a feature, {head:+.1%} a head; no cache",
         when_not="a trained model: its weights know no gate",
         **_why(
-            _cell("12", "gate-gone-says", f"idle heads, windows of 6: {quiet}"),
-            _cell("12", "gate-text-says", f"text, as many parameters: {text}"),
+            _claim("12.quiet", f"idle heads, windows of 6: {quiet}"),
+            _claim("12.gate-on-text", f"text, as many parameters: {text}"),
             _claim("12.still-a-sum", "made of x, before W^O, it leaves the sum over heads exact"),
             _released("have one", special("gate")),
         ),
@@ -272,7 +275,7 @@ def qk_norm() -> Decision:
         cost=f"2 · d_head = {2 * EXAMPLE.d_head} parameters a layer; no cache, no product",
         when_not="latents that are absorbed: there is no key to be normalised",
         **_why(
-            _cell("12", "norm-says", f"text, learning rate {high:g}: {lost}; at {low:g}: {best}"),
+            _claim("12.qk-norm", f"text, learning rate {high:g}: {lost}; at {low:g}: {best}"),
             _claim("12.norm-bound", "a score is then at most √d_head"),
             _released("have it", special("qk_norm")),
         ),
@@ -300,9 +303,8 @@ def positions() -> Decision:
                 "absolute {learned:.2f} right, rotary {rotary:.2f}, relative bias {relative:.3f}".format(**main),
             ),
             _claim("09.rotary-late", "rotary after 500 steps {short:.2f}, after 2,000 {long:.2f}"),
-            _cell(
-                "12",
-                "place-says",
+            _claim(
+                "12.quarter",
                 "trained on 64 tokens, read at 256, order and content: rotary {rotary}, a quarter rotary "
                 "{a quarter rotary}, none {none}".format(**longer),
             ),
@@ -327,7 +329,7 @@ def windows() -> Decision:
                 "10.relay",
                 "far names, 1,200 steps: windows alone {window:.2f} right, a full layer behind one {full:.2f}",
             ),
-            _cell("12", "pattern-says", f"twelve layers, facts beyond a window of 8: {patterns}"),
+            _claim("12.pattern", f"twelve layers, facts beyond a window of 8: {patterns}"),
             _released("have local layers", special("window")),
         ),
     )
@@ -344,7 +346,7 @@ def sinks() -> Decision:
         when_not="layers that see everything have the first token already",
         **_why(
             _claim("10.sink", "SmolLM2's perplexity: all {full:.1f}, last 128 {window:.1f}, first and 127 {first:.1f}"),
-            _cell("12", "sink-says", f"idle heads, windows of 6: {quiet}"),
+            _claim("12.quiet", f"idle heads, windows of 6: {quiet}"),
             _released("have sinks", special("sinks")),
         ),
     )
@@ -352,17 +354,29 @@ def sinks() -> Decision:
 
 @_row
 def selection() -> Decision:
+    found = recorded_memories()
+    at, words = found.keys.index(64), {"exact": "the best", "indexer": "by an indexer", "last": "the last"}
+    kept = ", ".join(f"{word} {float(found.perplexity[how][:, at].mean()):.0f}" for how, word in words.items())
+    kept += f", all {found.everything:.0f}"
+    copied = ", ".join(f"{word} {float(found.copied[how].mean()):.1f}" for how, word in words.items())
     return Decision(
         "selected keys",
         "none; an indexer with top-k keys for texts of 100,000 tokens and more",
         cost="the cache stays; the indexer's own keys come on top; fewer keys are read",
         when_not="texts shorter than a few times k",
-        **_why(_released("select keys", special("indexer"))),
+        **_why(
+            _claim("12b.indexer", f"SmolLM2, perplexity with 64 keys of 900 tokens: {kept}"),
+            _claim("12b.copy", f"nats a token of what comes again after 350 tokens: {copied}"),
+            _released("select keys", special("indexer")),
+        ),
     )
 
 
 @_row
 def linear() -> Decision:
+    found = recorded_memories()
+    words = {"SSSS": "four with a state", "SSSG": "three and a softmax", "GGGG": "four softmax"}
+    right = ", ".join(f"{word} {float(found.stacks[kind][:, -1].mean()):.2f}" for kind, word in words.items())
     state = EXAMPLE.num_heads * EXAMPLE.d_head**2
     cross = state // (2 * EXAMPLE.num_kv_heads * EXAMPLE.d_head)
     return Decision(
@@ -370,7 +384,29 @@ def linear() -> Decision:
         "none; 3 linear to 1 global where texts are long and many",
         cost=f"a state of {in_bytes(2 * state)} a layer in place of a cache: smaller beyond {cross:,} tokens",
         when_not="all layers: a state of fixed size forgets what a cache keeps",
-        **_why(_released("have linear layers", special("linear"))),
+        **_why(
+            _claim("12b.hybrid", f"four layers, {found.pairs[-1]} pairs to keep, right: {right}"),
+            _released("have linear layers", special("linear")),
+        ),
+    )
+
+
+@_row
+def shared_layers() -> Decision:
+    found = recorded_memories().sharing
+    words = {("OOBB", 4): "2 of 4 layers borrow", ("OOOO", 2): "half of the K/V heads", ("OBBB", 4): "3 borrow"}
+    more = {shape: float((found[shape] - found["OOOO", 4]).mean()) for shape in words}
+    told = ", ".join(f"{word} {more[shape]:+.3f}" for shape, word in words.items())
+    halved = cache_bytes(shared_layers=EXAMPLE.layers // 2)
+    return Decision(
+        "keys of other layers",
+        "none; where one K/V head is left, the later layers borrow",
+        cost=f"cache {in_bytes(cache_bytes())} → {in_bytes(halved)} if half of the layers borrow; fewer parameters",
+        when_not="while K/V heads can still be shared: that costs as little. A trained model",
+        **_why(
+            _claim("12b.sharing", f"text, nats more: {told}"),
+            _released("share keys over layers", special("shared")),
+        ),
     )
 
 

@@ -76,8 +76,9 @@ class Judgement:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        cell = "text-align:left;vertical-align:top;padding:3px 14px 3px 0;white-space:normal"
-        heads = ("", "what is wanted", "what comes out", "limit", "", "where that comes from")
+        cell = "text-align:left;vertical-align:top;padding:3px 14px 3px 0;white-space:"
+        wraps = ("nowrap", "normal", "nowrap", "nowrap", "normal", "normal")
+        heads = ("", "what is wanted", "it comes to", "limit", "", "where that comes from")
         rows = [
             [
                 "✓" if need.holds else "≠",
@@ -92,9 +93,13 @@ class Judgement:
         return "\n".join(
             [
                 '<table style="margin:4px 0;border-collapse:collapse;line-height:1.4">',
-                '<tr style="background:none">' + "".join(f'<th style="{cell}">{head}</th>' for head in heads) + "</tr>",
+                '<tr style="background:none">'
+                + "".join(f'<th style="{cell}{wrap}">{head}</th>' for head, wrap in zip(heads, wraps))
+                + "</tr>",
                 *(
-                    '<tr style="background:none">' + "".join(f'<td style="{cell}">{c}</td>' for c in row) + "</tr>"
+                    '<tr style="background:none">'
+                    + "".join(f'<td style="{cell}{wrap}">{c}</td>' for c, wrap in zip(row, wraps))
+                    + "</tr>"
                     for row in rows
                 ),
                 "</table>",

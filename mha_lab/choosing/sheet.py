@@ -106,11 +106,12 @@ def page() -> Sheet:
 
 
 def about() -> str:
-    """What the columns stand on, in two sentences."""
+    """What the columns stand on, in a few sentences."""
     return (
         f"Costs are in the sizes of {EXAMPLE.name} ({EXAMPLE.layers} layers, d_model {EXAMPLE.d_model:,}, "
-        f"{EXAMPLE.num_heads} heads on {EXAMPLE.num_kv_heads}, {TOKENS:,} tokens, 16 bits a number). Each reason holds "
-        "under the conditions of its section; the register of claims says what was tried against it."
+        f"{EXAMPLE.num_heads} heads on {EXAMPLE.num_kv_heads}, {TOKENS:,} tokens, 16 bits a number). New models are "
+        "those of 2025 and 2026 in our table. Each reason holds under the conditions of its section; the register of "
+        "claims says what was tried against it."
     )
 
 

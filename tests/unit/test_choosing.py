@@ -123,7 +123,7 @@ def test_released_models_are_counted_as_in_lesson_12(sheet):
     counts = dict(re.findall(r"(\S.*\S) +(\d+ of \d+)\n", printed))
     rows = {"QK-norm": "QK-norm", "an output gate": "output gate", "sinks": "sinks", "windows": "windows"}
     for words, name in rows.items():
-        assert any(each.text.startswith(f"{counts[words]} models") for each in sheet[name].evidence), name
+        assert any(each.text.startswith(f"{counts[words]} new models") for each in sheet[name].evidence), name
 
 
 def test_the_table_shows_every_row_with_links_to_the_lessons_beside_it(sheet):
@@ -246,11 +246,11 @@ def test_a_judgement_shows_itself_and_names_its_needs():
 def test_figures_say_in_their_titles_what_they_show():
     sizes = {"as released": 2**30, "8 bits": 2**29, "32 K/V heads": 2**32}
     ax = choosing.draw_caches(sizes, beside="as released")
-    assert ax.get_title() == "One decision changed at a time: from 512 MiB to 4.0 GiB"
+    assert ax.get_title(loc="left") == "One decision changed at a time: from 512 MiB to 4.0 GiB"
     assert [word.get_text() for word in ax.get_yticklabels()] == ["8 bits", "as released", "32 K/V heads"]
     lost = {"all": 0.1, "worst": 0.3, "kind": "none"}
     ax = choosing.draw_heads({(0, 0): lost | {"worst": 0.0}, (0, 1): lost})
-    assert ax.get_title() == "Without head 0.1 alone, 30% of one kind of sentence are lost"
+    assert ax.get_title(loc="left") == "Without head 0.1 alone, 30% of one kind of sentence are lost"
     assert len(ax.texts) == 2
 
 
