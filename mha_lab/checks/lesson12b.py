@@ -14,7 +14,13 @@ from mha_lab.checks.returned import a_thing
 
 # -------------------------------------------------------------------------------------------------------- latent scores
 
-LATENT_SIZES = [(3, 2, 4, 5, 3, 2), (1, 1, 3, 2, 5, 4), (2, 4, 4, 4, 6, 2), (4, 1, 6, 7, 2, 6)]  # H, N, S, latent, K, R
+LATENT_SIZES = [
+    (3, 2, 4, 5, 3, 2),
+    (1, 1, 3, 2, 5, 4),
+    (2, 4, 4, 4, 6, 2),
+    (4, 1, 6, 7, 2, 6),
+    (3, 5, 2, 3, 4, 2),
+]  # H, N, S, latent, K, R
 
 
 def _latent_cases():
@@ -45,8 +51,9 @@ def _latent_cases():
     },
 )
 def latent_scores(query, latent, W_up, turned_query, turned_key):
-    """query (H, N, K), latent (S, width), W_up (H, width, K): a head's key would be latent @ W_up[h];
-    turned_query (H, N, R) and turned_key (S, R), one for all heads → scaled scores (H, N, S)."""
+    """query (H, N, K), latent (S, width), W_up (H, width, K): a head's key would be
+    latent @ W_up[h]; turned_query (H, N, R) and turned_key (S, R), one for all heads
+    → scaled scores (H, N, S)."""
     asking = torch.cat([query @ W_up.mT, turned_query], dim=-1)
     kept = torch.cat([latent, turned_key], dim=-1)
     return asking @ kept.mT / (query.shape[-1] + turned_query.shape[-1]) ** 0.5
@@ -75,8 +82,8 @@ def scaled_by_the_plain_width(*given):
 
 
 @latent_scores.mistake(
-    "You divide by the root of what is *kept*. Moving a matrix from the key to the query changes no score: by what would "
-    "you divide if the keys had been made?"
+    "You divide by the root of what is *kept*. Moving a matrix from the key to the query changes no score: by what "
+    "would you divide if the keys had been made?"
 )
 def scaled_by_what_is_kept(*given):
     return _divided_by(given[1].shape[-1] + given[4].shape[-1], given)
@@ -198,8 +205,9 @@ def _map_of_choice(yours, target, recorded):
     shows=_map_of_choice,
 )
 def best_keys(scores, count):
-    """scores (N, S) of the last N of S tokens → boolean (N, S): True at the `count` keys with
-    the highest scores among a query's own token and its past, or at all of these where there are fewer."""
+    """scores (N, S) of the last N of S tokens → boolean (N, S): True at the `count` keys
+    with the highest scores among a query's own token and its past, or at all of these
+    where there are fewer."""
     N, S = scores.shape
     past = torch.ones(N, S, dtype=torch.bool).tril(S - N)
     best = scores.masked_fill(~past, -torch.inf).topk(min(count, S), dim=-1).indices
@@ -297,7 +305,7 @@ def one_bar_for_all(scores, count):
 
 def _delta_cases():
     cases = []
-    for seed, (H, K, width) in enumerate([(2, 3, 4), (1, 4, 4), (3, 2, 5), (2, 5, 1)]):
+    for seed, (H, K, width) in enumerate([(2, 3, 4), (1, 4, 4), (3, 2, 5), (2, 5, 1), (4, 3, 3)]):
         state, query, key, value, write, decay = seeded(seed, (H, K, width), (H, K), (H, K), (H, width), (H,), (H,))
         cases.append((state, query, key / key.norm(dim=-1, keepdim=True), value, write.sigmoid(), decay.sigmoid()))
     return cases
@@ -526,8 +534,9 @@ def _slip(name, number, target):
     judge=_judge_state,
 )
 def state_or_cache(layers=48, heads=32, width=128, num_kv_heads=2, d_head=256, tokens=32_768):
-    """In 16 bits: MB of a linear layer's state; bytes a token of a full layer's cache; tokens at which the two
-    are equal; the cache and the states of the hybrid, as a share of what full layers alone would keep at `tokens`."""
+    """In 16 bits: MB of a linear layer's state; bytes a token of a full layer's cache;
+    tokens at which the two are equal; the cache and the states of the hybrid, as a share
+    of what full layers alone would keep at `tokens`."""
     state = heads * width**2 * 2
     a_token = 2 * num_kv_heads * d_head * 2
     full = layers // 4
