@@ -175,16 +175,17 @@ def _in_layer(yours, target, recorded):
 def _map_of_choice(yours, target, recorded):
     from mha_lab import plots
 
-    figure = pictures.bare_figure("what your function chose in SmolLM2, beside the layer's own weights", 8.2, 4.0)
-    left, right = figure.subplots(1, 2)
+    figure = pictures.bare_figure("what your function chose in SmolLM2, beside the layer's own weights", 9.2, 4.6)
     weights, *_ = _attended(torch.as_tensor(target[0]), recorded)
-    last = slice(-24, None)
-    words, few = recorded.tokens, [token if at % 4 == 0 else "" for at, token in enumerate(recorded.tokens)]
-    options = {"numbers": False}
-    shown = weights.mean(dim=0)[last]
-    plots.attention_map(shown / shown.amax(), words[last], few, title="where the heads look", ax=left, **options)
-    chosen = torch.as_tensor(yours[0]).float()[last]
-    plots.attention_map(chosen, [""] * 24, few, title="what you chose", ax=right, **options)
+    rows, columns = slice(-10, None), slice(-20, None)
+    looked = weights.mean(dim=0)[rows, columns]
+    shown = {
+        "where the heads look (the most: 1)": looked / looked.amax(),
+        f"the {IN_MODEL} keys that you chose": torch.as_tensor(yours[0]).float()[rows, columns],
+    }
+    words = [word.strip() for word in recorded.tokens]
+    for ax, (title, part) in zip(figure.subplots(1, 2), shown.items()):
+        plots.attention_map(part, words[rows], words[columns], numbers=False, title=title, ax=ax)
     return figure
 
 
