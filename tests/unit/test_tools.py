@@ -449,6 +449,15 @@ def test_a_broken_lesson_stops_no_other_handout_either(lessons, tmp_path, monkey
     assert page.name == "12_good.html" and "<title>12_good</title>" in page.read_text(encoding="utf-8")
 
 
+def test_with_lesson_14_comes_the_sheet_of_decisions(tmp_path, monkeypatch):
+    monkeypatch.setattr(make_handouts, "HANDOUTS", tmp_path)
+    monkeypatch.setattr(make_handouts.shutil, "which", lambda name: None)
+    assert make_handouts.sheet(Path("13_x.ipynb")) == "" and not list(tmp_path.iterdir())
+    said = make_handouts.sheet(Path("14_choosing.ipynb"))
+    assert "choosing.html, which a browser prints on one sheet (no Chromium was found to do it)" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["choosing.html"]
+
+
 def test_a_lesson_that_somebody_saves_while_it_runs_keeps_what_was_saved(tmp_path):
     path = tmp_path / "99_scratch.ipynb"
     nbformat.write(
