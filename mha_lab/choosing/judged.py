@@ -77,7 +77,7 @@ class Judgement:
 
     def _repr_html_(self) -> str:
         cell = "text-align:left;vertical-align:top;padding:3px 14px 3px 0;white-space:"
-        wraps = ("nowrap", "normal", "nowrap", "nowrap", "normal", "normal")
+        wraps = ("nowrap", "normal", "nowrap", "nowrap", "normal;min-width:7em", "normal;min-width:16em")
         heads = ("", "what is wanted", "it comes to", "limit", "", "where that comes from")
         rows = [
             [

@@ -42,7 +42,7 @@ class Sheet:
         cell = "text-align:left;vertical-align:top;padding:4px 12px 4px 0;white-space:normal;line-height:1.35"
         widths = ("9%", "18%", "36%", "19%", "18%")
         head = "".join(f'<th style="{cell};width:{w}">{h}</th>' for h, w in zip(HEADS, widths))
-        lines = ['<table style="margin:4px 0;border-collapse:collapse;font-size:13px">']
+        lines = ['<table style="margin:4px 0;border-collapse:collapse;font-size:13px;min-width:720px">']
         lines += [f'<tr style="background:none">{head}</tr>']
         for row in self.rows:
             cells = "".join(f'<td style="{cell}">{text}</td>' for text in self._cells(row))
