@@ -99,8 +99,9 @@ def _numbers(answer) -> list[float] | None:
     judge=_judge_pencil,
 )
 def all_reduce_on_paper(N=8192, D=8192, R=8, latency=3e-6):
-    """N tokens of D numbers in 16 bits, R GPUs: MB of the sum; MB that each GPU sends; ms of that over NVLink
-    (900 GB/s in both directions) and over a network port of 400 Gb/s; µs of the same for one token over NVLink."""
+    """N tokens of D numbers in 16 bits, R GPUs: MB of the sum; MB that each GPU sends; ms of that
+    over NVLink (900 GB/s in both directions) and over a network port of 400 Gb/s; µs of the same
+    for one token over NVLink."""
     size = N * D * 2
     sent = 2 * (R - 1) * size / R
     a_token = 2 * (R - 1) * latency + sent / N / 450e9

@@ -93,7 +93,7 @@ def brief_exercise(**fields) -> Callable[[Callable], BriefExercise]:
     brief=choosing.laptop,
 )
 def support_desk():
-    """A dictionary with model, d_model, steps and ordinals that meets all needs of the support desk."""
+    """A dictionary with model, d_model, steps and ordinals: all needs of the desk are met."""
     return {"model": "relative", "d_model": 64, "steps": 2000, "ordinals": "rule"}
 
 
@@ -168,7 +168,7 @@ def one_head(choice, found):
     brief=choosing.chat,
 )
 def ten_thousand_users():
-    """A dictionary with kv_heads, pattern, window, bits and split that meets all needs of the chat service."""
+    """A dictionary with kv_heads, pattern, window, bits and split: the chat's needs are met."""
     return {"kv_heads": 8, "pattern": "LLLG", "window": 1024, "bits": 16, "split": "heads"}
 
 
@@ -251,7 +251,7 @@ def windows_too_wide(choice, found):
     brief=choosing.phone,
 )
 def long_reader():
-    """A dictionary with kv_heads, pattern, window, bits and kernel that meets all needs on the phone."""
+    """A dictionary with kv_heads, pattern, window, bits and kernel: the phone's needs are met."""
     return {"kv_heads": 4, "pattern": "LLLLLG", "window": 1024, "bits": 8, "kernel": "fused"}
 
 
@@ -369,8 +369,8 @@ def heads_exercise(**fields) -> Callable[[Callable], AnswerExercise]:
     "matrices goes with each head.",
 )
 def heads_that_go(model):
-    """A list of at least five (layer, head) of the classifier without which it stays right enough, on
-    new sentences: at least .97 of all and .91 of each kind."""
+    """A list of at least five (layer, head) of the classifier without which it stays right
+    enough, on new sentences: at least .97 of all and .91 of each kind."""
     from mha_lab.choosing import pruned
 
     gone, every_head = [], [(layer, head) for layer in range(2) for head in range(8)]
