@@ -124,8 +124,7 @@ def trained_all():
     for cell in cells():
         if cell not in done:
             done[cell] = run(cell)
-            with KEPT.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(done[cell]) + "\n")
+            _whole.write(KEPT, "".join(json.dumps(record) + "\n" for record in done.values()))
             print(*cell, done[cell]["found"], f"{done[cell]['seconds']} s", flush=True)
     return done
 

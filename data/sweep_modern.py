@@ -101,7 +101,7 @@ def idle(kind, seed, *, steps=recorded.IDLE_STEPS):
     train.fit_whole(model, task.draw, steps=steps, batch_size=32, lr=1e-2, seed=seed, progress=False)
     if seed == 0:
         BUILD.mkdir(exist_ok=True)
-        with _whole.beside(BUILD / f"modern_{kind}.npz") as part, part.open("wb") as file:
+        with _whole.beside(BUILD / f"modern_{kind}.npz") as partial, partial.open("wb") as file:
             np.savez(file, **{name: value.half().numpy() for name, value in model.state_dict().items()})
     return judged(model)
 
@@ -237,7 +237,7 @@ def write(records, path):
     for kind in recorded.IDLE_KINDS:
         held = np.load(io.BytesIO((BUILD / f"modern_{kind}.npz").read_bytes()), allow_pickle=False)
         arrays |= {f"{kind}.{name}": held[name] for name in held.files}
-    with _whole.beside(path) as part, part.open("wb") as file:
+    with _whole.beside(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **arrays)
     print(path, hashlib.sha256(path.read_bytes()).hexdigest())
 

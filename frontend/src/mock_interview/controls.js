@@ -31,15 +31,7 @@ export function controls(questions, kernel, lead, acts) {
   const name = uniqueName();
   const last = questions.length - 1;
   let at = 0;
-  const marks = questions.map((_, i) => element("button", { type: "button", onclick: () => acts.go(i) }));
-  const row = part("marks", "div", { role: "group", "aria-label": "Questions" }, ...marks);
-  row.addEventListener("keydown", (event) => {
-    const next = stepped(event, at, questions.length);
-    if (next === null) return;
-    event.preventDefault();
-    acts.step(next);
-    marks[next].focus();
-  });
+  const marks = rowOfMarks(questions, acts, () => at);
   const head = part("head", "p", { id: `${name}-head`, role: "status" });
   const asks = part("asks", "p", { id: `${name}-asks`, tabIndex: -1 });
   const typed = element("textarea", {
@@ -57,7 +49,7 @@ export function controls(questions, kernel, lead, acts) {
   const board = scoreboard(lead);
   const root = rootOf(
     "mha-interview",
-    row,
+    marks.node,
     head,
     asks,
     label,
@@ -74,8 +66,7 @@ export function controls(questions, kernel, lead, acts) {
     at = Math.min(Math.max(shown.at, 0), last);
     const question = questions[at];
     const ticks = ticksOf(question, ticked);
-    for (const [i, button] of marks.entries())
-      dressMark(button, i, questions[i], ticksOf(questions[i], ticked), i === at);
+    marks.show(ticked);
     say(head, heading(at, questions));
     say(asks, question.asks);
     if (typed.value !== (said[question.key] ?? "")) typed.value = said[question.key] ?? "";
@@ -88,6 +79,30 @@ export function controls(questions, kernel, lead, acts) {
     board.show(questions, ticked, rows);
   };
   return { root, show, toQuestion: () => asks.focus({ preventScroll: true }) };
+}
+
+/**
+ * The row of marks, one a question; arrow keys walk through it.
+ * @param {Question[]} questions
+ * @param {Acts} acts
+ * @param {() => number} at the question that is asked
+ */
+function rowOfMarks(questions, acts, at) {
+  const marks = questions.map((_, i) => element("button", { type: "button", onclick: () => acts.go(i) }));
+  const node = part("marks", "div", { role: "group", "aria-label": "Questions" }, ...marks);
+  node.addEventListener("keydown", (event) => {
+    const next = stepped(event, at(), questions.length);
+    if (next === null) return;
+    event.preventDefault();
+    acts.step(next);
+    marks[next].focus();
+  });
+  /** @param {Shown["ticked"]} ticked */
+  const show = (ticked) => {
+    for (const [i, button] of marks.entries())
+      dressMark(button, i, questions[i], ticksOf(questions[i], ticked), i === at());
+  };
+  return { node, show };
 }
 
 /**

@@ -18,7 +18,7 @@ function browser(refuses = false) {
     setItem: guarded((/** @type {string} */ name, /** @type {string} */ text) => kept.set(name, text)),
     removeItem: guarded((/** @type {string} */ name) => kept.delete(name)),
   };
-  Object.assign(globalThis, { localStorage: storage });
+  Object.defineProperty(globalThis, "localStorage", { value: storage, configurable: true }); // a page's own has no setter
   return kept;
 }
 
