@@ -395,10 +395,12 @@ def test_no_port_has_to_be_free_and_no_file_is_left(tmp_path, monkeypatch):
 def starter(body):
     """A Python of its own that runs the body, in which `work` sleeps on every rank and says so first."""
     program = f"""
-    import sys, time
+    import signal, sys, time
     from pathlib import Path
     import torch.distributed as dist
     from mha_lab import parallel
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process may have been told to ignore it
 
     def work():
         (Path({{folder!r}}) / f"rank_{{{{dist.get_rank()}}}}").touch()
