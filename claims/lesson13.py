@@ -436,7 +436,7 @@ def _marked(how, folder):
 @claim(
     "13.late",
     cell="sleeps-says",
-    says="It cannot tell a late rank from a dead one.",
+    says="A rank that is late looks to it like a machine without power.",
     tried="A rank that comes four seconds late; one that never comes, one that is killed and one that raises an error: "
     "how long until a sentence says so, and who is left?",
     attacks=("one thing",),

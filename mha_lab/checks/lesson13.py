@@ -253,7 +253,7 @@ def every_rth_head(x, W, b_o, num_heads, rank, ranks):
     hint="Write down the query heads of this rank. At which key/value head does query head i look (lesson 05)?",
     second_hint="With H / R query heads a rank, this one's begin at rank · H / R. Divide the number of each, rounding "
     "down, by the size of a group; what is left when doubles are taken out is the answer.",
-    then="With 8 key/value heads on 16 ranks each head lies on two ranks: the cache of a rank stops shrinking at 8.",
+    then="A rank holds every key/value head at which one of its query heads looks, and no other.",
     cases=lambda: [
         (8, 4, 1, 2),
         (32, 8, 5, 8),

@@ -287,6 +287,8 @@ def _check_layers(model, kv_heads, pattern, window, bits):
     if not isinstance(pattern, str) or not pattern or set(pattern) - set("GL"):
         raise ValueError(f"pattern={pattern!r}: it must be made of G and L, such as 'LLLG'.")
     whole("window", window, at_least=0)
+    if len(pattern) > model.layers:
+        raise ValueError(f"pattern={pattern!r} names {len(pattern)} layers; the model has {model.layers}.")
     if ("L" in pattern) != (window > 0):
         raise ValueError(f"pattern={pattern!r} and window={window}: a layer L needs a window, and no other has one.")
     _one_of("bits", bits, (16, 8, 4))
@@ -311,7 +313,8 @@ def _quality(model, brief, kv_heads, pattern, window, bits) -> tuple[Need, Need]
     if math.isnan(sharing):
         told = f"no record has {ratio} query heads on one of keys and values"
     told += f"; {bits} bits: {rounding:+.3f} (SmolLM2)"
-    kind, runs = _far(pattern, window, brief["tokens of a text"])
+    laid = (pattern * model.layers)[: model.layers]
+    kind, runs = _far(laid, window, brief["tokens of a text"])
     where = "names in documents of 64 tokens, beyond a window of 8, twelve layers"
     return (
         Need(

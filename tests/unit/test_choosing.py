@@ -216,6 +216,7 @@ def test_the_phone_computes_half_of_the_square_where_all_is_seen():
     [
         (choosing.chat, CHAT | {"kv_heads": 5}, "32 query heads cannot share 5"),
         (choosing.chat, CHAT | {"pattern": "LX"}, "pattern='LX': it must be made of G and L"),
+        (choosing.chat, CHAT | {"pattern": "L" * 32 + "G"}, "names 33 layers; the model has 32"),
         (choosing.chat, CHAT | {"window": 0}, "a layer L needs a window"),
         (choosing.chat, CHAT | {"pattern": "G"}, "a layer L needs a window, and no other has one"),
         (choosing.chat, CHAT | {"bits": 12}, "bits=12: it must be 16, 8 or 4"),

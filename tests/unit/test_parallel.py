@@ -234,6 +234,14 @@ def test_a_text_that_goes_round_is_attended_to_as_on_one_machine_forward_and_bac
             close(mine, right)
 
 
+def test_a_query_that_has_seen_no_key_yet_is_merged_as_nothing():
+    nothing, unseen = torch.zeros(2, 3), torch.full((2,), -torch.inf)
+    output, lse = parallel.merged(nothing, unseen, nothing, unseen)
+    assert (output == 0).all() and (lse == -torch.inf).all()
+    output, lse = parallel.merged(output, lse, torch.ones(2, 3), torch.zeros(2))
+    assert (output == 1).all() and (lse == 0).all()
+
+
 def test_two_outputs_are_merged_by_what_they_stand_for():
     scores, values = numbers(3, 8) * 200, numbers(8, 2, seed=1)
     halves = [(s.softmax(-1) @ v, s.logsumexp(-1)) for s, v in zip(scores.split([3, 5], -1), values.split([3, 5]))]
