@@ -36,7 +36,7 @@ def merged(output: Tensor, lse: Tensor, more: Tensor, more_lse: Tensor) -> tuple
     """Two outputs (…, N, K) of the same queries on different keys, as one output on all of these keys.
 
     lse (…, N): of each query the logarithm of the sum of exp(score) over its keys. An output weighs as much as that
-    sum; the larger of the two is taken out before anything is exponentiated. A query that has seen no key yet has −∞."""
+    sum; the larger of the two is taken out before anything is exponentiated. A query without keys so far has −∞."""
     both = torch.logaddexp(lse, more_lse)
     safe = both.masked_fill(both == -torch.inf, 0.0)  # −∞ less −∞ is no number
     return output * (lse - safe).exp()[..., None] + more * (more_lse - safe).exp()[..., None], both
