@@ -4,6 +4,7 @@ import math
 
 from mha_lab.checks.card import Result
 from mha_lab.checks.engine import AnswerExercise, answer_exercise
+from mha_lab.checks.pencil import numbers_of, off
 from mha_lab.checks.returned import a_thing
 
 ASKED = {
@@ -64,19 +65,11 @@ def _near(number: float, right: float) -> bool:
     return number > 0 and abs(math.log2(number / right)) < 0.95
 
 
-def _numbers(answer) -> list[float] | None:
-    try:
-        numbers = [float(number) for number in answer]
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return numbers if len(numbers) == len(ASKED) and all(map(math.isfinite, numbers)) else None
-
-
 def _what_it_is(answer) -> str:
     """What stands where five numbers were asked for: among five things, the first that is no number."""
     if isinstance(answer, tuple | list) and len(answer) == len(ASKED):
         for name, thing in zip(ASKED, answer):
-            if _numbers([thing] * len(ASKED)) is None:
+            if numbers_of([thing], 1) is None:
                 return f"the one for {name} is {a_thing(thing)}"
     return f"this is {a_thing(answer)}"
 
@@ -88,13 +81,12 @@ def _told(name: str, number: float) -> str:
 def _slip(name: str, number: float, right: float) -> str:
     known = next((question for slip, question in SLIPS[name].items() if math.isclose(number, slip, rel_tol=0.2)), None)
     if known is None and number > 0:
-        factor = f"{number / right:.2g} times too large" if number > right else f"{right / number:.2g} times too small"
-        known = f"that is {factor}. Which sizes is it a product of?"
+        known = f"that is {off(number, right, 2)}. Which sizes is it a product of?"
     return f"{_told(name, number)}: {known or 'it is more than 0. Which sizes is it a product of?'}"
 
 
 def _judge(task: AnswerExercise, answer, _) -> Result:
-    numbers = _numbers(answer)
+    numbers = numbers_of(answer, len(ASKED))
     if numbers is None:
         asked = ", ".join(ASKED)
         return task.result("wrong", "not yet", f"Five numbers were asked for ({asked}), and {_what_it_is(answer)}.")

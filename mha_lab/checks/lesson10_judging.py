@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from mha_lab import long_sequences as long
 from mha_lab.checks.card import Result
 from mha_lab.checks.engine import answer_exercise
+from mha_lab.checks.pencil import numbers_of, off
 from mha_lab.checks.returned import a_thing
 
 # ------------------------------------------------------------------------------------------------------ with a pencil
@@ -58,7 +59,7 @@ def _near(number: float, target: float) -> bool:
 
 
 def _judge_pencil(task, answer, _) -> Result:
-    numbers = _numbers(answer)
+    numbers = numbers_of(answer, len(SIZES))
     if numbers is None:
         asked = ", ".join(SIZES)
         return task.result("wrong", "not yet", f"Four numbers were asked for ({asked}), and this is {a_thing(answer)}.")
@@ -78,19 +79,8 @@ def _slip(name: str, number: float, target: float) -> str:
     said = f"{name}, {number:,.6g} {SIZES[name]}".strip()
     known = next((question for slip, question in SLIPS[name].items() if math.isclose(number, slip, rel_tol=0.04)), None)
     if known is None and number > 0:
-        factor = (
-            f"{number / target:.3g} times too large" if number > target else f"{target / number:.3g} times too small"
-        )
-        known = f"that is {factor}. Which sizes is it a product of?"
+        known = f"that is {off(number, target)}. Which sizes is it a product of?"
     return f"{said}: {known or 'it is more than 0. Which sizes is it a product of?'}"
-
-
-def _numbers(answer) -> list[float] | None:
-    try:
-        numbers = [float(number) for number in answer]
-    except (TypeError, ValueError):
-        return None
-    return numbers if len(numbers) == len(SIZES) and all(map(math.isfinite, numbers)) else None
 
 
 @answer_exercise(

@@ -10,6 +10,7 @@ from mha_lab.checks import pictures
 from mha_lab.checks.card import Result
 from mha_lab.checks.engine import answer_exercise, exercise, seeded
 from mha_lab.checks.in_model import model_exercise, whole_model_exercise
+from mha_lab.checks.pencil import numbers_of, off
 from mha_lab.checks.returned import a_thing
 
 # -------------------------------------------------------------------------------------------------------- latent scores
@@ -495,11 +496,8 @@ SLIPS = {
 
 
 def _judge_state(task, answer, _) -> Result:
-    try:
-        numbers = [float(number) for number in answer]
-    except (TypeError, ValueError):
-        numbers = []
-    if len(numbers) != len(ASKED) or not all(map(math.isfinite, numbers)):
+    numbers = numbers_of(answer, len(ASKED))
+    if numbers is None:
         words = ", ".join(ASKED)
         return task.result("wrong", "not yet", f"Four numbers were asked for ({words}), and this is {a_thing(answer)}.")
     rows = zip(ASKED, numbers, task.solution(), strict=True)
@@ -513,13 +511,7 @@ def _judge_state(task, answer, _) -> Result:
 def _slip(name, number, target):
     known = next((said for slip, said in SLIPS[name].items() if math.isclose(number, slip, rel_tol=0.02)), None)
     if known is None:
-        factor = number / target if number > 0 else None
-        size = (
-            "more than 0"
-            if factor is None
-            else f"{max(factor, 1 / factor):.3g} times too {'large' if factor > 1 else 'small'}"
-        )
-        known = f"it is {size}. Which sizes is it a product of?"
+        known = f"it is {off(number, target) if number > 0 else 'more than 0'}. Which sizes is it a product of?"
     return f"{name}, {number:,.6g} {ASKED[name]}".rstrip() + f": {known}"
 
 

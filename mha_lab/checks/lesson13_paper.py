@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from mha_lab.checks.card import Result
 from mha_lab.checks.engine import answer_exercise
+from mha_lab.checks.pencil import numbers_of, off
 from mha_lab.checks.returned import a_thing
 
 # ------------------------------------------------------------------------------------------------------- with a pencil
@@ -57,7 +58,7 @@ NEAR = 0.06  # a pencil may be so much off, and 268 is still told from 235
 
 
 def _judge_pencil(task, answer, _) -> Result:
-    numbers = _numbers(answer)
+    numbers = numbers_of(answer, len(SIZES))
     if numbers is None:
         asked = ", ".join(SIZES)
         return task.result("wrong", "not yet", f"Five numbers were asked for ({asked}), and this is {a_thing(answer)}.")
@@ -73,17 +74,8 @@ def _slip(name: str, number: float, target: float) -> str:
     said = f"{name}, {number:,.6g} {SIZES[name]}"
     known = next((question for slip, question in SLIPS[name].items() if math.isclose(number, slip, rel_tol=0.03)), None)
     if known is None and number > 0:
-        times = max(number / target, target / number)
-        known = f"that is {times:.3g} times too {'large' if number > target else 'small'}. What is it a product of?"
+        known = f"that is {off(number, target)}. What is it a product of?"
     return f"{said}: {known or 'it is more than 0. What is it a product of?'}"
-
-
-def _numbers(answer) -> list[float] | None:
-    try:
-        numbers = [float(number) for number in answer]
-    except (TypeError, ValueError):
-        return None
-    return numbers if len(numbers) == len(SIZES) and all(map(math.isfinite, numbers)) else None
 
 
 @answer_exercise(

@@ -61,9 +61,10 @@ class Decoder(Encoder):
         check_numbers("inputs", inputs, f"(batch, tokens, {len(self.embed)})")
         check_known("feature", inputs, [embed.num_embeddings for embed in self.embed])
         x = self.positions(sum(embed(feature) for embed, feature in zip(self.embed, inputs.unbind(dim=-1))))
+        mask = None if mask is None else mask[None]  # for each text alike: a batch may have as many texts as tokens
         near, maps = mask, []
         if "L" in self.kinds:
-            near = window_mask(x.shape[1], self.window, device=x.device)
+            near = window_mask(x.shape[1], self.window, device=x.device)[None]
             near = near if mask is None else near & mask
         for block, kind in zip(self.blocks, self.kinds):
             x, weights = block(x, causal=True, mask=near if kind == "L" else mask, need_weights=need_weights)

@@ -69,7 +69,10 @@ def part_of(layer: MultiHeadAttention, rank: int, ranks: int) -> MultiHeadAttent
     if bias:
         weights["out_proj.bias"] = layer.out_proj.bias.detach() * (rank == 0)
     part.load_state_dict(weights, assign=True)
-    return part.requires_grad_(layer.q_proj.weight.requires_grad).train(layer.training)
+    part.requires_grad_(layer.q_proj.weight.requires_grad).train(layer.training)
+    if bias and rank:
+        part.out_proj.bias.requires_grad_(False)  # it stays 0: trained on each rank, it would be learned R times
+    return part
 
 
 class AcrossRanks(nn.Module):
@@ -78,7 +81,8 @@ class AcrossRanks(nn.Module):
 
     Called as `MultiHeadAttention` is. A cache holds the rank's own key/value heads; with need_weights the weights are
     those of its own heads; and masks must be alike for all heads. Gradients arrive as they should: of x the whole one
-    on each rank (a second all-reduce, on the way back), of the weights each rank's own."""
+    on each rank (a second all-reduce, on the way back), of the weights each rank's own. Ranks that hold copies of one
+    key/value head have the gradients of their own queries: who trains adds these up before each step."""
 
     def __init__(self, layer: MultiHeadAttention):
         super().__init__()

@@ -240,7 +240,8 @@ class LinearAttention(MultiHeadAttention):
         last column of ones counts what was added."""
         value = F.pad(value, (0, 1), value=1.0)
         found, state = linear_attention(F.elu(query) + 1, F.elu(key) + 1, value, state=state, chunk=64)
-        return found[..., :-1] / found[..., -1:], state
+        counted = found[..., -1:].clamp(min=torch.finfo(found.dtype).tiny)  # φ of −100 is 0, and 0 / 0 no number
+        return found[..., :-1] / counted, state
 
     @classmethod
     def from_torch(cls, module: nn.MultiheadAttention):

@@ -688,3 +688,9 @@ def test_checking_needs_no_matplotlib_and_showing_leaves_no_figure_behind():
 def test_things_are_named_without_addresses():
     assert a_thing(object()) == "an object" and a_thing({}) == "a dict" and a_thing(None) == "None"
     assert a_thing((1, 2.5)) == "the tuple (1, 2.5)" and a_thing([1] * 9) == "a list of 9"
+
+
+@pytest.mark.parametrize("name, many", [("cost_on_paper", 5), ("with_a_pencil", 4), ("state_or_cache", 4)])
+def test_a_number_that_no_float_can_hold_is_an_answer_like_any_other(name, many):
+    result = getattr(checks, name)((10**400,) * many)
+    assert result.state == "wrong" and "numbers were asked for" in result.lines[0]

@@ -134,3 +134,11 @@ def test_the_trained_models_do_what_was_recorded_of_them(found):
             _, maps = models.trained_back_copy(kind)(test.inputs, need_weights=True)
         first = torch.stack([head[..., 0][letters].mean() for head in maps[:, 0].transpose(0, 1)])
         torch.testing.assert_close(first, shares["first"][0], rtol=0, atol=0.03)
+
+
+def test_a_batch_may_have_as_many_texts_as_tokens():
+    model, inputs = made(pattern="LG", window=5), batch(24).inputs
+    assert inputs.shape[:2] == (24, 24)
+    together, alone = (model(texts, mask=window_mask(24, 6)) for texts in (inputs, inputs[:1]))
+    for many, one in zip(together, alone):
+        torch.testing.assert_close(many[:1], one)

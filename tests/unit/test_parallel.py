@@ -82,6 +82,16 @@ def test_the_parts_of_a_layer_add_up_to_it_forward_and_backward(heads, kv_heads,
     close(parts[0].out_proj.bias.grad, layer.out_proj.bias.grad)
 
 
+def test_parts_that_are_trained_a_step_add_up_to_the_layer_after_that_step():
+    layer, x, weight = layer_of(12, 4, 4), numbers(2, 5, 12), numbers(2, 5, 12, seed=1)
+    parts = [parallel.part_of(layer, rank, 4) for rank in range(4)]
+    for modules in ([layer], parts):
+        step = torch.optim.SGD([p for module in modules for p in module.parameters() if p.requires_grad], lr=0.5)
+        (sum(module(x) for module in modules) * weight).sum().backward()
+        step.step()
+    close(sum(part(x) for part in parts), layer(x))
+
+
 def test_a_part_of_one_is_the_layer_and_draws_no_random_number():
     layer, before = layer_of(), torch.get_rng_state()
     part = parallel.part_of(layer, 0, 1)

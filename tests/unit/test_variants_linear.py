@@ -290,3 +290,8 @@ def test_in_16_bits_the_state_is_kept_in_them_and_the_layer_runs():
         output.dtype == torch.bfloat16
         and (output - layer_of(GatedDeltaAttention)(x.double(), causal=True)).abs().max() < 0.1
     )
+
+
+def test_very_large_inputs_leave_numbers():
+    layer, x = LinearAttention(8, 2), 1000 * torch.randn(1, 6, 8, generator=torch.Generator().manual_seed(0))
+    assert layer(x, causal=True).isfinite().all()
