@@ -147,6 +147,49 @@ def delta():
     return {"delta": delta, "longer": longer}
 
 
+def _by_hand(keys, fade=1.0, delta=False, any_direction=False, texts=400, K=16):
+    """The share of last values that a state set by hand gives back: `keys` keys of K numbers, each written three times
+    in any order, with values out of 16. At each token it fades by a factor; with delta the old value is taken out."""
+    generator = torch.Generator().manual_seed(SEED)
+    drawn = torch.randn(texts, K, K, generator=generator, dtype=torch.float64)
+    key = (F.normalize(drawn, dim=-1) if any_direction else torch.linalg.qr(drawn)[0])[:, :keys]
+    order = torch.rand(texts, 3 * keys, generator=generator).argsort(dim=-1) % keys
+    value = torch.randint(16, (texts, 3 * keys), generator=generator)
+    written, numbers = key.gather(1, order[..., None].expand(-1, -1, K)), F.one_hot(value, 16).double()
+    log_decay = torch.full(order.shape, fade, dtype=torch.float64).log()
+    if delta:
+        ones = torch.ones(order.shape, dtype=torch.float64)
+        _, state = variants.gated_delta_recurrence(written, written, numbers, ones, log_decay=log_decay)
+    else:
+        _, state = variants.linear_recurrence(written, written, numbers, log_decay=log_decay)
+    last = torch.stack([(order == i).long().mul(torch.arange(3 * keys)).argmax(dim=1) for i in range(keys)], dim=1)
+    return ((key @ state).argmax(dim=-1) == value.gather(1, last)).double().mean().item()
+
+
+@claim(
+    "12b.fading",
+    cell="delta-says",
+    says="A state that fades can do it too, where keys are at right angles",
+    tried="The lesson said that a state knows the last value *only* if it takes the old one out. The strongest simple "
+    "opponent, set by hand: a state that fades by a factor at each token, 8 keys written three times.",
+    attacks=("opponent", "construction"),
+    out="Refuted, and rewritten. With keys at right angles fading gives {fading:.2f} back (by .8), the delta rule "
+    "{delta:.2f}, neither {neither:.2f}. With keys in any direction fading gives {any_fading:.2f} at best, the delta "
+    "rule {any_delta:.2f}.",
+    minutes=0.05,
+)
+def fading():
+    found = {
+        "neither": _by_hand(8),
+        "fading": _by_hand(8, 0.8),
+        "delta": _by_hand(8, delta=True),
+        "any_fading": max(_by_hand(8, fade, any_direction=True) for fade in (0.97, 0.9, 0.8, 0.7)),
+        "any_delta": _by_hand(8, delta=True, any_direction=True),
+    }
+    assert found["neither"] < 0.5 and min(found["fading"], found["delta"]) > 0.99
+    return found
+
+
 @claim(
     "12b.hybrid",
     cell="hybrid-says",
