@@ -11,6 +11,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -128,7 +129,7 @@ def tried(load, fault):
 @contextmanager
 def damaged(path, fault, mark):
     """The file with the fault; afterwards as it was."""
-    kept = path.read_bytes()
+    kept, mode = path.read_bytes(), path.stat().st_mode
     FAULTS[fault](path, mark)
     try:
         yield
@@ -137,6 +138,7 @@ def damaged(path, fault, mark):
             path.rmdir()
         path.unlink(missing_ok=True)
         path.write_bytes(kept)
+        path.chmod(mode)  # whatever the umask is: other recordings' loads, without rights, read it too
 
 
 def expected(fault):
@@ -147,6 +149,7 @@ def program(mark):
     """Runs in a copy of the package: each fault of each recording, as JSON."""
     from mha_lab import _data, long_sequences, models, pretrained, tasks
     from mha_lab.models.intents import TRAINED
+    from mha_lab.tasks import memories_results
     from mha_lab.widgets import _timings
 
     counts = tasks.recorded_head_counts()
@@ -157,10 +160,12 @@ def program(mark):
         "intent_speed.npz": [tasks.recorded_intent_speed],
         "intents.npz": [tasks.recorded_intents],
         "long_sequences.npz": [long_sequences.recorded],
+        "memories.npz": [memories_results.recorded_memories],
         "minilm_ablations.npz": [pretrained.recorded_ablations],
         "minilm_attention.npz": [pretrained.recorded, pretrained.recorded_projection],
         "minilm_intents.npz": [tasks.recorded_minilm_intents],
         "minilm_layer.npz": [pretrained.recorded_word, pretrained.recorded_heads],
+        "modern.npz": [tasks.recorded_modern],
         "names.npz": [tasks.recorded_names],
         "smollm2.npz": [pretrained.recorded_smollm2],
         "smollm2_step.npz": [pretrained.inside_smollm2],
@@ -185,20 +190,27 @@ def program(mark):
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("copy")
-    shutil.copytree(PACKAGE, folder / "mha_lab", ignore=shutil.ignore_patterns("__pycache__"))
+def copy():
+    """A folder that everybody may enter, which pytest's own are not: without rights only the file shall be closed."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def found(copy):
+    shutil.copytree(PACKAGE, copy / "mha_lab", ignore=shutil.ignore_patterns("__pycache__"))
     run = subprocess.run(
-        [sys.executable, __file__, folder / "mark"],
-        env=os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
-        cwd=folder,
+        [sys.executable, __file__, copy / "mark"],
+        env=os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
+        cwd=copy,
         capture_output=True,
         text=True,
         timeout=170,
     )
     assert run.returncode == 0, run.stderr
-    assert not (folder / "mark").exists()
-    return json.loads(run.stdout), folder / "mha_lab" / "data"
+    assert not (copy / "mark").exists()
+    return json.loads(run.stdout), copy / "mha_lab" / "data"
 
 
 def test_every_recording_is_tried_and_loads_before_and_after(found):
