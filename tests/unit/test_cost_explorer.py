@@ -273,9 +273,9 @@ def test_every_model_is_counted_or_named_with_the_reason():
     others = dict(CostExplorer()._others)
     assert set(CostExplorer.models) | set(others) == {model.name for model in MODELS}
     assert not set(CostExplorer.models) & set(others)
-    assert len(CostExplorer.models) == 41
+    assert len(CostExplorer.models) == 42
     assert others["DeepSeek-V4-Flash"] == "one key that is the value too, see KVCacheExplorer"
-    for name in "GLM-4.5-Air", "Kimi K2", "DeepSeek-V4-Pro":
+    for name in "GLM-4.5-Air", "DeepSeek-V4-Pro":
         assert others[name] == "not all of its sizes are known"
 
 
