@@ -12,6 +12,7 @@ import nbformat
 import pytest
 import yaml
 
+from mha_lab import widgets
 from mha_lab.checks import course
 
 ROOT = Path(__file__).parents[2]
@@ -194,6 +195,30 @@ def test_every_link_leads_to_a_file_and_to_a_heading_in_it(path):
             }
             dead += [link] if anchor not in known else []
     assert dead == []
+
+
+# the accessibility statement -----------------------------------------------------------------------------------------
+
+SOURCES = {name: getattr(widgets, name).__module__.rpartition(".")[2] for name in widgets.__all__}
+
+
+def said(beginning):
+    """The explorers that the statement's line with this beginning names."""
+    line = re.search(rf"^- {beginning}(?:.|\n(?!- |\n))*", parts(read(PLANS / "README.md"))["Accessibility"], re.M)[0]
+    return {name for name in SOURCES if re.search(rf"\b{name}\b", line)}
+
+
+def test_the_statement_names_the_explorers_whose_forced_colours_are_tested_and_all_others():
+    pages = {name: (ROOT / "tests" / "browser").glob(f"test_{source}*.py") for name, source in SOURCES.items()}
+    tested = {name for name, files in pages.items() if any("forced" in read(file) for file in files)}
+    assert said(r"\*\*Forced colours") == tested
+    assert said("AttentionStepper, HeadExplorer") == set(SOURCES) - tested
+
+
+def test_the_statement_names_the_explorers_that_have_a_table():
+    rooms = {name: (ROOT / "frontend" / "src" / source).glob("*.js") for name, source in SOURCES.items()}
+    tabled = {name for name, files in rooms.items() if any("disclosure(" in read(file) for file in files)}
+    assert said(r"\*\*Screen readers") == tabled | {"ModelTable"}
 
 
 # the courses ---------------------------------------------------------------------------------------------------------
