@@ -90,6 +90,10 @@ def quoted(text):
     return found
 
 
+def shown(output):
+    return output.get("data", {}).get("text/plain", "")
+
+
 # the plans -----------------------------------------------------------------------------------------------------------
 
 
@@ -139,7 +143,14 @@ def test_what_is_voted_on_is_a_prediction_of_the_lesson(number):
     page = parts(plan(number))
     votes = [q for _, _, doing in rows(page["In 45 minutes"] + page["In 90 minutes"]) for q in quoted(doing)]
     assert len(votes) >= 3
-    assert [vote for vote in votes if not any(plain(vote) in text for text in asks)] == []
+    assert [vote for vote in votes if not any(plain(vote).removesuffix(" …") in text for text in asks)] == []
+
+
+def test_the_choices_of_a_vote_are_those_of_the_lesson(number):
+    outputs = [output for cell in notebook(LESSONS[number]).cells for output in cell.get("outputs", [])]
+    offered = re.findall(r"^Guess\(.*? \[(.*)\], no guess yet\)$", "\n".join(map(shown, outputs)), re.M)
+    told = re.findall(r"” \(\*(.+?)\*\)", plan(number))
+    assert told and set(told) <= set(offered)
 
 
 def test_each_exercise_of_the_lesson_has_its_place_in_class_or_at_home(number):
