@@ -1,11 +1,13 @@
 """Makes each lesson one HTML page in handouts/ that opens from disk, without Jupyter and without a network.
 
-Usage: python tools/make_handouts.py [01 02 …]      (make handouts; all lessons unless some are named)
+Usage: python tools/make_handouts.py [--answers end|place|none] [--pdf] [01 02 …]      (make handouts ARGS="…")
 
 Each lesson runs in a fresh kernel. Its explorers are alive in the page, by the static host that
 `explorer.save_html` uses; where no script runs, and in print, their pictures stand. What answers a prediction, an
-output that JupyterLab hides until its cell is run, waits behind a fold. With lesson 14 comes its decision page, on one
-sheet of A4: choosing.html, and choosing.pdf where a Chromium is found.
+output that JupyterLab hides until its cell is run, waits behind a fold; so do hints and solutions. On paper they stand
+at the end, or in their place; with `--answers none` they are not in the page at all. index.html leads to the pages,
+which find each other in one folder. With lesson 14 comes its decision page, on one sheet of A4: choosing.html. Where a
+Chromium is found that one is a PDF too, and with --pdf so is every handout.
 """
 
 import _interrupt  # isort: skip  # noqa: F401  # before what takes seconds to load
@@ -19,6 +21,9 @@ import sys
 from html import escape, unescape
 from pathlib import Path
 
+import handout_answers
+import handout_index
+import handout_words
 from nbconvert import HTMLExporter
 from pygments.formatters import HtmlFormatter
 from run_notebooks import LESSONS, WIDGET, execute, for_each_lesson, parser_of_lessons
@@ -33,11 +38,20 @@ NEEDS_PYTHON = '<p class="note">A control that needs Python stands here: open th
 FOLD = """{%- extends 'basic/index.html.j2' -%}
 {%- block output_group -%}
 {%- if cell.metadata.get("jupyter", {}).get("outputs_hidden") -%}
-<details class="answer"><summary>Predict first, then open</summary>{{ super() }}</details>
+<details class="answer"><summary>{{ cell.metadata.fold }}</summary>{{ super() }}</details>
 {%- else -%}{{ super() }}{%- endif -%}
 {%- endblock output_group -%}"""
-NOTE = """<p class="note">A handout of the Multi-Head Attention Lab. The explorers work on this page;
-to run the code, change it and have your answers checked, open the lesson in JupyterLab.</p>
+NOTE = """<p class="note"><a href="index.html">All handouts</a> of the Multi-Head Attention Lab: links between them work
+where they lie in one folder. The explorers work on this page; to run the code, change it and have your answers checked,
+open the lesson in JupyterLab.</p>
+"""
+PAPER = """@page {{
+  size: A4;
+  margin: 20mm 16mm 18mm;
+  @top-left {{ content: {title}; font: 9pt system-ui, sans-serif; color: #616161; }}
+  @bottom-right {{ content: counter(page) " of " counter(pages); font: 9pt system-ui, sans-serif; color: #616161; }}
+}}
+@page :first {{ @top-left {{ content: none; }} }}
 """
 
 
@@ -107,9 +121,10 @@ def title_of(notebook):
     return next((found[1] for text in texts if (found := re.search(r"^# +(\S.*)", text, re.M))), None)
 
 
-def handout(notebook, name="A lesson"):
+def handout(notebook, name="A lesson", answers="end"):
     """The page of an executed lesson; it bears the name where the lesson has no heading."""
     states = widget_states(notebook)
+    handout_words.where_nothing_runs(notebook, solutions=answers != "none")
     with_hosts(notebook, states)
     with_links(notebook)
     notebook.metadata.pop("widgets", None)
@@ -121,30 +136,49 @@ def handout(notebook, name="A lesson"):
         exclude_anchor_links=True,
     )
     body, _ = exporter.from_notebook_node(notebook)
+    body = handout_answers.placed(with_anchors(inert(body)), answers)
+    shown = {model_id: state for model_id, state in states.items() if f'data-model="{model_id}"' in body}
+    return _static.document(title, NOTE + body, shown, style=style(title))
+
+
+def style(title):
+    """The rules of a page: code in two themes, and on paper the title above each page but the first."""
     light, dark = (HtmlFormatter(style=name).get_style_defs(".highlight") for name in ("xcode", "github-dark"))
-    style = (
-        f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n{STYLE.read_text(encoding='utf-8')}"
-    )
-    return _static.document(title, NOTE + inert(with_anchors(body)), states, style=style)
+    dark = f"@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}"
+    words = re.sub(r"[^\w ·.,:?!–-]", lambda letter: f"\\{ord(letter[0]):x} ", title)  # as CSS writes it, and no tag
+    return "\n".join([light, dark, STYLE.read_text(encoding="utf-8"), PAPER.format(title=f'"{words}"')])
 
 
 def size_without_figures(page):
     return len(re.sub(r'src="data:image/[^"]+"', "", page).encode())
 
 
-def make(path):
+def make(path, answers="end", pdf=False):
     """Run a lesson and write its handout; the handout's sizes in words."""
-    page = handout(execute(path, widget_state=True), path.stem)
+    page = handout(execute(path, widget_state=True), path.stem, answers)
     HANDOUTS.mkdir(exist_ok=True)
     target = HANDOUTS / f"{path.stem}.html"
     _whole.write(target, page)
     whole, rest = len(page.encode()) / 1e6, size_without_figures(page) / 1e6
-    return f"{HANDOUTS.name}/{target.name}: {whole:.2f} MB, {rest:.2f} beside its figures{sheet(path)}"
+    printed = f"; {printed_to_pdf(target)}" if pdf else ""
+    return f"{HANDOUTS.name}/{target.name}: {whole:.2f} MB, {rest:.2f} beside its figures{printed}{sheet(path)}"
 
 
 BROWSERS = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "msedge"
 PRINT = "--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"
-PATIENCE = 120  # seconds for a sheet of paper
+PATIENCE = 120  # seconds for a handout
+
+
+def printed_to_pdf(page):
+    """A page as PDF beside it, by a Chromium; what was written, in words."""
+    browser = next(filter(None, map(shutil.which, filter(None, [os.environ.get("CHROMIUM"), *BROWSERS]))), None)
+    if browser is None:
+        return "no PDF, for no Chromium was found to print it"
+    target = page.with_suffix(".pdf")
+    with _whole.beside(target) as partial:
+        command = [browser, *PRINT, f"--print-to-pdf={partial}", page.as_uri()]
+        subprocess.run(command, timeout=PATIENCE, check=True, capture_output=True)
+    return f"{HANDOUTS.name}/{target.name}"
 
 
 def sheet(path):
@@ -152,19 +186,20 @@ def sheet(path):
     if not path.name.startswith("14_"):
         return ""
     page = choosing.page().save_html(HANDOUTS / "choosing.html")
-    browser = next(filter(None, map(shutil.which, filter(None, [os.environ.get("CHROMIUM"), *BROWSERS]))), None)
-    if browser is None:
-        return f"; {HANDOUTS.name}/{page.name}, which a browser prints on one sheet (no Chromium was found to do it)"
-    target = page.with_suffix(".pdf")
-    with _whole.beside(target) as partial:
-        command = [browser, *PRINT, f"--print-to-pdf={partial}", page.as_uri()]
-        subprocess.run(command, timeout=PATIENCE, check=True, capture_output=True)
-    return f"; {HANDOUTS.name}/{page.name} and {target.name}, one sheet of A4"
+    return f"; {HANDOUTS.name}/{page.name}, one sheet of A4; {printed_to_pdf(page)}"
 
 
 def main(arguments):
     parser = parser_of_lessons("Make each lesson one HTML page that works from disk, without Jupyter.")
-    return for_each_lesson(parser, parser.parse_args(arguments).lessons, make)
+    parser.add_argument(
+        "--answers", choices=handout_answers.WAYS, default="end", help="where paper has them; none: not in the page"
+    )
+    parser.add_argument("--pdf", action="store_true", help="print each page to a PDF beside it, with a Chromium")
+    options = parser.parse_args(arguments)
+    failed = for_each_lesson(parser, options.lessons, lambda path: make(path, options.answers, options.pdf))
+    if HANDOUTS.exists():
+        handout_index.write(HANDOUTS, style)
+    return failed
 
 
 if __name__ == "__main__":

@@ -184,7 +184,7 @@ def lesson(*cells, **metadata):
 def test_links_in_a_handout_lead_to_handouts():
     text = "[next](03_b_c.ipynb) [part](03_b_c.ipynb#2) [the data](../data/README.md) [paper](https://arxiv.org/abs/1)"
     page = make_handouts.handout(lesson(nbformat.v4.new_markdown_cell(text + " [words](notation.ipynb)")))
-    links = ["03_b_c.html", "03_b_c.html#2", "https://arxiv.org/abs/1", "notation.html"]
+    links = ["index.html", "03_b_c.html", "03_b_c.html#2", "https://arxiv.org/abs/1", "notation.html"]
     assert re.findall(r'href="([^"]+)"', page) == links
     assert "the data" in page and "<title>99 · A &lt; B</title>" in page
 
@@ -193,7 +193,8 @@ def test_links_in_an_output_of_a_handout_lead_to_handouts_too():
     table = '<a href="03_b_c.ipynb#2.-Why">03</a> <a href="https://arxiv.org/abs/1.ipynb">paper</a>'
     cell = nbformat.v4.new_code_cell("1", outputs=[nbformat.v4.new_output("execute_result", {"text/html": table})])
     page = make_handouts.handout(lesson(cell))
-    assert re.findall(r'href="([^"]+)"', page) == ["03_b_c.html#2.-Why", "https://arxiv.org/abs/1.ipynb"]
+    links = ["index.html", "03_b_c.html#2.-Why", "https://arxiv.org/abs/1.ipynb"]
+    assert re.findall(r'href="([^"]+)"', page) == links
 
 
 def test_a_heading_of_a_handout_has_the_name_that_jupyterlab_gives_it_once():
