@@ -1,5 +1,6 @@
 """Finds and reads the files of trained models. They are opened for reading only, and their packages never imported."""
 
+import hashlib
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from mha_lab import _data, _door
 LARGEST = 2**27
 """No file of the three models that we load, and no tokenizer, has more bytes."""
 REQUIREMENTS = "requirements-models.txt"
+WEIGHTS = "model.safetensors"
 PART = re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
 MOST = 10_000_000
 """No size of a model is larger: no vocabulary, no width."""
@@ -61,12 +63,21 @@ def read_verified(folder: Path, files: dict[str, str], package: str) -> dict[str
     }
 
 
+def without(files: dict[str, str], name: str) -> dict[str, str]:
+    return {other: sha256 for other, sha256 in files.items() if other != name}
+
+
 def verified_folder(folder: Path, files: dict[str, str], package: str) -> tuple[dict, dict[str, Tensor], object]:
     """What `read_folder` gives, of files that are known by their sha256; nothing else in the folder is looked at."""
-    from safetensors.torch import load
+    from safetensors.torch import load_file
 
-    content = read_verified(folder, files, package)
-    weights = floats(_loaded(load, content["model.safetensors"], folder / "model.safetensors"))
+    content = read_verified(folder, without(files, WEIGHTS), package)
+    path, remedy = folder / WEIGHTS, again(package)
+    with _data.opened(path, LARGEST, remedy) as file:
+        _data.compare(path, hashlib.file_digest(file, "sha256").hexdigest(), files[WEIGHTS], remedy)
+        weights = floats(loaded(load_file, path, path))  # mapped: all kernels on a machine share these pages
+        if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            raise ValueError(f"{path} was exchanged while it was read: load it again.")
     tokenizer = as_tokenizer(content["tokenizer.json"], folder / "tokenizer.json")
     return as_json(content["config.json"], folder / "config.json"), weights, tokenizer
 
@@ -87,7 +98,7 @@ def read_folder(folder: str | Path) -> tuple[dict, dict[str, Tensor], object]:
     weights = {}
     for path in _parts(folder):
         with _data.opened(path, largest=2**50, remedy=remedy):  # known to be a file that can be read
-            part = _loaded(load_file, path, path)
+            part = loaded(load_file, path, path)
         if twice := sorted(weights.keys() & part.keys()):
             raise ValueError(f"{path} has {twice[0]}, which another part of the weights has too: which one is right?")
         weights |= part
@@ -109,7 +120,7 @@ def _parts(folder):
     return (folder / f"model-{number:05}-of-{counts[0]:05}.safetensors" for number in expected)  # not all are there
 
 
-def _loaded(load: Callable[..., dict[str, Tensor]], source, path) -> dict[str, Tensor]:
+def loaded(load: Callable[..., dict[str, Tensor]], source, path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
 
     try:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mha_lab import _data
 from mha_lab.pretrained._files import LARGEST, expect
+from mha_lab.pretrained._shared import shared
 
 
 def read_gguf(path: Path, sha256: str, remedy: str = ".") -> tuple[dict, dict[str, Tensor], object]:
@@ -18,11 +19,15 @@ def read_gguf(path: Path, sha256: str, remedy: str = ".") -> tuple[dict, dict[st
         _data.compare(path, hashlib.file_digest(file, "sha256").hexdigest(), sha256, remedy)
         reader = gguf.GGUFReader(file)  # maps into memory, for reading only, the file that was open while it was hashed
     settings = {name: field.contents() for name, field in reader.fields.items()}
-    weights = {}
-    for tensor in reader.tensors:
-        numbers = gguf.dequantize(tensor.data, tensor.tensor_type)
-        weights[tensor.name] = torch.from_numpy(numbers.copy() if numbers.base is not None else numbers)
-    return settings, weights, _tokenizer(path, settings)
+
+    def dequantized():
+        weights = {}
+        for tensor in reader.tensors:
+            numbers = gguf.dequantize(tensor.data, tensor.tensor_type)
+            weights[tensor.name] = torch.from_numpy(numbers.copy() if numbers.base is not None else numbers)
+        return weights
+
+    return settings, shared(sha256, dequantized), _tokenizer(path, settings)
 
 
 def _tokenizer(path, settings):

