@@ -45,8 +45,9 @@ class HeadGatedAttention(GatedAttention):
 
 
 class QKNormAttention(MultiHeadAttention):
-    """`MultiHeadAttention` whose queries and keys are brought to one length by an RMSNorm, before the rotary turn
-    (Henry 2020; Qwen3): with gains of 1 no score leaves ±√K, however large the weights.
+    """`MultiHeadAttention` whose queries and keys are brought to one length by an RMSNorm, before the rotary turn,
+    as in Qwen3: with gains of 1 no score leaves ±√K, however large the weights. (Henry 2020, arXiv:2010.04245, made the
+    length 1 and learned one scale.)
 
     The arguments are those of `MultiHeadAttention`. The K gains of q_norm serve all query heads, those of k_norm all
     key heads.

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from mha_lab import _door
 from mha_lab._autograd import without_autocast
 from mha_lab._fits import check_tokens
+from mha_lab._shown import readable
 from mha_lab.attention import MultiHeadAttention
 from mha_lab.memory import require_if_large
 
@@ -148,10 +149,16 @@ def _checked(query, key, value, write, log_decay, state):
             _door.instance(name, x, Tensor, "a tensor")
             if x.shape[-1:] != (N,) or not x.is_floating_point():
                 raise ValueError(f"{name} is {x.dtype} of shape {tuple(x.shape)}; it must be floats (…, {N} tokens).")
+    if log_decay is not None and log_decay.numel() and readable(log_decay) and (largest := log_decay.max()) > 0:
+        raise ValueError(
+            f"log_decay has a {largest:.3g}: it must be 0 or less, for a state is multiplied by its exp and may fade "
+            "but not grow. log(decay) of a decay between 0 and 1 is meant."
+        )
     held = torch.broadcast_shapes(key.shape[:-2], value.shape[:-2])
     if state is None:
         state = value.new_zeros(*held, K, width)
-    elif state.shape[-2:] != (K, width):
+    _door.instance("state", state, Tensor, "a tensor (…, K, width)")
+    if state.shape[-2:] != (K, width):
         raise ValueError(
             f"the state has shape {tuple(state.shape)}; keys of {K} numbers and values of {width} fill one of "
             f"{(*held, K, width)}."

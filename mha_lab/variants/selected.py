@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mha_lab import _door
-from mha_lab._fits import check_kind, check_tokens, fits, layer_mask
+from mha_lab._fits import check_kind, check_shapes, check_tokens, fits, layer_mask
 from mha_lab.attention import MultiHeadAttention, attention
 from mha_lab.kv_cache import KVCache
 from mha_lab.masks import causal_mask
@@ -48,10 +48,28 @@ def selected_attention(
     mask    what may be chosen, as in `attention`
 
     Returns output and weights. One new query (N = 1) with one choice for all heads fetches its keys and computes no
-    other score; several compute all scores and hide the others: the numbers are the same."""
+    other score; several compute all scores and hide the others: the numbers are the same. Raises what `attention` and
+    `top_keys` raise, and ValueError where the scores do not fit."""
+    check_shapes(query, key, value, mask)
+    _door.whole("count", count)
+    _check_scores(scores, (*query.shape[:-1], key.shape[-2]), query.device)
     if query.dim() == 4 and query.shape[-2] == 1 and scores.shape[-3:-1] == (1, 1) and scores.dim() == 4:
         return _fetched(query, key, value, scores, count, mask, scale)
     return attention(query, key, value, mask=top_keys(scores.detach(), count, mask=mask), scale=scale)
+
+
+def _check_scores(scores, expected, device):
+    """Raises TypeError or ValueError where an indexer's scores are no floats that fit (..., H, N, S)."""
+    _door.instance("scores", scores, Tensor, "a tensor (…, N, S)")
+    if scores.dim() < 2 or not scores.is_floating_point():
+        raise ValueError(f"scores are {scores.dtype} of shape {tuple(scores.shape)}; they must be floats (…, N, S).")
+    if scores.device != device:
+        raise ValueError(f"scores are on {scores.device} and the queries on {device}: they must be on one device.")
+    if scores.shape[-2:] != expected[-2:] or not fits(scores.shape, expected):
+        raise ValueError(
+            f"scores have shape {tuple(scores.shape)}, and these queries and keys have room for {tuple(expected)}: in "
+            "front of the last two each dimension must be equal or 1."
+        )
 
 
 def _fetched(query, key, value, scores, count, mask, scale):
@@ -115,8 +133,22 @@ def indexer_loss(scores: Tensor, weights: Tensor, *, mask: Tensor | None = None)
     """By how much softmax(scores) misses where the heads look, in nats: KL(mean of the heads' weights ‖ softmax of the
     indexer's scores), mean over queries (DeepSeek-V3.2, section 2.1.1: the first stage of its training).
 
-    scores (B, N, S), weights (B, H, N, S) of the layer without selection; no gradient reaches these."""
+    scores (B, N, S), weights (B, H, N, S) of the layer without selection; no gradient reaches these. mask: what may be
+    seen, broadcastable to the scores. Raises TypeError or ValueError for what does not fit."""
+    for name, given, dims in (("scores", scores, 3), ("weights", weights, 4)):
+        shape = "(B, N, S)" if dims == 3 else "(B, H, N, S)"
+        _door.instance(name, given, Tensor, f"a tensor {shape}")
+        if given.dim() != dims or not given.is_floating_point():
+            raise ValueError(f"{name} are {given.dtype} of shape {tuple(given.shape)}; they must be floats {shape}.")
+    if (weights.shape[0], *weights.shape[2:]) != scores.shape or not weights.shape[1]:
+        raise ValueError(
+            f"scores have shape {tuple(scores.shape)} and weights {tuple(weights.shape)}: of one batch, and the same "
+            "queries and keys, (B, N, S) and (B, H, N, S)."
+        )
     if mask is not None:
+        check_kind("mask", mask, scores.device)
+        if not fits(mask.shape, scores.shape):
+            raise ValueError(f"mask has shape {tuple(mask.shape)} and the scores {tuple(scores.shape)}.")
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
     target = weights.detach().mean(dim=1)
     return (torch.special.xlogy(target, target) - target * scores.log_softmax(dim=-1)).sum(dim=-1).mean()

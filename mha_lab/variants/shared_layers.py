@@ -12,9 +12,13 @@ from mha_lab.masks import causal_mask
 def lent(layer: MultiHeadAttention, x: Tensor, *, cache: KVCache | None = None) -> tuple[Tensor, Tensor]:
     """The keys and values (B, G, S, K) that a layer makes of its tokens x (B, N, D), turned by its rotary: what it
     attends to itself, and what a `BorrowingAttention` after it takes. With a cache x holds new tokens, which the layer
-    has added already, and all that is held comes back."""
+    has added already, and all that is held comes back. Raises TypeError or ValueError for what lends nothing."""
     _door.instance("layer", layer, MultiHeadAttention, "a MultiHeadAttention")
+    if layer.k_proj is None or layer.v_proj is None:
+        raise ValueError(f"the {type(layer).__name__} borrows itself, and makes no keys and values that it could lend.")
+    check_tokens(layer.d_model, layer.k_proj, x)
     if cache is not None:
+        _door.instance("cache", cache, KVCache, "a KVCache")
         if not len(cache):
             raise ValueError("the cache is empty: the layer that lends comes first, and fills it.")
         return cache.key, cache.value

@@ -153,12 +153,25 @@ def test_no_tokens_leave_the_state_as_it_is():
         ({"value": torch.zeros(2, 2, 7, 4, dtype=torch.long)}, "it must be floats"),
         ({"key": seeded(3)}, "(…, tokens, width)"),
         ({"chunk": 0}, "at least 1"),
+        ({"log_decay": torch.full((2, 2, 7), 0.5, dtype=torch.float64)}, "log_decay has a 0.5: it must be 0 or less"),
     ],
 )
 def test_what_does_not_fit_is_told_in_one_sentence(change, words):
     given = dict(zip(("query", "key", "value", "write", "log_decay", "state"), text())) | change
     with pytest.raises(ValueError, match=re.escape(words)):
         gated_delta(given.pop("query"), given.pop("key"), given.pop("value"), given.pop("write"), **given)
+
+
+def test_no_rule_takes_a_decay_that_grows_and_a_state_is_a_tensor():
+    query, key, value, write, _, _ = text()
+    grows = torch.zeros(2, 2, 7, dtype=torch.float64)
+    grows[0, 1, 3] = 1e-3
+    for rule, given in (linear_attention, ()), (linear_recurrence, ()), (gated_delta_recurrence, (write,)):
+        with pytest.raises(ValueError, match="log_decay has a 0.001"):
+            rule(query, key, value, *given, log_decay=grows)
+        with pytest.raises(TypeError, match="state is the list"):
+            rule(query, key, value, *given, state=[1.0])
+        rule(query, key, value, *given, log_decay=0 * grows)  # 0 is no decay
 
 
 # layers --------------------------------------------------------------------------------------------------------------

@@ -107,6 +107,50 @@ def test_what_cannot_be_chosen_from_is_told(given, words):
         top_keys(scores, count, mask=mask[0] if mask else None)
 
 
+def call(**changed):
+    inputs = dict(zip(("query", "key", "value"), text()))
+    return inputs | {"scores": seeded(2, 1, 6, 6, seed=3), "count": 2} | changed
+
+
+@pytest.mark.parametrize(
+    "changed, kind, words",
+    [
+        ({"scores": [[1.0]]}, TypeError, "scores is the list"),
+        ({"scores": torch.zeros(6, 6, dtype=torch.long)}, ValueError, "scores are torch.int64"),
+        ({"scores": seeded(2, 6, 6)}, ValueError, r"scores have shape \(2, 6, 6\).* room for \(2, 4, 6, 6\)"),
+        ({"scores": seeded(2, 1, 6, 5)}, ValueError, r"scores have shape \(2, 1, 6, 5\)"),
+        ({"scores": seeded(2, 1, 1, 6)}, ValueError, r"scores have shape \(2, 1, 1, 6\)"),
+        ({"count": 0}, ValueError, "count=0"),
+        ({"count": 2.5}, TypeError, "count is the float 2.5"),
+        ({"query": seeded(2, 4, 1, 3), "scores": seeded(2, 1, 1, 6), "count": 0}, ValueError, "count=0"),
+        ({"query": seeded(2, 4, 1, 3), "scores": seeded(2, 1, 1, 5)}, ValueError, r"scores have shape \(2, 1, 1, 5\)"),
+        ({"key": seeded(2, 3, 6, 3)}, ValueError, "3 key heads|key has shape"),
+        ({"mask": torch.ones(5, 6, dtype=torch.bool)}, ValueError, r"mask has shape \(5, 6\)"),
+    ],
+)
+def test_what_a_selected_attention_refuses_is_one_sentence_with_the_shapes(changed, kind, words):
+    given = call(**changed)
+    with pytest.raises(kind, match=words):
+        selected_attention(given.pop("query"), given.pop("key"), given.pop("value"), given.pop("scores"), **given)
+
+
+@pytest.mark.parametrize(
+    "scores, weights, mask, kind, words",
+    [
+        ([1.0], seeded(2, 4, 5, 5), None, TypeError, "scores is the list"),
+        (seeded(5, 5), seeded(2, 4, 5, 5), None, ValueError, r"scores are .*\(5, 5\)"),
+        (seeded(2, 5, 5), seeded(2, 5, 5), None, ValueError, r"weights are .*\(2, 5, 5\).*\(B, H, N, S\)"),
+        (seeded(2, 5, 5), seeded(2, 4, 5, 6), None, ValueError, r"\(2, 5, 5\) and weights \(2, 4, 5, 6\)"),
+        (seeded(2, 5, 5), seeded(1, 4, 5, 5), None, ValueError, r"\(2, 5, 5\) and weights \(1, 4, 5, 5\)"),
+        (seeded(2, 5, 5), seeded(2, 4, 5, 5), torch.ones(4, 5) > 0, ValueError, r"mask has shape \(4, 5\)"),
+        (seeded(2, 5, 5), seeded(2, 4, 5, 5), torch.ones(5, 5), TypeError, "torch.bool"),
+    ],
+)
+def test_what_an_indexers_loss_refuses_is_one_sentence_with_the_shapes(scores, weights, mask, kind, words):
+    with pytest.raises(kind, match=words):
+        indexer_loss(scores, weights, mask=mask)
+
+
 # the indexer ---------------------------------------------------------------------------------------------------------
 
 

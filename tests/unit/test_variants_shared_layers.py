@@ -95,6 +95,16 @@ def test_what_cannot_be_borrowed_is_told():
         borrows(seeded(2, 8, 16), key, value, causal=True)
     with pytest.raises(ValueError, match="the cache is empty"):
         lent(lends, seeded(2, 6, 16), cache=KVCache())
+    with pytest.raises(ValueError, match=r"x has shape \(2, 6, 8\); this layer takes \(batch, tokens, 16\)"):
+        lent(lends, seeded(2, 6, 8))
+    with pytest.raises(TypeError, match="x is the list"):
+        lent(lends, [1.0])
+    with pytest.raises(TypeError, match="cache is the str"):
+        lent(lends, seeded(2, 6, 16), cache="none")
+    with pytest.raises(TypeError, match="layer is a Linear|layer is the Linear"):
+        lent(nn.Linear(16, 16), seeded(2, 6, 16))
+    with pytest.raises(ValueError, match="BorrowingAttention borrows itself"):
+        lent(borrows, seeded(2, 6, 16))
     with pytest.raises(TypeError, match="makes its own"):
         BorrowingAttention.from_torch(nn.MultiheadAttention(16, 4))
 
