@@ -19,7 +19,7 @@ EPS = 1e-6
 
 
 def _normed_cases():
-    """Queries and keys of unequal lengths, with a mean that is not 0; two query heads a key head in one case."""
+    """Queries and keys of unequal lengths, with a mean that is not 0."""
     cases = []
     for seed, (B, H, G, N, S, K) in enumerate(
         [(2, 3, 3, 4, 4, 6), (1, 2, 2, 3, 5, 4), (2, 4, 4, 2, 3, 8), (1, 1, 1, 5, 5, 3), (1, 3, 3, 4, 2, 5)]
@@ -366,8 +366,8 @@ def _with_these_weights(model, function):
 @_with_a_sink(
     stars=2,
     minutes=8,
-    hint="The softmax divides by a sum over the keys. What does a sink with logit s add to that sum, and what to the "
-    "numbers above the line?",
+    hint="In the formula of one row, what does a sink with logit s add to the sum below the line, and what to the "
+    "numbers above it? And which of its numbers is ∞ where a score is 95?",
     second_hint="Put the sink's logit as one more column beside the scores: it needs the shape (B, H, N, 1), each head "
     "its own. Take the softmax over all S + 1 columns, and hand back the first S: the sink has no value, so nobody "
     "needs the last column.",
@@ -580,6 +580,13 @@ LAYERS, KV_HEADS, D_HEAD, CONTEXT, WINDOW, BUDGET = 48, 8, 128, 131_072, 1_024, 
 
 
 def cache_gb(pattern: str) -> float:
+def _letters(answer):
+    """The letters of a pattern, also where it was given as a ratio: "4 : 1" is "LLLLG"."""
+    written = answer.strip().upper() if isinstance(answer, str) else ""
+    ratio = re.fullmatch(r"(\d{1,2})\s*:\s*1", written)
+    return "L" * int(ratio[1]) + "G" if ratio else written
+
+
     """GB of the exercise's cache when its layers follow this pattern, repeated to the last one."""
     kinds = (pattern * LAYERS)[:LAYERS]
     tokens = kinds.count("G") * CONTEXT + kinds.count("L") * min(WINDOW, CONTEXT)
@@ -587,12 +594,12 @@ def cache_gb(pattern: str) -> float:
 
 
 def _judge_pattern(task, answer, _) -> Result:
-    pattern = answer.strip().upper() if isinstance(answer, str) else ""
+    pattern = _letters(answer)
     if not re.fullmatch(r"L*GL*|L+", pattern) or len(pattern) > LAYERS:
         return task.result(
             "wrong",
             "not yet",
-            f'A pattern with one global layer was asked for, such as "LG", and this is {a_thing(answer)}.',
+            f'A pattern with one global layer was asked for, such as "LG" or "1 : 1", and this is {a_thing(answer)}.',
         )
     gb, globals_ = cache_gb(pattern), (pattern * LAYERS)[:LAYERS].count("G")
     told = f"{globals_} of {LAYERS} layers are global, and the cache takes {gb:.2f} GB"

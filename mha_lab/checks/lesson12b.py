@@ -34,8 +34,8 @@ def _latent_cases():
 @exercise(
     stars=2,
     minutes=7,
-    hint="Two products make a score here: which of them could you take before any key is made, and how many numbers "
-    "does a query have in the end, with its turned ones?",
+    hint="Two products make a score here: which of them could you take before any key is made? And if the keys had "
+    "been made after all, how many numbers would one have, with its turned ones?",
     second_hint="Bring each head's query into the space of the latents by its own matrix, and put its turned numbers "
     "behind. What is kept of a token is its latent with its turned key behind, the same for all heads. One product of "
     "the two gives both parts of the score; the width by whose root it is divided is that of the key that was never "
@@ -467,30 +467,34 @@ ASKED = {
 }
 SLIPS = {
     "the state of a linear layer": {
-        0.524: "half of it, or a count of numbers. How many bytes has a number of 16 bits?",
-        0.0328: "that is one head. How many heads of a linear layer hold a state?",
-        0.00819: "a matrix has rows *and* columns: how many numbers are in one of 128 by 128?",
-        37.7: "that is all linear layers. What does one of them hold?",
-        50.3: "that would be 48 layers. What does one of them hold?",
+        1.05: "half of it. In how many bits does this layer keep its state, and how many bytes is that?",
+        0.524: "a quarter of it, or a count of numbers. How many bytes has a number of 32 bits?",
+        0.0655: "that is one head. How many heads of a linear layer hold a state?",
+        0.0164: "a matrix has rows *and* columns: how many numbers are in one of 128 by 128?",
+        75.5: "that is all linear layers. What does one of them hold?",
+        100.7: "that would be 48 layers. What does one of them hold?",
     },
     "the cache of a full layer": {
         1024: "half of it. Is it a key or a value that you left out, or the bytes of a number?",
+        4096: "twice as much. Which of the two is kept in 16 bits, the cache or the state?",
         16384: "eight times as much. Which heads have keys of their own: the 16, or the 2 that they share?",
         24576: "that is all full layers. What does one of them keep?",
         98304: "that would be 48 layers. What does one of them keep?",
     },
     "they are equal at": {
-        1024: "twice as many. Which of the two sizes is off by a factor of 2?",
-        256: "half as many. Which of the two sizes is off by a factor of 2?",
-        64: "eight times too few. Which heads have keys of their own?",
-        128: "that is d_head of the linear layers, and the sizes decide. How many tokens' caches fill one state?",
-        1536: "there are three linear layers for each full one; but which two layers were to be compared?",
+        2048: "twice as many. Which of the two sizes is off by a factor of 2?",
+        512: "half as many. Which of the two is kept in 32 bits, and which in 16?",
+        256: "a quarter of it. Which of the two sizes is off, and by which factor?",
+        128: "eight times too few. Which heads have keys of their own?",
+        3072: "there are three linear layers for each full one; but which two layers were to be compared?",
     },
     "the hybrid's share": {
-        0.738: "that is what it saves. Which share is left?",
-        0.333: "the ratio of full layers to linear ones. What share of *all* layers is full?",
-        26.2: "that is in per cent; write it as a share of 1. What is 50 % as a share?",
-        3.82: "that is the other way round. Which of the two numbers is the smaller one?",
+        0.25: "that is the full layers' part alone. What do 36 states add, at 4,096 tokens?",
+        0.344: "your states count half. In how many bits are they kept?",
+        0.563: "that is what it saves. Which share is left?",
+        0.333: "the ratio of full layers to linear ones. What share of *all* layers is full, and where are the states?",
+        43.75: "that is in per cent; write it as a share of 1. What is 50 % as a share?",
+        2.29: "that is the other way round. Which of the two numbers is the smaller one?",
     },
 }
 
@@ -519,18 +523,19 @@ def _slip(name, number, target):
     stars=2,
     minutes=8,
     hint="For each of the first two: which of the numbers above does it have, and does it grow with the text?",
-    second_hint="A state is a square matrix for each of the linear layer's heads, whatever the text. A cache keeps a "
-    "key and a value of each token, for each head that has keys of its own. The third number is the first divided by "
-    "the second; for the fourth, add up twelve layers' caches and thirty-six states, and compare with 48 caches.",
-    then="Beyond a few hundred tokens a state is the smaller one, and at long texts the full layers are all that "
-    "counts: three linear layers for each full one keep a quarter.",
+    second_hint="A state is a square matrix for each of the linear layer's heads, whatever the text, four bytes a "
+    "number. A cache keeps a key and a value of each token, for each head that has keys of its own, two bytes a "
+    "number. The third number is the first divided by the second; for the fourth, add up twelve layers' caches and "
+    "thirty-six states, and compare with 48 caches.",
+    then="Beyond a thousand tokens a state is the smaller one, and at long texts the full layers are all that counts: "
+    "three linear layers for each full one then keep little more than a quarter.",
     judge=_judge_state,
 )
-def state_or_cache(layers=48, heads=32, width=128, num_kv_heads=2, d_head=256, tokens=32_768):
-    """In 16 bits: MB of a linear layer's state; bytes a token of a full layer's cache;
+def state_or_cache(layers=48, heads=32, width=128, num_kv_heads=2, d_head=256, tokens=4_096):
+    """MB of a linear layer's state, in 32 bits; bytes a token of a full layer's cache, in 16;
     tokens at which the two are equal; the cache and the states of the hybrid, as a share
     of what full layers alone would keep at `tokens`."""
-    state = heads * width**2 * 2
+    state = heads * width**2 * 4
     a_token = 2 * num_kv_heads * d_head * 2
     full = layers // 4
     share = (full * a_token * tokens + (layers - full) * state) / (layers * a_token * tokens)

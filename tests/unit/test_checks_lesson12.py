@@ -287,7 +287,7 @@ def test_what_is_no_model_with_a_sink_is_named(model):
 # a pattern -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("answer", ["LLLLG", "llllg", " GLLLL ", "LLGLL"])
+@pytest.mark.parametrize("answer", ["LLLLG", "llllg", " GLLLL ", "LLGLL", "4 : 1", "4:1"])
 def test_the_densest_pattern_that_fits_passes_wherever_its_global_layer_stands(answer):
     assert checks.pattern_for_a_cache.solution() == "LLLLG"
     result = checks.pattern_for_a_cache(answer)
@@ -303,6 +303,8 @@ def test_the_densest_pattern_that_fits_passes_wherever_its_global_layer_stands(a
         ("L", "no layer sees far", "48 windows of 1,024 reach 49,104 tokens"),
         ("LGG", "not yet", "A pattern with one global layer was asked for"),
         ("LSG", "not yet", "A pattern with one global layer was asked for"),
+        ("3 : 1", "GB over the budget", "12 of 48 layers are global"),
+        ("99 : 1", "not yet", "A pattern with one global layer was asked for"),
         (4, "not yet", "A pattern with one global layer was asked for"),
     ],
 )

@@ -228,10 +228,10 @@ def test_without_taking_out_the_trained_model_forgets(memories):
 
 # with a pencil -------------------------------------------------------------------------------------------------------
 
-SIZES = 1.05, 2048, 512, 0.26
+SIZES = 2.1, 2048, 1024, 0.44
 
 
-@pytest.mark.parametrize("sizes", [SIZES, (1, 2000, 500, 0.26), list(checks.state_or_cache.solution())])
+@pytest.mark.parametrize("sizes", [SIZES, (2, 2000, 1000, 0.43), list(checks.state_or_cache.solution())])
 def test_a_pencil_may_be_a_little_off(sizes):
     assert checks.state_or_cache(sizes).passed
 
@@ -246,7 +246,7 @@ def test_each_slip_of_the_pencil_gets_its_question(place, slip, question):
 
 
 def test_other_sizes_are_told_by_how_much_they_are_off():
-    assert "3 times too large" in checks.state_or_cache((3.15, *SIZES[1:])).lines[0]
+    assert "3 times too large" in checks.state_or_cache((6.29, *SIZES[1:])).lines[0]
     assert "it is more than 0" in checks.state_or_cache((*SIZES[:3], -1)).lines[0]
 
 
@@ -261,10 +261,25 @@ def test_the_sizes_are_those_of_the_published_model():
 
     model = next(m for m in MODELS if m.name == "Qwen3-Next-80B-A3B")
     state, a_token, equal, share = checks.state_or_cache.solution()
-    assert state * 1e6 == 2 * model.state == cost.state_bytes(1, 32, 128)
+    assert state * 1e6 == 4 * model.state == cost.state_bytes(1, 32, 128, bytes_per_number=4)
     assert a_token == cost.kv_cache_bytes(1, 1, model.num_kv_heads, model.d_head)
     assert (model.layers, model.kinds.count("G"), model.context) == (48, 12, 32_768)
-    assert equal == 512 and share == pytest.approx(0.2617, abs=1e-3)
+    assert equal == 1024 and share == 0.4375
+
+
+def test_a_state_is_counted_in_the_bits_in_which_our_own_layer_keeps_it():
+    from mha_lab.variants import GatedDeltaAttention, StateCache
+
+    layer, cache = GatedDeltaAttention(32, 2, d_head=16, bias=False).to(torch.bfloat16), StateCache()
+    with torch.no_grad():
+        layer(torch.zeros(1, 3, 32, dtype=torch.bfloat16), cache=cache)
+    assert cache.nbytes == 4 * 2 * 16**2
+
+
+def test_who_forgets_the_states_or_halves_them_does_not_pass():
+    for share in (0.25, 0.344):
+        result = checks.state_or_cache((*SIZES[:3], share))
+        assert not result.passed and "state" in result.lines[0]
 
 
 def test_arrays_are_welcome():
