@@ -2,11 +2,12 @@
 
 Every check returns a result that shows itself in a notebook, is true where the exercise is solved, and carries the hint
 and the solution. `checks.split_heads` alone, or `checks.split_heads?`, tells the task. `checks.progress()` shows how
-far you have come; `checks.reset()` tells how to forget it.
+far you have come; `checks.reset()` tells how to forget it. `checks.class_mode()` withholds solutions for a class.
 """
 
 from mha_lab.checks import course
 from mha_lab.checks.card import Task
+from mha_lab.checks.classroom import class_mode as class_mode
 from mha_lab.checks.lesson00 import next_token_head, previous_token_head, where_it_looks
 from mha_lab.checks.lesson01 import causal_mask, head_weights, masked_attention, one_query, temperature
 from mha_lab.checks.lesson02 import layer_on_paper, mended_pseudo_code, multi_head_scores, split_heads

@@ -138,7 +138,7 @@ def so_far(tasks: Sequence[Task]) -> Course:
 
 def exercises_of(number: str, tasks: Sequence[Task]) -> list[str]:
     """The names of a lesson's exercises, in the order in which its modules have them."""
-    found = [task for task in tasks if _lesson_of(task) == number]
+    found = [task for task in tasks if task.lesson == number]
     found.sort(key=lambda task: (task.solution.__module__, task.solution.__code__.co_firstlineno))
     return [task.__name__ for task in found]
 
@@ -168,11 +168,6 @@ def _what_would_be_forgotten(kept: dict) -> str:
         return "There is nothing to forget."
     how = 'checks.reset("everything") forgets all of it, and checks.reset("02") what belongs to lesson 02.'
     return f"Nothing is forgotten yet. Kept so far: {_counted(*(kept[part] for part in progress.PARTS))}. {how}"
-
-
-def _lesson_of(task: Task) -> str:
-    found = re.fullmatch(r"mha_lab\.checks\.lesson(\d\d[a-z]?)(_\w+)?", task.solution.__module__)
-    return found[1] if found else ""
 
 
 def _guesses_of(number: str, kept: dict) -> list[str]:

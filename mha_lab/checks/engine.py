@@ -11,13 +11,18 @@ from typing import Any
 import torch
 
 from mha_lab import progress
-from mha_lab.checks import learner
-from mha_lab.checks.card import Result, Task
+from mha_lab.checks import class_key, classroom, learner
+from mha_lab.checks.card import Ours, Result, Task
 from mha_lab.checks.loops import loop_over_heads
 from mha_lab.checks.question import Question
 from mha_lab.checks.returned import a_thing
 from mha_lab.checks.run import Outcome, all_changed, outcomes, plain_ground
-from mha_lab.checks.story import drawn, in_half, not_yet, with_help
+from mha_lab.checks.story import done_by_the_lab, drawn, in_half, not_yet, with_help
+
+NOTHING_COUNTED = (
+    "It is right, since it is ours; nothing is counted. Write yours whenever you like, and the check looks at that."
+)
+NO_POINTS = "It is right, since it is ours; points are for code of your own."
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,18 +59,30 @@ class FunctionExercise(Question):
             name = self.__name__
             return self._wrong(
                 f"The check takes the function itself, `checks.{name}({name})`, and got {a_thing(function)}. "
-                "Was the function called on the way in?"
+                "Was the function called on the way in?",
+                "not_a_function",
             )
         if learner.is_stub(function):
             return self.untouched("Write your code in place of the `...` above, run that cell and then this one.")
         problem = learner.signature_problem(function, self.names)
         if problem:
-            return self._wrong(problem)
+            return self._wrong(problem, "wrong_arguments")
         with plain_ground():
-            return remembered(self._judged(function))
+            result = self._judged(function)
+            if result.passed and self._is_ours(function):
+                sentence = NO_POINTS if classroom.on() else NOTHING_COUNTED
+                return self.result("ours", "the lab's own code", sentence, of=result.of)
+            return remembered(result)
+
+    def _is_ours(self, function: Callable) -> bool:
+        """Whether the lab's own code was handed in; in a class also, whether it did all the work."""
+        solution = self.solution
+        if isinstance(function, Ours) or learner.is_the_labs(function, solution):
+            return True
+        return classroom.on() and done_by_the_lab(self, function, self.cases()[0])
 
     def _judged(self, function: Callable) -> Result:
-        cases = self.cases()
+        cases = self.cases() + self.held_back()
         targets = [self.run(self.solution, case) for case in cases]
 
         def gaps(found: list[Outcome]) -> list[dict[str, str]]:
@@ -82,17 +99,20 @@ class FunctionExercise(Question):
         if changed:
             return self._wrong(
                 f"The numbers are right, but the {changed} came back changed, and the caller may still need what it "
-                "gave. Which line writes into what it was given?"
+                "gave. Which line writes into what it was given?",
+                "changes_its_inputs",
             )
         looped = self.two_counts and loop_over_heads(function, *self.two_counts(), yours[0].in_numpy)
         if looped:
-            return self._wrong(looped)
+            return self._wrong(looped, "loops_over_heads")
         drawing = drawn(self, yours[0], targets[0], cases[0]) if self.draw_pass else None
         remarks = [in_half(yours), with_help(function, cases[0], yours[0].in_numpy), self.then]
-        return self.result("passed", f"passes on {len(cases)} shapes", *filter(None, remarks), picture=drawing)
+        many = len(cases)
+        verdict = f"passes on {many} shapes"
+        return self.result("passed", verdict, *filter(None, remarks), picture=drawing, right=many, of=many)
 
-    def _wrong(self, line: str) -> Result:
-        return self.result("wrong", "not yet", line)
+    def _wrong(self, line: str, mistake: str | None = None) -> Result:
+        return self.result("wrong", "not yet", line, mistake=mistake)
 
 
 def remembered(result: Result) -> Result:
@@ -113,6 +133,6 @@ def answer_exercise(**fields) -> Callable[[Callable], AnswerExercise]:
 
 
 def seeded(seed: int, *shapes: Sequence[int], spread: float = 1.0) -> list[torch.Tensor]:
-    """Normal numbers of these shapes, the same ones for the same seed on every machine."""
-    generator = torch.Generator().manual_seed(seed)
+    """Normal numbers of these shapes, the same ones for the same seed on every machine; others under a class key."""
+    generator = class_key.generator(seed)
     return [spread * torch.randn(shape, generator=generator) for shape in shapes]

@@ -52,7 +52,8 @@ class ModelExercise(FunctionExercise):
         if result.passed and gaps:
             name, gap = next(iter(gaps.items()))
             inside = f"in the {name}, {gap}" if name else gap
-            result = self._wrong(f"{result.verdict[0].upper()}{result.verdict[1:]}, and inside the model: {inside}")
+            line = f"{result.verdict[0].upper()}{result.verdict[1:]}, and inside the model: {inside}"
+            result = replace(self._wrong(line, "only_outside_the_model"), right=result.right, of=result.of)
         if yours.parts is None or [part.shape for part in yours.parts] != [part.shape for part in target.parts]:
             return result
         line = self.says(yours.parts, target.parts, self.recorded)
@@ -88,7 +89,8 @@ class WholeModelExercise(FunctionExercise):
             return parts if len(parts) > 1 else parts[0]
 
         def but(*lines):
-            return replace(result, state="wrong", verdict="not yet: right on the shapes of the check only", lines=lines)
+            verdict = "not yet: right on the shapes of the check only"
+            return replace(result, state="wrong", verdict=verdict, lines=lines, mistake="only_outside_the_model")
 
         ours, _ = self.inside(self.solution)
         try:

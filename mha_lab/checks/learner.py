@@ -18,6 +18,7 @@ import torch
 
 from mha_lab.checks.card import Code
 
+_OURS = os.path.join(Path(__file__).parents[1], "")
 # Code in these places is ours or a library's. The learner's last line is the deepest one outside them.
 _NOT_THE_LEARNERS = tuple(
     os.path.join(folder, "")
@@ -169,3 +170,36 @@ def helpers_of_the_lab(function: Callable, *given) -> list[str]:
     finally:
         sys.setprofile(None)
     return [name for name in seen if name.isidentifier() and not name.startswith("_")]
+
+
+def is_the_labs(function: Callable, solution: Callable) -> bool:
+    """Whether this is our solution, or was written in mha_lab: the function itself, or what it is wrapped around."""
+    inner = _innermost(function)
+    code = getattr(inner, "__code__", None)
+    if code is None:  # a class of mha_lab, say
+        return str(getattr(inner, "__module__", "")).split(".")[0] == "mha_lab"
+    return code == solution.__code__ or code.co_filename.startswith(_OURS)
+
+
+def work_of_the_lab(function: Callable, solution: CodeType, *given) -> tuple[bool, list] | None:
+    """(whether the code of our solution ran, what each function of mha_lab returned to the learner's code) of one call;
+    None where it cannot be watched."""
+    ran, returned = [], []
+
+    def look(frame, event, value):
+        if frame.f_code is solution:
+            ran.append(True)
+        caller = frame.f_back.f_code.co_filename if frame.f_back else ""
+        if event == "return" and frame.f_code.co_filename.startswith(_OURS) and not caller.startswith(_OURS):
+            returned.append(value)
+
+    if sys.getprofile() is not None:
+        return None
+    sys.setprofile(look)
+    try:
+        function(*given)
+    except Exception:
+        return None
+    finally:
+        sys.setprofile(None)
+    return bool(ran), returned

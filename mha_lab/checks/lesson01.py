@@ -8,13 +8,14 @@ import torch
 
 from mha_lab import pretrained
 from mha_lab.checks import pictures
+from mha_lab.checks.class_key import generator, sized
 from mha_lab.checks.engine import exercise, seeded
 
 
 def one_query_cases():
     # No two of S, K, V agree, but for one case in which all do.
     sizes = [(3, 4, 2), (5, 16, 3), (7, 2, 4), (1, 5, 3), (4, 4, 4)]
-    return [tuple(seeded(seed, (K,), (S, K), (S, V), spread=1.5)) for seed, (S, K, V) in enumerate(sizes)]
+    return [tuple(seeded(seed, (K,), (S, K), (S, V), spread=1.5)) for seed, (S, K, V) in enumerate(sized(sizes))]
 
 
 @exercise(
@@ -194,7 +195,7 @@ def scaled_twice(query, keys, values):
     "words; as a row and as a column, compared, it gives all n × n answers at once. `torch.tril` is another way: it "
     "keeps the lower triangle of a square.",
     then="Row 0 has one True. In a causal model the first word can only look at itself.",
-    cases=lambda: [(6,), (1,), (2,), (3,), (9,)],
+    cases=lambda: sized([(6,), (1,), (2,), (3,), (9,)]),
     parts={"mask": ("query", "key")},
     picture=lambda yours, target, n: pictures.mask_maps(yours[0], target[0]),
     draw_pass=True,
@@ -262,7 +263,8 @@ def one_diagonal_too_many(n):
 
 def masked_attention_cases():
     cases = []
-    for seed, (N, S, K, V) in enumerate([(4, 6, 8, 3), (3, 5, 2, 4), (6, 4, 5, 2), (5, 5, 3, 3), (7, 3, 16, 6)]):
+    sizes = [(4, 6, 8, 3), (3, 5, 2, 4), (6, 4, 5, 2), (5, 5, 3, 3), (7, 3, 16, 6)]
+    for seed, (N, S, K, V) in enumerate(sized(sizes)):
         query, key, value = seeded(seed, (N, K), (S, K), (S, V), spread=1.5)
         cases.append((query, key, value, _some_allowed(seed, N, S)))
     return cases
@@ -270,9 +272,9 @@ def masked_attention_cases():
 
 def _some_allowed(seed, N, S):
     """A random mask (N, S) in which every row and every column has a True and a False: nothing is fully masked."""
-    generator = torch.Generator().manual_seed(seed)
+    dice = generator(seed)
     while True:
-        mask = torch.rand(N, S, generator=generator) < 0.6
+        mask = torch.rand(N, S, generator=dice) < 0.6
         if all(side.any(axis).all() for side in (mask, ~mask) for axis in (0, 1)):
             return mask
 
@@ -435,7 +437,8 @@ HEADS, HEAD = 12, 3  # of the recorded layer; head 3 of layer 1 in lesson 00
 def head_weights_cases():
     """The trained layer first, whose map is drawn; then random ones, no head as wide as there are heads."""
     query, key, _ = pretrained.recorded_projection()
-    sizes = [(5, 12, 1, 2), (4, 24, 2, 3), (6, 8, 0, 4), (3, 15, 2, 5)]
+    sizes = sized([(5, 6, 1, 2), (4, 8, 2, 3), (6, 2, 0, 4), (3, 3, 2, 5)])
+    sizes = [(N, K * H, head % H, H) for N, K, head, H in sizes]
     random = [(*seeded(i, (N, D), (N, D), spread=1.5), head, H) for i, (N, D, head, H) in enumerate(sizes)]
     return [(query, key, HEAD, HEADS), *random]
 
@@ -592,7 +595,7 @@ def head_scores(query, key, head, num_heads):
 
 def temperature_cases():
     shares = [(3, 0.5), (4, 0.2), (6, 0.9), (5, 0.7), (12, 0.4)]  # number of scores, share of the highest entropy
-    cases = [(*seeded(seed, (S,), spread=2.0), share * math.log(S)) for seed, (S, share) in enumerate(shares)]
+    cases = [(*seeded(seed, (S,), spread=2.0), share * math.log(S)) for seed, (S, share) in enumerate(sized(shares))]
     return [*cases, (torch.tensor([0.0, 40.0, 80.0]), 1.0)]  # widely spread scores take a temperature of 71
 
 

@@ -9,6 +9,7 @@ import torch
 
 from mha_lab.checks import pictures
 from mha_lab.checks.card import Result
+from mha_lab.checks.class_key import sized
 from mha_lab.checks.compare import difference, place
 from mha_lab.checks.engine import AnswerExercise, answer_exercise, exercise, seeded
 from mha_lab.checks.in_model import model_exercise
@@ -67,7 +68,7 @@ def _split_picture(yours, target, x, num_heads):
     second_hint="Two steps. First the last dimension, D = H · K, becomes two, heads before features; then heads and "
     "tokens change places.",
     then="A `view` and a `transpose` compute no number and copy none: they only change how memory is read.",
-    cases=lambda: [(_numbered(B, N, H * K), H) for B, N, H, K in SIZES],
+    cases=lambda: [(_numbered(B, N, H * K), H) for B, N, H, K in sized(SIZES)],
     parts={"heads": SPLIT},
     gap=lambda yours, target, x, num_heads: _moved(yours, target, x, SPLIT, MERGED),
     picture=_split_picture,
@@ -250,7 +251,7 @@ def layer_on_paper(d_model=768, num_heads=16, tokens=100, free=64):
 
 def _score_cases():
     cases = []
-    for seed, (B, N, H, K) in enumerate(SIZES):
+    for seed, (B, N, H, K) in enumerate(sized(SIZES)):
         S = N + 2 if seed % 2 else N + 1
         cases.append((*seeded(seed, (B, N, H * K), (B, S, H * K)), H))
     return cases
@@ -438,7 +439,8 @@ def width_taken_from_num_heads(query, key, num_heads):
 
 def _pseudo_code_cases():
     cases = []
-    for seed, (B, N, h, d_k) in enumerate([(2, 5, 3, 4), (1, 4, 4, 3), (3, 6, 2, 5), (2, 3, 3, 2), (1, 2, 4, 4)]):
+    sizes = [(2, 5, 3, 4), (1, 4, 4, 3), (3, 6, 2, 5), (2, 3, 3, 2), (1, 2, 4, 4)]
+    for seed, (B, N, h, d_k) in enumerate(sized(sizes)):
         cases.append((*seeded(seed, *[(B, N, h * d_k)] * 3, spread=1.5), h))
     return cases
 

@@ -14,6 +14,7 @@ import torch
 from mha_lab import pretrained
 from mha_lab.checks import pictures
 from mha_lab.checks.card import Result
+from mha_lab.checks.class_key import generator, sized, some
 from mha_lab.checks.engine import exercise, seeded
 from mha_lab.checks.in_model import ModelExercise
 from mha_lab.checks.returned import a_thing
@@ -23,7 +24,8 @@ SIZES = [(2, 4, 2, 3), (1, 5, 3, 4), (3, 2, 4, 2), (2, 6, 2, 5), (2, 3, 3, 2)]
 
 
 def _sum_cases():
-    return [tuple(seeded(seed, (B, H, N, K), (H * K, H * K + seed % 3))) for seed, (B, N, H, K) in enumerate(SIZES)]
+    sizes = sized(SIZES)
+    return [tuple(seeded(seed, (B, H, N, K), (H * K, H * K + seed % 3))) for seed, (B, N, H, K) in enumerate(sizes)]
 
 
 @exercise(
@@ -117,12 +119,12 @@ for _alone in (True, False):
 
 def _layer_cases():
     cases = []
-    for seed, (B, N, H, K) in enumerate(SIZES):
+    for seed, (B, N, H, K) in enumerate(sized(SIZES)):
         D = H * K
         x, *matrices = seeded(seed, (B, N, D), (D, D), (D, D), (D, D), (D, D), spread=0.8)
-        generator = torch.Generator().manual_seed(seed)
+        dice = generator(seed)
         # At least itself, and not the same picture when turned round or transposed.
-        mask = (torch.rand(N, N, generator=generator) < 0.5).tril() | torch.eye(N, dtype=torch.bool)
+        mask = (torch.rand(N, N, generator=dice) < 0.5).tril() | torch.eye(N, dtype=torch.bool)
         cases.append((x, *matrices, H, mask))
     return cases
 
@@ -549,6 +551,8 @@ def weights_averaged(*case):
 def _mask_cases():
     cases = []
     for seed, (lengths, N) in enumerate([([3, 4], 4), ([1, 3, 5], 5), ([2, 3], 3), ([6], 6), ([3, 1], 3)]):
+        more = some(0, 3)
+        lengths, N = [length + more for length in lengths], N + more
         S = max(lengths) + seed % 2  # in two cases there is one key more than queries
         allowed = torch.ones(N, S, dtype=torch.bool).tril(S - N)
         is_word = torch.arange(S) < torch.tensor(lengths)[:, None]

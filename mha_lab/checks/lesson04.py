@@ -5,6 +5,7 @@ from functools import partial
 
 from mha_lab import cost
 from mha_lab.checks import pictures
+from mha_lab.checks.class_key import some
 from mha_lab.checks.compare import close
 from mha_lab.checks.engine import exercise
 from mha_lab.checks.in_model import model_exercise
@@ -22,6 +23,15 @@ SIZES = [
     (5, 9, 13, 72, 6, 2),
     (2, 6, 8, 60, 5, 1),
 ]
+
+
+def _sizes():
+    """The sizes of the cases: as many queries as keys where SIZES has it so."""
+    sizes = []
+    for B, N, S, d_model, H, G in SIZES:
+        more = some(0, 5)
+        sizes.append((B + some(0, 2), N + more, S + more, d_model * some(1, 3), H, G))
+    return sizes
 
 
 def count_gap(yours, target, *_, unit=""):
@@ -52,7 +62,7 @@ COUNTED = {"parts": {"number": ()}, "rtol": 1e-9, "gap": count_gap}
     "heads, W^K and W^V only those of keys and values; each head is d_model / num_heads wide. A bias has one number "
     "for each output of its matrix.",
     then="The head count divided d_model and multiplied d_head: it left no trace.",
-    cases=lambda: [(d_model, H, G) for _, _, _, d_model, H, G in SIZES],
+    cases=lambda: [(d_model, H, G) for _, _, _, d_model, H, G in _sizes()],
 )
 def count_parameters(d_model, num_heads, num_kv_heads):
     """Numbers that a layer learns: W^Q, W^K, W^V, W^O and a bias for each of their outputs.
@@ -221,7 +231,7 @@ def _along_the_text(yours, target, recorded):
     says=_beside_torch,
     shows=_along_the_text,
     then="num_heads · d_head is d_model again: in the two products of attention, too, the head count cancels.",
-    cases=lambda: list(SIZES),
+    cases=lambda: _sizes(),
 )
 def count_flops(B, N, S, d_model, num_heads, num_kv_heads):
     """FLOPs of the six matrix products of one forward pass, a multiply-add as 2.
@@ -365,7 +375,7 @@ def square_scores(B, N, S, d_model, num_heads, num_kv_heads):
     second_hint="Each head of queries has a map of its own, shared keys or not: a row for each query and a column for "
     "each key, in each text. At the worst moment scores and weights both exist, in numbers of 32 bits.",
     then="This is what the fused kernel never stores, and the one place where the head count stands as a factor.",
-    cases=lambda: [(B, N, S, H, G) for B, N, S, _, H, G in SIZES],
+    cases=lambda: [(B, N, S, H, G) for B, N, S, _, H, G in _sizes()],
 )
 def peak_scores(B, N, S, num_heads, num_kv_heads):
     """Bytes of scores and weights, in float32, that the explicit path holds in training at its

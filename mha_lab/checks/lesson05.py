@@ -13,6 +13,7 @@ import torch
 from mha_lab import pretrained
 from mha_lab.checks import pictures
 from mha_lab.checks.card import Result
+from mha_lab.checks.class_key import sized
 from mha_lab.checks.engine import exercise, seeded
 from mha_lab.checks.in_model import ModelExercise
 from mha_lab.checks.lesson04 import count_gap
@@ -25,8 +26,9 @@ SIZES = [(2, 3, 5, 4, 2, 3), (1, 1, 4, 6, 2, 4), (2, 2, 3, 6, 3, 2), (1, 4, 4, 3
 
 
 def _grouped_cases():
+    sizes = sized(SIZES, together=(3, 4))
     return [
-        tuple(seeded(seed, (B, H, N, K), (B, G, S, K), (B, G, S, K))) for seed, (B, N, S, H, G, K) in enumerate(SIZES)
+        tuple(seeded(seed, (B, H, N, K), (B, G, S, K), (B, G, S, K))) for seed, (B, N, S, H, G, K) in enumerate(sizes)
     ]
 
 
@@ -290,7 +292,7 @@ def grouped_softmax_over_queries(query, key, value):
 
 
 def _byte_cases():
-    return [  # batch, tokens, layers, num_heads, num_kv_heads, d_head, bytes_per_number
+    known = [  # batch, tokens, layers, num_heads, num_kv_heads, d_head, bytes_per_number
         (1, 8192, 32, 32, 8, 128, 2),  # Llama-3-8B
         (1, 1024, 12, 12, 12, 64, 2),  # GPT-2 small
         (4, 2048, 30, 9, 3, 64, 4),  # SmolLM2-135M
@@ -298,6 +300,7 @@ def _byte_cases():
         (2, 6, 2, 4, 2, 3, 2),  # small enough to count on paper
         (64, 8000, 80, 64, 8, 128, 2),  # Llama-3-70B serving 64 texts: more bytes than an int32 can count
     ]
+    return sized(known, together=(3, 4), fixed=(6,))
 
 
 @exercise(
@@ -428,6 +431,7 @@ def in_32_bits(*case):
 
 def _decode_cases():
     sizes = [(1, 2, 5, 3), (2, 3, 4, 2), (1, 1, 7, 4), (3, 4, 1, 5), (2, 2, 2, 2), (1, 2, 0, 3)]  # (B, H, S, K)
+    sizes = sized(sizes)
     return [tuple(seeded(seed, *[(B, H, 1, K)] * 3, *[(B, H, S, K)] * 2)) for seed, (B, H, S, K) in enumerate(sizes)]
 
 

@@ -8,6 +8,7 @@ import torch
 
 from mha_lab import tasks
 from mha_lab.checks import pictures
+from mha_lab.checks.class_key import sized, some
 from mha_lab.checks.engine import exercise, seeded
 from mha_lab.checks.in_model import model_exercise
 from mha_lab.checks.returned import a_thing
@@ -39,7 +40,9 @@ def _in_the_sweep(name, made):
     "deviation divides by seeds − 1, as torch's `std` does by itself. The mean of n numbers is as many times less "
     "uncertain than one of them as the root of n says.",
     then="An error bar tells how well the mean is known, not how far one training may fall. For that, draw the dots.",
-    cases=lambda: [tuple(seeded(seed, shape)) for seed, shape in enumerate([(7, 5), (3, 4), (2, 9), (4, 4), (5, 2)])],
+    cases=lambda: [
+        tuple(seeded(seed, shape)) for seed, shape in enumerate(sized([(7, 5), (3, 4), (2, 9), (4, 4), (5, 2)]))
+    ],
     parts={"mean": ("head count",), "standard error": ("head count",)},
     sizes=lambda quality: {"(number of seeds)": quality.shape[1], "(number of head counts)": quality.shape[0]},
 )
@@ -114,7 +117,8 @@ def variance_over_the_root(quality):
 
 def _served_cases():
     cases = []
-    for seed, (B, H, R, N) in enumerate([(2, 3, 4, 5), (1, 4, 2, 3), (3, 2, 2, 4), (2, 1, 3, 6), (2, 4, 4, 4)]):
+    sizes = [(2, 3, 4, 5), (1, 4, 2, 3), (3, 2, 2, 4), (2, 1, 3, 6), (2, 4, 4, 4)]
+    for seed, (B, H, R, N) in enumerate(sized(sizes)):
         scores, place = seeded(seed, (B, H, N, N), (B, R, N, N))
         right = place == place.amax(dim=-1, keepdim=True)  # one key for each query
         cases.append((scores.softmax(dim=-1), right))
@@ -255,7 +259,7 @@ STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 9: 2.306}
 
 def _interval_cases():
     cases = []
-    for seed, (counts, n) in enumerate([(7, 5), (3, 4), (2, 9), (6, 3), (5, 2)]):
+    for seed, (counts, n) in enumerate(sized([(7, 5), (3, 4), (2, 9), (6, 3), (5, 2)], fixed=(1,))):
         luck, own, other = seeded(seed, (n,), (counts, n), (n,))  # what a seed does to all, and to each
         level = torch.linspace(1, -0.5, counts)[:, None]
         cases.append((level + luck + 0.5 * own, luck + 0.5 * other, STUDENT[n]))
@@ -430,7 +434,8 @@ def mean_and_margin(losses, base, t):
 
 def _budget_cases():
     cases = []
-    for seed, (counts, short, long) in enumerate([(4, 5, 2), (3, 2, 2), (5, 3, 4), (6, 4, 2), (2, 2, 3)]):
+    sizes = [(4, 5, 2), (3, 2, 2), (5, 3, 4), (6, 4, 2), (2, 2, 3)]
+    for seed, (counts, short, long) in enumerate(sized(sizes)):
         first, second, luck, later = seeded(seed + 20, (counts, 1), (counts, 1), (counts, short), (counts, long))
         cases.append((2.2 + 0.1 * first + 0.03 * luck, 2.0 - 0.05 * first + 0.08 * second + 0.03 * later))
     return cases
@@ -564,7 +569,10 @@ def never_overlapping(short, long):
     second_hint="Begin with as many heads as fit by width alone, rounded down, and go down one by one until d_model "
     "can be cut into equal heads: fewer heads are wider heads.",
     then="It says the most, not the best: how wide a head must be, no formula knows. That took training.",
-    cases=lambda: [(512, 64), (768, 64), (100, 16), (384, 100), (7, 3), (64, 2), (8, 1), (1024, 8)],
+    cases=lambda: [
+        (some(1, 3) * d_model, d_head + some(0, 3))
+        for d_model, d_head in [(512, 64), (768, 64), (100, 16), (384, 100), (7, 3), (64, 2), (8, 1), (1024, 8)]
+    ],
     parts={"heads": ()},
 )
 def most_heads(d_model, d_head):

@@ -9,6 +9,7 @@ import torch
 
 from mha_lab import heads, models, pretrained, tasks
 from mha_lab.checks import pictures
+from mha_lab.checks.class_key import sized, some
 from mha_lab.checks.compare import difference
 from mha_lab.checks.engine import exercise, seeded
 from mha_lab.checks.in_model import model_exercise
@@ -32,7 +33,8 @@ def _examples(count, seed):
 
 def _name_heads_cases():
     cases = []
-    for seed, (R, H, least) in enumerate([(2, 4, 0.5), (3, 2, 0.4), (4, 4, 0.6), (2, 6, 0.7), (3, 3, 0.5)]):
+    sizes = [(2, 4, 0.5), (3, 2, 0.4), (4, 4, 0.6), (2, 6, 0.7), (3, 3, 0.5)]
+    for seed, (R, H, least) in enumerate(sized(sizes)):
         (scores,) = seeded(seed, (R + 1, H), spread=2.0)  # one row more: weight that lies nowhere of interest
         shares = scores.softmax(dim=0)[:R]
         if least == 0.5:  # head 0 lies exactly on the threshold, on pattern 1
@@ -168,6 +170,7 @@ for _unnamed in (-1, 0):
 
 def _without_head_cases():
     sizes = [(8, 1, 2), (12, 2, 4), (6, 0, 3), (12, 2, 3), (16, 1, 8)]
+    sizes = [(D * some(1, 3), (head + some(0, 7)) % heads, heads) for D, head, heads in sizes]
     return [(*seeded(seed, (D, D)), head, num_heads) for seed, (D, head, num_heads) in enumerate(sizes)]
 
 
@@ -335,6 +338,7 @@ def one_column_too_long(weight, head, num_heads):
 
 def _head_importance_cases():
     sizes = [(3, 4, 8, 2), (5, 3, 12, 4), (2, 6, 6, 3), (4, 2, 12, 3), (6, 5, 16, 8)]
+    sizes = sized(sizes, together=(2, 3))
     return [(*seeded(seed, (B, N, D), (B, N, D)), num_heads) for seed, (B, N, D, num_heads) in enumerate(sizes)]
 
 

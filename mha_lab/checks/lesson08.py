@@ -7,6 +7,7 @@ from operator import itemgetter
 import torch
 
 from mha_lab.checks import pictures
+from mha_lab.checks.class_key import generator, sized
 from mha_lab.checks.engine import exercise, seeded
 from mha_lab.checks.in_model import whole_model_exercise
 
@@ -52,7 +53,7 @@ def _by_function(layer, function, x, context, *, mask, need_weights=False):
 def _cross_cases():
     cases = []
     sizes = [(2, 3, 6, 4, 2), (1, 5, 4, 3, 4), (3, 4, 4, 6, 3), (2, 2, 5, 4, 1), (2, 6, 6, 5, 5)]
-    for seed, (B, N, S, D, K) in enumerate(sizes):
+    for seed, (B, N, S, D, K) in enumerate(sized(sizes)):
         x, context, *projections = seeded(seed, (B, N, D), (B, S, D), (D, K), (D, K), (D, K))
         lengths = torch.arange(B) % 2 + S - 3  # at least one padded place everywhere
         cases.append((x, context, lengths, *projections))
@@ -314,7 +315,7 @@ def log_weights(*case):
 
 def _share_cases():
     cases = []
-    for seed, (B, N, S) in enumerate([(3, 5, 7), (2, 4, 4), (1, 6, 5), (4, 3, 9), (2, 7, 7)]):
+    for seed, (B, N, S) in enumerate(sized([(3, 5, 7), (2, 4, 4), (1, 6, 5), (4, 3, 9), (2, 7, 7)])):
         (dice,) = seeded(seed, (B, N, S))
         lengths = torch.arange(B) % 2 + S - 2  # at least one padded place everywhere
         right = (dice > 0.4) & (torch.arange(S) < lengths[:, None, None])
@@ -417,11 +418,12 @@ def whole_number_division(right, lengths):
 
 def _place_cases():
     cases = []
-    for seed, (T, B, N, S) in enumerate([(40, 3, 4, 6), (30, 2, 5, 5), (50, 1, 3, 7), (40, 4, 6, 4), (60, 3, 7, 7)]):
-        generator = torch.Generator().manual_seed(seed)
-        home = torch.randperm(max(N, S), generator=generator)[:N] % S  # where each row's answer stands most often
-        right = torch.rand(T + B, N, S, generator=generator) < 0.25
-        moved = torch.rand(T + B, N, generator=generator) < 0.4
+    sizes = [(40, 3, 4, 6), (30, 2, 5, 5), (50, 1, 3, 7), (40, 4, 6, 4), (60, 3, 7, 7)]
+    for seed, (T, B, N, S) in enumerate(sized(sizes)):
+        dice = generator(seed)
+        home = torch.randperm(max(N, S), generator=dice)[:N] % S  # where each row's answer stands most often
+        right = torch.rand(T + B, N, S, generator=dice) < 0.25
+        moved = torch.rand(T + B, N, generator=dice) < 0.4
         right |= (torch.arange(S) == home[:, None]) & ~moved[..., None]
         right[:, -1] = False  # the end stands for nothing
         right[-1, 0, (home[0] + 1) % S] = True

@@ -4,6 +4,7 @@ from functools import partial
 
 import torch
 
+from mha_lab.checks.class_key import generator, sized
 from mha_lab.checks.engine import exercise, seeded
 from mha_lab.checks.in_model import whole_model_exercise
 
@@ -32,7 +33,7 @@ def _masked(function) -> tuple[str, None]:
     "columns is the left one. A patch is asked for where it lies on the right and the word says so, and where neither "
     "is true.",
     then="Draw such a mask over the image once, before you trust a share of weight on it.",
-    cases=lambda: [(torch.tensor(word), rows, columns) for word, rows, columns in _HALVES],
+    cases=lambda: [(torch.tensor(word), rows, columns) for word, rows, columns in sized(_HALVES, fixed=(2,))],
     parts={"mask": ("word", "patch")},
     inside=_masked,
 )
@@ -107,7 +108,7 @@ def one_column_too_early(words, rows, columns):
 
 def _paired_cases():
     cases = []
-    for seed, n in enumerate((5, 3, 8, 4, 6)):
+    for seed, (n,) in enumerate(sized([(5,), (3,), (8,), (4,), (6,)])):
         level, one, other = seeded(seed, (n,), (n,), (n,))  # a seed is good or bad for both
         cases.append((1.2 * level + 0.5 * one + 0.4, 1.2 * level + 0.5 * other))
     return cases
@@ -212,9 +213,8 @@ def sorted_first(one, other):
 
 def _reach_cases():
     cases = []
-    for seed, (n, width) in enumerate([(6, 3), (8, 1), (9, 4), (12, 20), (7, 7)]):
-        generator = torch.Generator().manual_seed(seed)
-        back = torch.rand(n, generator=generator) * (torch.arange(n) + 1)
+    for seed, (n, width) in enumerate(sized([(6, 3), (8, 1), (9, 4), (12, 20), (7, 7)])):
+        back = torch.rand(n, generator=generator(seed)) * (torch.arange(n) + 1)
         target = torch.arange(n) - back.long()  # somewhere in the past, or the token itself
         right = torch.arange(n) == target[:, None]
         right[torch.arange(0, n, 4)] = False  # tokens that ask nothing

@@ -9,6 +9,7 @@ from torch import nn
 
 from mha_lab import models, tasks
 from mha_lab.checks import pictures
+from mha_lab.checks.class_key import sized
 from mha_lab.checks.engine import exercise, seeded
 from mha_lab.checks.in_model import model_exercise
 
@@ -23,7 +24,7 @@ from mha_lab.checks.in_model import model_exercise
     "−8. There is one distance for each of the N × N pairs: subtract a row of token numbers from a column of them, "
     "and leave out the sign. Give the slopes two more axes, so that every slope meets the whole table of distances.",
     then="Nothing here depends on how long a sentence may be: that is why it still works on longer ones.",
-    cases=lambda: [(4, 6), (8, 5), (2, 3), (16, 4), (1, 5), (3, 4), (6, 5), (12, 3)],
+    cases=lambda: sized([(4, 6), (8, 5), (2, 3), (16, 4), (1, 5), (3, 4), (6, 5), (12, 3)]),
     parts={"bias": ("head", "query", "key")},
 )
 def distance_bias(num_heads, num_tokens):
@@ -134,7 +135,7 @@ def the_papers_rule(num_heads, num_tokens):
 
 def _table_cases():
     sizes = [(2, 1, 4), (4, 3, 6), (1, 2, 3), (3, 4, 12), (2, 5, 1), (5, 2, 7)]  # heads, reach, tokens
-    return [(seeded(seed, (H, 2 * R + 1))[0], N) for seed, (H, R, N) in enumerate(sizes)]
+    return [(seeded(seed, (H, 2 * R + 1))[0], N) for seed, (H, R, N) in enumerate(sized(sizes))]
 
 
 class _Given(nn.Module):
@@ -309,6 +310,7 @@ def heads_last(table, num_tokens):
 
 def _rotary_cases():
     shapes = [(1, 2, 3, 4), (2, 3, 5, 8), (1, 1, 6, 2), (2, 2, 4, 6), (1, 4, 7, 16), (3, 2, 2, 4)]
+    shapes = sized(shapes, fixed=(3,))
     return [(*seeded(seed, shape), base) for seed, (shape, base) in enumerate(zip(shapes, (10.0, 100.0) * 3))]
 
 
@@ -433,9 +435,8 @@ def added_waves(x, base):
 
 def _norm_cases():
     cases = []
-    for seed, ((B, N, D), eps) in enumerate(
-        [((2, 3, 4), 1e-5), ((1, 4, 8), 1e-5), ((3, 2, 5), 0.1), ((2, 2, 16), 1e-5), ((2, 4, 6), 0.5), ((1, 4, 4), 0.1)]
-    ):
+    sizes = [(2, 3, 4, 1e-5), (1, 4, 8, 1e-5), (3, 2, 5, 0.1), (2, 2, 16, 1e-5), (2, 4, 6, 0.5), (1, 4, 4, 0.1)]
+    for seed, (B, N, D, eps) in enumerate(sized(sizes)):
         x, gain = seeded(seed, (B, N, D), (D,))
         cases.append((x + 0.7, 1 + 0.3 * gain, eps))
     return cases
@@ -565,7 +566,7 @@ for _kept in (1, 0):
 
 def _fusion_cases():
     shapes = [(2, 3, 4), (1, 5, 8), (3, 2, 6), (2, 4, 4), (1, 1, 12)]
-    return [tuple(seeded(seed, (B, N, D), (D, D), (D, D))) for seed, (B, N, D) in enumerate(shapes)]
+    return [tuple(seeded(seed, (B, N, D), (D, D), (D, D))) for seed, (B, N, D) in enumerate(sized(shapes))]
 
 
 @exercise(

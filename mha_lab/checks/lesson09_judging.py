@@ -7,6 +7,7 @@ from functools import cache
 import torch
 
 from mha_lab import models, tasks
+from mha_lab.checks.class_key import sized
 from mha_lab.checks.engine import answer_exercise, exercise, seeded
 from mha_lab.checks.returned import a_thing
 
@@ -138,7 +139,7 @@ def two_baselines(test):
 
 def _pairs():
     cases = []
-    for seed, n in enumerate([3, 5, 4, 9, 2, 6]):
+    for seed, (n,) in enumerate(sized([(3,), (5,), (4,), (9,), (2,), (6,)])):
         batches, own, other = seeded(seed, (n,), (n,), (n,))  # what the seed does to both, and to each
         cases.append((0.3 + 0.7 * batches + own, 0.7 * batches + other))
     return cases

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from mha_lab.checks.card import Result
+from mha_lab.checks.class_key import sized
 from mha_lab.checks.engine import FunctionExercise, exercise, seeded
 from mha_lab.checks.in_model import WholeModelExercise
 from mha_lab.checks.returned import a_thing
@@ -17,7 +18,7 @@ from mha_lab.kv_cache import KVCache
 
 def _block_cases():
     cases = []
-    for seed, (N, S, K) in enumerate([(3, 4, 2), (1, 1, 3), (4, 2, 5), (2, 6, 1), (5, 3, 4)]):
+    for seed, (N, S, K) in enumerate(sized([(3, 4, 2), (1, 1, 3), (4, 2, 5), (2, 6, 1), (5, 3, 4)])):
         before, scores, values, summed = seeded(seed, (N, 3), (N, S), (S, K), (N, K))
         before, scores = 2 * before, 2 * scores
         before[0], scores[0] = before[0] - 9, scores[0] - 9  # a row of negative scores alone
@@ -201,7 +202,7 @@ def block_from_the_old_largest(largest, total, summed, scores, values):
     second_hint="Give every token a whole window, then take away what the first ones lack: they lack one less each "
     "time, which is a triangle. And what is the widest window that a text can fill?",
     then="Twice the text is twice the scores, once the text is longer than the window.",
-    cases=lambda: [(8, 3), (5, 1), (4, 9), (100, 10), (7, 7)],
+    cases=lambda: sized([(8, 3), (5, 1), (4, 9), (100, 10), (7, 7)]),
     parts={"scores": ()},
 )
 def window_scores(n, width):
@@ -254,6 +255,7 @@ def itself_and_width_more(n, width):
 def _slide_cases():
     sizes = [(2, 3, 6, 4, 2, 3), (1, 2, 5, 1, 3, 4), (1, 1, 2, 1, 2, 8), (2, 2, 4, 3, 1, 1), (1, 2, 7, 2, 4, 5)]
     sizes += [(1, 2, 5, 2, 3, 8), (2, 1, 4, 2, 3, 4)]  # a text shorter than its window, and one just as long
+    sizes = sized(sizes, together=(2, 3, 5))
     return [
         (*seeded(seed, (B, G, S, K), (B, G, N, K)), width) for seed, (B, G, S, N, K, width) in enumerate(sizes)
     ]  # fmt: skip

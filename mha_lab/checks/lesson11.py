@@ -12,6 +12,7 @@ import torch
 from mha_lab import pretrained
 from mha_lab.checks import pictures
 from mha_lab.checks.card import Result
+from mha_lab.checks.class_key import sized, some
 from mha_lab.checks.engine import seeded
 from mha_lab.checks.in_model import ModelExercise, model_exercise
 from mha_lab.checks.returned import a_thing
@@ -41,6 +42,7 @@ def _of_the_record(made):
 def _said_twice():
     """Weights of heads on texts of T tokens said twice: rows that sum to 1."""
     shapes = [(3, 8, 8), (2, 12, 12), (4, 6, 6), (1, 10, 10), (2, 16, 16)]
+    shapes = [(heads, n, n) for heads, n in ((heads, n + 2 * some(0, 2)) for heads, n, _ in shapes)]
     return [(seeded(seed, shape)[0].softmax(dim=-1),) for seed, shape in enumerate(shapes)]
 
 
@@ -185,6 +187,7 @@ def _draws():
     """Losses in steps of a tenth, so that a draw may equal the choice; one choice beats all draws."""
     cases = []
     for seed, (draws, place) in enumerate([(12, 3), (5, 1), (20, 9), (7, 6), (9, 4)]):
+        draws += some(0, 4)
         drawn = (10 * seeded(seed, (draws,))[0]).round() / 10 + 4
         cases.append((drawn.sort().values[place].item(), drawn))
     return [*cases, (1.0, cases[0][1])]
@@ -452,7 +455,7 @@ def _pooled_through(model, function, recorded) -> str:
 def _pool_cases():
     cases = []
     sizes = [(6, 4, 5, 2), (9, 3, 4, 3), (4, 2, 6, 1), (8, 3, 3, 2), (12, 2, 4, 3)]
-    for seed, (G, K, D, new) in enumerate(sizes):
+    for seed, (G, K, D, new) in enumerate(sized(sizes, together=(0, 3))):
         cases.append((seeded(seed, (G * K, D))[0], G, new))
     return cases
 
@@ -520,7 +523,7 @@ BASE = 100_000.0
 
 def _rotary_cases():
     sizes = [(2, 6, 4), (3, 8, 5), (1, 6, 6), (4, 10, 3), (2, 4, 8)]
-    return [(seeded(seed, (H * K, D))[0], H) for seed, (H, K, D) in enumerate(sizes)]
+    return [(seeded(seed, (H * K, D))[0], H) for seed, (H, K, D) in enumerate(sized(sizes, fixed=(1,)))]
 
 
 def _unturned(x, last, base=BASE):

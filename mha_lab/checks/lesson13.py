@@ -3,6 +3,7 @@ partial outputs merged."""
 
 import torch
 
+from mha_lab.checks.class_key import sized, some
 from mha_lab.checks.engine import exercise, seeded
 from mha_lab.checks.in_model import whole_model_exercise
 
@@ -12,7 +13,7 @@ from mha_lab.checks.in_model import whole_model_exercise
 def _share_cases():
     sizes = [(2, 3, 4, 2, 1, 2), (1, 4, 6, 3, 0, 3), (1, 3, 5, 2, 0, 2), (1, 3, 5, 2, 1, 2), (2, 2, 5, 3, 3, 4)]
     cases = []
-    for seed, (B, N, H, K, rank, ranks) in enumerate(sizes):
+    for seed, (B, N, H, K, rank, ranks) in enumerate(sized(sizes, together=(2, 4, 5))):
         x, W, b_o = seeded(seed, (B, N, H * K), (4, H * K, H * K), (H * K,))
         cases.append((x, W / (H * K) ** 0.5, b_o, H, rank, ranks))  # scores near 1, as in a layer
     return cases
@@ -255,13 +256,19 @@ def every_rth_head(x, W, b_o, num_heads, rank, ranks):
     "down, by the size of a group; what is left when doubles are taken out is the answer.",
     then="A rank holds every key/value head at which one of its query heads looks, and no other.",
     cases=lambda: [
-        (8, 4, 1, 2),
-        (32, 8, 5, 8),
-        (8, 2, 3, 4),
-        (32, 8, 11, 16),
-        (12, 4, 1, 6),
-        (6, 6, 2, 3),
-        (16, 2, 2, 4),
+        (H * times, G * times, (rank + some(0, 15)) % ranks, ranks)
+        for H, G, rank, ranks, times in (
+            (*sizes, some(1, 3))
+            for sizes in [
+                (8, 4, 1, 2),
+                (32, 8, 5, 8),
+                (8, 2, 3, 4),
+                (32, 8, 11, 16),
+                (12, 4, 1, 6),
+                (6, 6, 2, 3),
+                (16, 2, 2, 4),
+            ]
+        )
     ],
     parts={"key/value heads": ("head",)},
 )
@@ -340,7 +347,7 @@ def all_of_them(num_heads, num_kv_heads, rank, ranks):
 
 def _merge_cases():
     cases = []
-    for seed, (N, K) in enumerate([(3, 2), (1, 4), (4, 3), (2, 1)]):
+    for seed, (N, K) in enumerate(sized([(3, 2), (1, 4), (4, 3), (2, 1)])):
         output, more, lse, more_lse = seeded(seed, (N, K), (N, K), (N,), (N,))
         cases.append((output, 2 * lse, more, 2 * more_lse - 1))
     output, lse, more, more_lse = cases[0]

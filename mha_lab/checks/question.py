@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
+from mha_lab.checks import class_key
 from mha_lab.checks.card import Task
 from mha_lab.checks.compare import RTOL, alike, difference
 from mha_lab.checks.returned import unreadable
@@ -79,14 +81,22 @@ class Question(Task):
                 found[name] = difference(mine, right, self.parts[name], self.rtol, yours.dtypes[i])
         return {name: gap for name, gap in found.items() if gap}
 
-    def known_mistake(self, yours: list[Outcome], cases: list[tuple]) -> str | None:
-        """The question that goes with the mistake that gives these numbers in every case."""
+    def held_back(self) -> list[tuple]:
+        """The cases of the class key; none where no key is set."""
+        key = class_key.key()
+        if not key:
+            return []
+        with class_key.drawn_from(key, self.__name__):
+            return self.cases()
+
+    def known_mistake(self, yours: list[Outcome], cases: list[tuple]) -> tuple[str | None, str | None]:
+        """(the key, the question) of the mistake that gives these numbers in every case, or (None, None)."""
         if not any(each.parts for each in yours):
-            return None
+            return None, None
         for mistake, message in self.mistakes:
             if all(self.same(mine, self.run(mistake, case)) for mine, case in zip(yours, cases, strict=True)):
-                return message
-        return None
+                return key_of(mistake), message
+        return None, None
 
     def same(self, yours: Outcome, other: Outcome) -> bool:
         """Whether two calls came to the same, up to rounding: the same numbers, or an error both."""
@@ -94,3 +104,10 @@ class Question(Task):
             return yours.error is not None and other.error is not None
         each = zip(yours.parts, other.parts, yours.dtypes, strict=True)
         return all(alike(mine, theirs, self.rtol, dtype) for mine, theirs, dtype in each)
+
+
+def key_of(mistake: Callable) -> str:
+    """The short name of a known mistake: that of the function which computes it."""
+    while isinstance(mistake, partial):
+        mistake = mistake.func
+    return mistake.__name__.strip("_")

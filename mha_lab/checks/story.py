@@ -9,7 +9,7 @@ from mha_lab.checks.card import Result
 from mha_lab.checks.compare import ROUNDED, alike
 from mha_lab.checks.pattern import POWERS, regularity, without_zeros
 from mha_lab.checks.question import Question
-from mha_lab.checks.returned import unreadable
+from mha_lab.checks.returned import as_parts, unreadable
 from mha_lab.checks.run import Outcome, all_changed, copied, quietly
 from mha_lab.checks.weights import about_weights
 
@@ -20,8 +20,11 @@ def not_yet(task: Question, function: Callable, cases, targets, yours, gaps) -> 
         line = unreadable(yours[0].returned, task.parts)
         if isinstance(function, type):
             line = f"you handed in a class, and a call of it makes an object: {line}"
-        return task.result("wrong", "not yet", line[0].upper() + line[1:])
-    message = task.known_mistake(yours, cases)
+        key = "returns_nothing" if yours[0].returned is None else "returns_no_numbers"
+        return task.result("wrong", "not yet", line[0].upper() + line[1:], mistake=key, of=len(cases))
+    key, message = task.known_mistake(yours, cases)
+    if not key and any(each.error is not None for each in yours):
+        key = "raises"
     lines = [message] if message else []
     if not message:
         lines += _about_the_calls(task, function, cases, targets, yours, gaps)
@@ -36,7 +39,7 @@ def not_yet(task: Question, function: Callable, cases, targets, yours, gaps) -> 
     right = sum(not gap for gap in gaps)
     verdict = f"not yet: right on {right} of {len(cases)} shapes" if right else "not yet"
     drawing = None if shown is None else drawn(task, yours[shown], targets[shown], cases[shown])
-    return task.result("wrong", verdict, *lines, picture=drawing)
+    return task.result("wrong", verdict, *lines, picture=drawing, mistake=key, right=right, of=len(cases))
 
 
 def drawn(task: Question, yours: Outcome, target: Outcome, case: tuple) -> Callable | None:
@@ -61,6 +64,19 @@ def with_help(function: Callable, case: tuple, in_numpy: bool) -> str | None:
         return None
     called = " and ".join(f"`{name}`" for name in names[:3])
     return f"The work is done by mha_lab's {called}. Could you also write it with torch alone?"
+
+
+def done_by_the_lab(task: Question, function: Callable, case: tuple) -> bool:
+    """Whether one call of mha_lab returned the whole answer, or our solution did, whatever was written around it."""
+    with quietly():
+        found = learner.work_of_the_lab(function, task.solution.__code__, *(copied(each, False) for each in case))
+        right = task.run(function, case)
+    if found is None or right.parts is None:
+        return False
+    ours, returned = found
+    parts = list(task.parts.values())
+    each = (as_parts(value, parts)[0] for value in returned)
+    return ours or any(got and all(map(alike, got, right.parts)) for got in each)
 
 
 def _about_the_calls(task, function, cases, targets, yours, gaps) -> list[str]:

@@ -6,6 +6,11 @@ import pytest
 import torch
 
 
+def as_a_learner(solution):
+    """The solution as a function that a learner wrote: the check notices its own one."""
+    return lambda *given: solution(*given)
+
+
 def no_two_mistakes_are_one(task):
     """No two mistakes with different questions, and none and the solution, compute the same in every case."""
     functions = [(task.solution, "")] + task.mistakes
@@ -48,12 +53,12 @@ def promises(exercises, wrong, right):
             assert set(named) == {mistake for name, mistake in wrong if name == exercise}
 
         @pytest.mark.parametrize("exercise", exercises)
-        def test_the_solution_passes_as_it_is_shown(self, exercise):
+        def test_the_solution_passes_as_it_is_shown_and_is_noticed_when_it_is_handed_in(self, exercise):
             task = exercises[exercise]
             shown = {"torch": torch}
             exec(task.source, shown)  # what a reader copies out of the card, and nothing else
-            for solution in task.solution, shown[exercise]:
-                assert task(solution).verdict == f"passes on {len(task.cases())} shapes"
+            assert task(shown[exercise]).verdict == f"passes on {len(task.cases())} shapes"
+            assert task(task.solution).state == "ours"
 
         @pytest.mark.parametrize("exercise, way", right)
         def test_another_right_way_passes_too(self, exercise, way):

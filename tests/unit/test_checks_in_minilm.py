@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from exercise_promises import as_a_learner
 
 from mha_lab import checks, pretrained
 from mha_lab.pretrained import ModelMissing, inside_minilm, your_layer
 
-check, OURS = checks.multi_head_attention, checks.multi_head_attention.solution
+check, OURS = checks.multi_head_attention, as_a_learner(checks.multi_head_attention.solution)
 
 
 def unscaled(x, W_q, W_k, W_v, W_o, num_heads, mask):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from exercise_promises import as_a_learner
 from torch.nn import functional as F
 
 from mha_lab import attention, checks, pretrained
@@ -16,7 +17,7 @@ from mha_lab.pretrained import ModelMissing, inside_smollm2
 
 MODULE = sys.modules[inside_smollm2.__module__]
 DATA = Path(__file__).parents[2] / "data"
-check, OURS = checks.grouped_attention, checks.grouped_attention.solution
+check, OURS = checks.grouped_attention, as_a_learner(checks.grouped_attention.solution)
 
 
 def repeated_in_turn(query, key, value):

@@ -6,7 +6,7 @@ The wrong answers are written here once more, as a learner would write them, and
 
 import pytest
 import torch
-from exercise_promises import no_two_mistakes_are_one
+from exercise_promises import as_a_learner, no_two_mistakes_are_one
 
 from mha_lab import MultiHeadAttention, checks, cost, pretrained, published
 from mha_lab.checks.lesson04_paper import ASKED, SLIPS
@@ -293,7 +293,7 @@ def test_every_known_mistake_has_its_own_message_and_a_learner_who_makes_it(exer
 def test_the_solution_passes_as_it_is_shown(exercise):
     task, shown = EXERCISES[exercise], {}
     exec(task.source, shown)  # what a reader copies out of the card, and nothing else
-    for solution in task.solution, shown[exercise]:
+    for solution in as_a_learner(task.solution), shown[exercise]:
         result = task(solution)
         assert result.passed and result.verdict == f"passes on {len(task.cases())} shapes"
 
@@ -403,7 +403,7 @@ def test_a_function_that_raises_or_is_none_is_judged_as_without_the_model(absent
 
 
 def test_another_second_argument_is_named():
-    result = checks.count_flops(checks.count_flops.solution, pretrained.counted_smollm2)
+    result = checks.count_flops(as_a_learner(checks.count_flops.solution), pretrained.counted_smollm2)
     assert result.state == "wrong" and "Are the brackets at its end missing?" in result.lines[0]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from exercise_promises import promises
+from exercise_promises import as_a_learner, promises
 
 from mha_lab import checks, heads, models, pretrained, tasks
 from mha_lab.pretrained import ablations
@@ -248,7 +248,7 @@ def test_a_wrong_weight_in_the_trained_model_is_named_and_shown_at_work(trained)
 def test_the_learners_slopes_are_those_of_the_trained_model(trained):
     model, batch, _ = trained("previous and match", 2, 8, 0)
     model.requires_grad_(True)
-    result = checks.head_importance(checks.head_importance.solution, model)
+    result = checks.head_importance(as_a_learner(checks.head_importance.solution), model)
     assert result.passed and "your steepest head is head 4" in result.lines[0] and result.picture() is not None
     wrong = checks.head_importance(WRONG["head_importance", "gradient_alone"], model)
     assert wrong.state == "wrong" and "By our numbers head 4 is the steepest." in wrong.lines[-1]
@@ -256,7 +256,7 @@ def test_the_learners_slopes_are_those_of_the_trained_model(trained):
 
 def test_the_learners_report_on_minilm_is_no_better_than_a_blind_draw():
     found = pretrained.recorded_ablations()
-    result = checks.choose_and_report(checks.choose_and_report.solution, found)
+    result = checks.choose_and_report(as_a_learner(checks.choose_and_report.solution), found)
     assert result.passed and "100% of the sentences on which it was chosen" in result.lines[0]
     assert "You report 81%, beside 84% at random" in result.lines[0] and result.picture() is not None
     wrong = checks.choose_and_report(WRONG["choose_and_report", "chosen_on_the_test"], found)

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from exercise_promises import promises
+from exercise_promises import as_a_learner, promises
 from torch import nn
 from torch.nn import functional as F
 
@@ -327,7 +327,7 @@ def trained():
 
 def test_a_bias_goes_on_inside_the_trained_model(trained):
     table = trained.bias.table.clone()
-    passed = checks.relative_bias(checks.relative_bias.solution, trained)
+    passed = checks.relative_bias(as_a_learner(checks.relative_bias.solution), trained)
     assert passed.passed and "reads 1.00 of 400 test sentences rightly, as with ours" in passed.lines[0]
     assert trained.bias.table.equal(table)  # and the model is as it was
 

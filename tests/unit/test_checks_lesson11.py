@@ -8,7 +8,7 @@ import types
 import numpy as np
 import pytest
 import torch
-from exercise_promises import promises
+from exercise_promises import as_a_learner, promises
 
 from mha_lab import MultiHeadAttention, checks, heads, pretrained
 from mha_lab.pretrained import regrouped
@@ -184,7 +184,7 @@ def small(monkeypatch):
 )
 def test_a_right_function_goes_on_in_what_was_recorded_of_the_model(exercise, handed, words, absent):
     task = EXERCISES[exercise]
-    for function in task.solution, next(way for name, way in RIGHT if name == exercise):
+    for function in as_a_learner(task.solution), next(way for name, way in RIGHT if name == exercise):
         result = task(function, handed())
         assert result.passed and words in result.lines[0] and result.lines[-1] == task.then
         assert result.picture().axes
@@ -212,7 +212,7 @@ def test_a_model_with_rows_in_halves_is_the_model_it_was(small):
     with torch.no_grad():
         loss = pretrained.circuits.token_losses(model, pretrained.recorded_smollm2().held_out).mean()
     for answer, passes in (
-        (checks.to_halves.solution, True),
+        (as_a_learner(checks.to_halves.solution), True),
         (np_halves, True),
         (lambda weight, num_heads: weight, False),
     ):
@@ -233,7 +233,7 @@ def test_a_model_is_tried_with_one_pooled_head_in_one_layer(small):
     model.blocks[18].attention = regrouped(model.blocks[18].attention, 1)
     with torch.no_grad():
         loss = pretrained.circuits.token_losses(model, pretrained.recorded_smollm2().held_out).mean()
-    result = checks.pool_heads(checks.pool_heads.solution, pretrained.inside_smollm2())
+    result = checks.pool_heads(as_a_learner(checks.pool_heads.solution), pretrained.inside_smollm2())
     assert result.passed and result.lines[1].endswith(f"goes from 31.7 to {loss.exp():,.1f}.")
 
 

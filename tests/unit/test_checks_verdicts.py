@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from exercise_promises import as_a_learner
 from torch.nn import functional as F
 
 from mha_lab import checks, pretrained
@@ -230,7 +231,7 @@ def test_a_profiler_and_a_tracer_of_somebody_else_stay_at_work():
 
     before = sys.gettrace()
     with cProfile.Profile() as profiler:
-        assert checks.causal_mask(checks.causal_mask.solution).passed
+        assert checks.causal_mask(as_a_learner(checks.causal_mask.solution)).passed
     assert profiler.getstats()
     sys.settrace(trace)
     try:

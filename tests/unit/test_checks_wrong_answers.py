@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from exercise_promises import no_two_mistakes_are_one
+from exercise_promises import as_a_learner, no_two_mistakes_are_one
 from torch.nn import functional as F
 
 from mha_lab import checks, pretrained
@@ -489,7 +489,7 @@ def _(query, key, head, num_heads):
 
 def test_the_trained_head_is_drawn_and_told_from_the_learners_weights():
     recording, task = pretrained.recorded()[0], checks.head_weights
-    said = task(task.solution)
+    said = task(as_a_learner(task.solution))
     drawn = said.picture().axes[0].images[0].get_array()
     assert abs(drawn - recording.weights[pretrained.PROJECTION_LAYER, 3].numpy()).max() < 2e-5
     row = dict(zip(recording.tokens, drawn[recording.tokens.index("it")]))
@@ -1079,7 +1079,7 @@ def test_the_solution_passes_as_it_is_shown(exercise):
     task = BY_FUNCTION[exercise]
     shown = {"torch": torch}
     exec(task.source, shown)  # what a reader copies out of the card, and nothing else
-    for solution in task.solution, shown[exercise]:
+    for solution in as_a_learner(task.solution), shown[exercise]:
         result = task(solution)
         assert result.passed and bool(result) and result.state == "passed"
         assert result.verdict == f"passes on {len(task.cases())} shapes"

@@ -81,6 +81,7 @@ FLOORS_OF_CHECKS = {
     name: floor
     for floor, names in enumerate(
         (
+            ("class_key", "classroom"),
             ("card", "compare"),
             ("learner", "pattern", "returned", "pictures", "course"),
             ("run", "weights"),

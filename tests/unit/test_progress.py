@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import run_notebooks
+from exercise_promises import as_a_learner
 from nbval.kernel import RunningKernel
 
 from mha_lab import checks, pretrained, progress
@@ -97,7 +98,7 @@ def test_a_check_that_passes_is_remembered_and_no_other(home):
     checks.split_heads(stub)
     checks.where_it_looks("trophy", pretrained.recorded())
     assert not home.exists()
-    assert checks.split_heads(checks.split_heads.solution)
+    assert checks.split_heads(as_a_learner(checks.split_heads.solution))
     assert list(stored(home)["passed"]) == ["split_heads"]
     assert checks.where_it_looks("suitcase", pretrained.recorded())
     assert list(stored(home)["passed"]) == ["split_heads", "where_it_looks"]
@@ -180,7 +181,7 @@ def test_a_kernel_that_hangs_while_it_writes_stops_no_other_for_long(home, monke
 
 def assert_works_without_a_file():
     """The course goes on, remembers while this kernel runs, and says so where it is asked."""
-    assert checks.split_heads(checks.split_heads.solution)
+    assert checks.split_heads(as_a_learner(checks.split_heads.solution))
     progress.guessed("02.time", "How long?", "× 2")
     assert "split_heads" in progress.kept()["passed"] and "02.time" in progress.kept()["guesses"]
     words = repr(checks.progress())
@@ -284,7 +285,7 @@ def test_a_broken_file_is_kept_beside_and_said_in_one_sentence(text, survives, h
         "it is kept as progress (broken).json beside it.\n"
     )
     assert (home / "progress (broken).json").read_bytes() == text
-    assert checks.split_heads(checks.split_heads.solution)
+    assert checks.split_heads(as_a_learner(checks.split_heads.solution))
     assert list(stored(home)["passed"]) == [*survives, "split_heads"]
     (home / "progress.json").write_bytes(b"{")  # and another time
     progress.passed("causal_mask")
