@@ -149,12 +149,12 @@ def steps_of_the_explicit_path(
     for H in sorted(heads, reverse=True):  # what few heads leave free in the heap would serve more of them
         divides(d_model, H, f"d_model={d_model} cannot be cut into {H} heads")
         q, k = torch.randn(2, 1, H, N, d_model // H, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
-        scores = q @ k.mT / (d_model // H) ** 0.5
-        weights, owned = scores.softmax(-1), torch.empty_like(scores)
+        weights = (q @ k.mT / (d_model // H) ** 0.5).softmax(-1)
+        owned = torch.empty_like(weights)  # two of this size at a time, and no third: 32 heads' are 134 MB each
         steps = {  # k stands in for the values, which have its shape
             "QKᵀ": partial(torch.matmul, q, k.mT, out=owned),
             "AV": partial(torch.matmul, weights, k),
-            "softmax": partial(torch.softmax, scores, -1, out=owned),
+            "softmax": partial(torch.softmax, weights, -1, out=owned),  # of any numbers
             "QKᵀ into new memory": partial(torch.matmul, q, k.mT),
         }
         with measure.single_thread():
