@@ -10,7 +10,7 @@ export JUPYTER_PREFER_ENV_PATH = 1
 # They would send .venv's Python to the library of another one, or to other packages of the same names.
 unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH
 
-COMMANDS = help lab test faults check bench claims notebooks handouts models reference clean install install-dev
+COMMANDS = help lab test faults check bench claims notebooks handouts models reference hub hub-test clean install install-dev
 .PHONY: $(COMMANDS)
 
 ifneq (,$(findstring /,$(MAKEFILE_LIST)))
@@ -21,7 +21,7 @@ $(COMMANDS):
 else
 
 help:
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 lab: install  ## open your copy of the lessons in JupyterLab; AGAIN=02 copies it again; ARGS="--no-browser --port 8899"
 	@first=$$(.venv/bin/python tools/copy_lessons.py $(AGAIN)) && \
@@ -61,6 +61,18 @@ models: install  ## add the optional real models
 
 reference: install-dev models  ## add transformers, with which make test then compares the real models
 	@$(PYTHON) tools/set_up.py --no-deps requirements-reference.txt
+
+# What a class makes lies in my_class/ unless MHA_LAB_CLASSROOM names another folder.
+HUB = build/hub/bin/python
+
+hub: install  ## a class's hub on this machine: classroom/README.md; students.txt says who may come
+	@.venv/bin/python classroom/set_up.py && $(HUB) classroom/share.py "$${MHA_LAB_CLASSROOM:-my_class}/shared" && \
+	exec $(HUB) -m jupyterhub -f classroom/jupyterhub_config.py
+
+hub-test: install-dev  ## let N=5 students come to a hub on this machine, each in a browser; ARGS="--lessons 02 09 --whole"
+	@.venv/bin/python classroom/set_up.py
+	$(HUB) -m pytest tests/classroom/test_hub.py
+	$(HUB) classroom/hub_test.py --students $(or $(N),5) $(ARGS)
 
 # Nothing that a person wrote: no lesson, and not build/, where a sweep of hours keeps how far it has come.
 clean:  ## remove .venv, handouts/ and caches: what the other commands make anew
