@@ -52,7 +52,8 @@ def selected_attention(
     `top_keys` raise, and ValueError where the scores do not fit."""
     check_shapes(query, key, value, mask)
     _door.whole("count", count)
-    _check_scores(scores, (*query.shape[:-1], key.shape[-2]), query.device)
+    batch = torch.broadcast_shapes(query.shape[:-3], key.shape[:-3], value.shape[:-3])
+    _check_scores(scores, (*batch, *query.shape[-3:-1], key.shape[-2]), query.device)
     if query.dim() == 4 and query.shape[-2] == 1 and scores.shape[-3:-1] == (1, 1) and scores.dim() == 4:
         return _fetched(query, key, value, scores, count, mask, scale)
     return attention(query, key, value, mask=top_keys(scores.detach(), count, mask=mask), scale=scale)

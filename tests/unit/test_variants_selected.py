@@ -107,6 +107,13 @@ def test_what_cannot_be_chosen_from_is_told(given, words):
         top_keys(scores, count, mask=mask[0] if mask else None)
 
 
+def test_scores_may_have_the_batch_of_the_keys_where_the_query_is_one_for_all():
+    query, key, value = text()
+    scores = seeded(2, 1, 6, 6, seed=3)
+    found, _ = selected_attention(query[:1], key, value, scores, count=2)
+    close(found, selected_attention(query[:1].expand(2, -1, -1, -1), key, value, scores, count=2)[0])
+
+
 def call(**changed):
     inputs = dict(zip(("query", "key", "value"), text()))
     return inputs | {"scores": seeded(2, 1, 6, 6, seed=3), "count": 2} | changed
