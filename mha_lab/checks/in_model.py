@@ -11,6 +11,7 @@ import torch
 from mha_lab.checks import learner
 from mha_lab.checks.card import Result
 from mha_lab.checks.engine import FunctionExercise
+from mha_lab.checks.returned import a_thing
 from mha_lab.checks.run import outcomes, quietly
 
 
@@ -64,6 +65,17 @@ class ModelExercise(FunctionExercise):
 def model_exercise(**fields) -> Callable[[Callable], ModelExercise]:
     """Decorator: this function is the solution of an exercise that goes on inside a trained model."""
     return lambda solution: ModelExercise(solution, **fields)
+
+
+def in_a_record(kind: type, made: Callable[[Any], tuple], asked: str) -> Callable[[Any], tuple | str]:
+    """`inside` of an exercise that goes on in a record of this kind: made(record), or a question for anything else.
+
+    asked    what was asked for, and where it is found, as a sentence's second half and a question"""
+
+    def inside(found):
+        return made(found) if isinstance(found, kind) else f"The second argument is {a_thing(found)}, and {asked}"
+
+    return inside
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,22 +10,12 @@ from mha_lab import tasks
 from mha_lab.checks import pictures
 from mha_lab.checks.class_key import sized, some
 from mha_lab.checks.engine import exercise, seeded
-from mha_lab.checks.in_model import model_exercise
-from mha_lab.checks.returned import a_thing
+from mha_lab.checks.in_model import in_a_record, model_exercise
 
 
 def _in_the_sweep(name, made):
-    """What a model exercise is called with in the recorded sweep, made(found); or a question, for anything else."""
-
-    def inside(found):
-        if isinstance(found, tasks.HeadCounts):
-            return made(found)
-        return (
-            f"The second argument is {a_thing(found)}, and the recorded sweep was asked for: `checks.{name}({name}, "
-            "found)`. Which cell of section 1 has loaded it?"
-        )
-
-    return inside
+    asked = f"the recorded sweep was asked for: `checks.{name}({name}, found)`. Which cell of section 1 has loaded it?"
+    return in_a_record(tasks.HeadCounts, made, asked)
 
 
 # -------------------------------------------------------------------------------------------------------- error bars

@@ -14,7 +14,7 @@ from mha_lab.checks import pictures
 from mha_lab.checks.card import Result
 from mha_lab.checks.class_key import sized, some
 from mha_lab.checks.engine import seeded
-from mha_lab.checks.in_model import ModelExercise, model_exercise
+from mha_lab.checks.in_model import ModelExercise, in_a_record, model_exercise
 from mha_lab.checks.returned import a_thing
 from mha_lab.rotary import Rotary, rotate
 
@@ -23,17 +23,8 @@ LAYER, HEAD = 18, 6
 
 
 def _of_the_record(made):
-    """What a model exercise is called with, made(found) from the recorded SmolLM2; or a question, for anything else."""
-
-    def inside(found):
-        if isinstance(found, pretrained.SmolLM2Record):
-            return made(found)
-        return (
-            f"The second argument is {a_thing(found)}, and the record of SmolLM2 was asked for. Which cell of section "
-            "3 has loaded `found`?"
-        )
-
-    return inside
+    asked = "the record of SmolLM2 was asked for. Which cell of section 3 has loaded `found`?"
+    return in_a_record(pretrained.SmolLM2Record, made, asked)
 
 
 # ---------------------------------------------------------------------------------------------------- induction score
