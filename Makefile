@@ -10,7 +10,7 @@ export JUPYTER_PREFER_ENV_PATH = 1
 # They would send .venv's Python to the library of another one, or to other packages of the same names.
 unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH
 
-COMMANDS = help lab test faults check bench claims notebooks handouts models reference hub hub-test clean install install-dev
+COMMANDS = help lab test faults check bench claims notebooks handouts models reference class class-test hub hub-test clean install install-dev
 .PHONY: $(COMMANDS)
 
 ifneq (,$(findstring /,$(MAKEFILE_LIST)))
@@ -28,7 +28,7 @@ lab: install  ## open your copy of the lessons in JupyterLab; AGAIN=02 copies it
 	exec $(RUN) jupyterlab $(AS_ROOT) "--LabApp.default_url=/lab/tree/$$first" $(ARGS)
 
 # One thread each: the workers share the cores already.
-test faults check notebooks handouts: export OMP_NUM_THREADS = 1
+test faults check notebooks handouts class-test: export OMP_NUM_THREADS = 1
 
 # The browser tests go in the order of their names: the lessons take longest, and begin.
 test: install-dev  ## run the unit tests, every lesson, and the browser tests where a Chromium is found
@@ -61,6 +61,13 @@ models: install  ## add the optional real models
 
 reference: install-dev models  ## add transformers, with which make test then compares the real models
 	@$(PYTHON) tools/set_up.py --no-deps requirements-reference.txt
+
+class: install  ## the versions of lessons that a class needs, into class/: student, instructor, nbgrader, Otter; LESSONS="01 02"
+	.venv/bin/python tools/make_class.py $(LESSONS)
+
+class-test: install-dev  ## mark a class's submissions with nbgrader and Otter-Grader: every mark is as it should be
+	@.venv/bin/python tools/class_env.py
+	$(RUN) pytest tests/classroom/test_marks.py
 
 # What a class makes lies in my_class/ unless MHA_LAB_CLASSROOM names another folder.
 HUB = build/hub/bin/python
