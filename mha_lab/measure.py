@@ -197,6 +197,12 @@ class _CPUStorages(TorchDispatchMode):
         super().__init__()
         self.alive, self.peak = [], 0  # (weak reference to a storage, its bytes)
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Whether PyTorch loads its compiler to keep out of the method below: a second and more, and nothing here is
+        compiled."""
+        return False
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
         known = {id(s) for s in _cpu_storages((args, kwargs))} | {id(ref()) for ref, _ in self.alive}

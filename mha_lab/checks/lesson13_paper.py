@@ -103,7 +103,7 @@ def all_reduce_on_paper(N=8192, D=8192, R=8, latency=3e-6):
 # ---------------------------------------------------------------------------------------------------------- which axis
 
 CASES = {
-    "one contract of a million tokens; its keys and values fit into no server": "text",
+    "training on contracts of a million tokens; what one layer keeps of a single contract fits on no GPU": "text",
     "a thousand short reviews; the model fits on one GPU": "texts",
     "one person waits for each word; the weights fit into one server of 8 GPUs, not on one": "heads",
     "the weights need two servers, between which the network is slow; many requests at once": "layers",
@@ -111,13 +111,14 @@ CASES = {
 """A case, and the axis that is cut first."""
 
 WHY_NOT = {
-    ("text", "heads"): "Each rank would keep fewer heads of all tokens, and there are only so many key/value heads. "
-    "What is it that a million of makes too large?",
-    ("text", "texts"): "There is only one text. What is left to deal out?",
+    ("text", "heads"): "Each rank would have fewer heads, and still all of the layer's input and output: N · D numbers "
+    "each. What is it that a million of makes too large?",
+    ("text", "texts"): "A single text is too long already. What is left to deal out?",
     (
         "text",
         "layers",
-    ): "A layer's tokens would all be on one machine, with all of their scores. Which axis is the long one?",
+    ): "A layer's tokens would all be on one machine, and one layer of one text does not fit. Which axis is "
+    "the long one?",
     ("texts", "heads"): "Every layer would stop for an all-reduce. Do the reviews have anything to say to each other?",
     ("texts", "text"): "A short review would be cut, and its keys sent round. Do the reviews have anything to say to "
     "each other?",

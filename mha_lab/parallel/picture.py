@@ -19,7 +19,8 @@ class Way(NamedTuple):
 
     name: str
     weights: str
-    """Which axis of the model is cut: "heads", "layers", or "" where every machine holds all of it."""
+    """Which axis of the model is cut: "heads" (and with them the MLP's hidden numbers), "layers", or "" where every
+    machine holds all of it."""
     work: str
     """Which axis of the batch is cut: "tokens", "texts", or "" where every machine sees all of it."""
     travels: str
@@ -27,7 +28,7 @@ class Way(NamedTuple):
 
 
 WAYS = (
-    Way("Split the heads", "heads", "", "N · D numbers, added up", "in every attention layer"),
+    Way("Split the heads", "heads", "", "N · D numbers, added up", "behind attention, behind the MLP"),
     Way("Split the text", "", "tokens", "keys and values, in a ring", "in every attention layer"),
     Way("Split the layers", "layers", "", "N · D numbers, handed on", "at each of three borders"),
     Way("Split the texts", "", "texts", "gradients, added up", "once a step, in training only"),
@@ -38,7 +39,8 @@ NAMES = "tensor parallel", "context parallel, ring", "pipeline parallel", "data 
 
 @styled
 def four_ways() -> Figure:
-    """A model of 4 layers with 4 heads and a batch of 4 texts, on machines A to D: a column for each way."""
+    """A model of 4 layers, each with 4 heads and an MLP in 4 parts, and a batch of 4 texts, on machines A to D: a
+    column for each way."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(2, len(WAYS), figsize=(10.4, 5.9))
@@ -47,7 +49,7 @@ def four_ways() -> Figure:
         above, below = axes[:, column]
         above.set_title(f"{way.name}\n", fontsize=12, loc="center")
         above.text(0.5, 1.05, known_as, transform=above.transAxes, ha="center", va="bottom", color="#777777")
-        _grid(above, {"heads": 1, "layers": 0}.get(way.weights), "head", "layer" if not column else "")
+        _grid(above, {"heads": 1, "layers": 0}.get(way.weights), "head, part of the MLP", "layer" if not column else "")
         _grid(below, {"tokens": 1, "texts": 0}.get(way.work), "part of the text", "text" if not column else "")
         for row, (words, weight) in enumerate(((way.travels, "bold"), (way.when, "normal"))):
             below.text(
