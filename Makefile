@@ -28,7 +28,7 @@ lab: install  ## open your copy of the lessons in JupyterLab; AGAIN=02 copies it
 	exec $(RUN) jupyterlab $(AS_ROOT) "--LabApp.default_url=/lab/tree/$$first" $(ARGS)
 
 # One thread each: the workers share the cores already.
-test faults check notebooks handouts class-test: export OMP_NUM_THREADS = 1
+test faults check notebooks handouts slides class-test: export OMP_NUM_THREADS = 1
 
 # The browser tests go in the order of their names: the lessons take longest, and begin.
 test: install-dev  ## run the unit tests, every lesson, and the browser tests where a Chromium is found

@@ -57,10 +57,11 @@ def host(model_id: str, data: dict, metadata: dict) -> str:
     return f'<div class="mha-host" data-model="{model_id}"><div class="mha-still">{still}</div></div>'
 
 
-def document(title: str, body: str, states: dict[str, dict], *, style: str = "") -> str:
+def document(title: str, body: str, states: dict[str, dict], *, style: str = "", page: str = "saved_page") -> str:
     """A whole page: `body`, whose hosts come to life from `states`, {model id: a widget's state with its bytes}.
 
-    A module is in the page once, however many explorers it draws."""
+    A module is in the page once, however many explorers it draws. `page` names the bundle that wakes them: a page that
+    scrolls, or slides."""
     modules, styles, models = {}, {}, {}
     for model_id, state in states.items():
         kind = state["_anywidget_id"]
@@ -68,9 +69,9 @@ def document(title: str, body: str, states: dict[str, dict], *, style: str = "")
         own = {name: value for name, value in state.items() if not PROTOCOL.fullmatch(name)}
         own |= {name: value for name, value in WITHOUT_KERNEL.items() if name in own}
         models[model_id] = {"module": kind, "state": own}
-    script = "\n" + (HERE / "saved_page.js").read_text(encoding="utf-8")
+    script = "\n" + (HERE / f"{page}.js").read_text(encoding="utf-8")
     policy = SELF_CONTAINED.format(hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode())
-    css = "\n".join([(HERE / "saved_page.css").read_text(encoding="utf-8"), style, *styles.values()])
+    css = "\n".join([(HERE / f"{page}.css").read_text(encoding="utf-8"), style, *styles.values()])
     return f"""<!doctype html>
 <html lang="en">
 <head>

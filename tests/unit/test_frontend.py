@@ -29,6 +29,9 @@ def named(path):
 WEIGHTS = {"HeadExplorer": (60_000, 26_000)}
 """Bytes of a bundle, and of the same packed, where they may be more than of the others."""
 
+BROUGHT = {"slides": ["reveal.js"]}
+"""Packages of others that a room's bundle holds."""
+
 
 # the bundles ---------------------------------------------------------------------------------------------------------
 
@@ -54,6 +57,18 @@ def test_every_room_has_its_bundle_and_every_bundle_its_room():
     made = {path.stem for path in STATIC.iterdir()}
     assert made == {room.name for room in ROOMS}
     assert {path.name for path in STATIC.iterdir()} == {f"{name}.{end}" for name in made for end in ("js", "css")}
+
+
+def test_a_package_of_others_comes_with_its_licence_and_calls_nobody():
+    code, style = ((STATIC / f"slides.{end}").read_text(encoding="utf-8") for end in ("js", "css"))
+    assert "Copyright (C) 2011-2026 Hakim El Hattab" in code and "Permission is hereby granted, free of charge" in code
+    held = json.loads((FRONTEND / "package-lock.json").read_text(encoding="utf-8"))["packages"][
+        "node_modules/reveal.js"
+    ]
+    assert f"reveal.js {held['version']}." in code
+    assert re.findall(r"https?://[^\s,\"'`]+", code) == ["http://hakim.se"]  # its author, in the licence
+    assert not re.search(r"fetch\(|XMLHttpRequest|\beval\(|new Function|sendBeacon|WebSocket", code)
+    assert not re.search(r"@import|url\((?!data:)", style)
 
 
 # the sources ---------------------------------------------------------------------------------------------------------
@@ -86,10 +101,13 @@ def test_no_function_is_longer_than_a_screen(path):
 def test_a_room_imports_from_itself_and_from_what_is_shared(room):
     for path in room.glob("*.js"):
         froms = re.findall(r'from "([^"]+)"', path.read_text(encoding="utf-8"))
-        assert [name for name in froms if not re.fullmatch(r"(\./|\.\./shared/)\w+\.js", name)] == [], path.name
+        own = [name for name in froms if name not in BROUGHT.get(room.name, ())]
+        assert [name for name in own if not re.fullmatch(r"(\./|\.\./shared/)\w+\.js", name)] == [], path.name
 
 
-@pytest.mark.parametrize("room", [r for r in ROOMS if r.name != "saved_page"], ids=lambda room: room.name)
+@pytest.mark.parametrize(
+    "room", [r for r in ROOMS if r.name not in ("saved_page", "slides")], ids=lambda room: room.name
+)
 def test_a_rooms_classes_begin_with_its_own_prefix(room):
     style = (STATIC / f"{room.name}.css").read_text(encoding="utf-8")
     shared = "".join(path.read_text(encoding="utf-8") for path in (FRONTEND / "src/shared").glob("*.css"))

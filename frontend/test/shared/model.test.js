@@ -1,7 +1,7 @@
 // @ts-check
 import assert from "node:assert/strict";
 import test from "node:test";
-import { modelOf, revived } from "../../src/saved_page/model.js";
+import { modelOf, revived } from "../../src/shared/model.js";
 
 test("bytes arrive as what anywidget gives: a view of them", () => {
   const { bytes } = JSON.parse('{"bytes": {"base64": "AQID"}}', revived);
