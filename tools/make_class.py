@@ -6,6 +6,7 @@ class/student/     the lesson without outputs, in class mode, which withholds so
 class/instructor/  the lesson with its solutions and notes for the teacher, and the same as one page, NN_key.md
 class/nbgrader/    a course for nbgrader: source/ with solutions, locked checks and hidden tests, and its configuration
 class/otter/       the same for `otter assign`
+class/README.md    what is done with each of them, and what earns points
 class/key.txt      the class key, made once: hidden tests draw their cases from it. Keep it, and give it to nobody.
 
 Points are the stars of an exercise, all or none; a person marks what is said aloud, with the rubric in NN_key.md.
@@ -29,6 +30,7 @@ from mha_lab import _whole
 
 CLASS = LESSONS.parent / "class"
 CONFIG = Path(__file__).parent / "class_versions" / "nbgrader_config.py"
+GUIDE = Path(__file__).parent / "class_versions" / "handed_out.md"
 
 
 def make(path, folder=None):
@@ -45,6 +47,7 @@ def make(path, folder=None):
     _write(folder / "nbgrader" / "source" / number / f"{name}.ipynb", nbgrader(notebook))
     _write(folder / "otter" / f"{name}.ipynb", otter(notebook))
     _text(folder / "nbgrader" / "nbgrader_config.py", CONFIG.read_text(encoding="utf-8"))
+    _text(folder / "README.md", GUIDE.read_text(encoding="utf-8"))
     _class_key(folder / "key.txt")
     stars = sum(task.task.stars for task in tasks)
     return f"{folder.name}/: {len(tasks)} exercises, {stars} points, and what is said aloud"

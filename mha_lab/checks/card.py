@@ -22,7 +22,6 @@ LOOKS = {
 }
 
 AFTER_A_TRY = "The solution is there after a try."
-WITHHELD = {"solution", "source", "second_hint"}
 
 
 class Code(str):
@@ -141,13 +140,17 @@ class Task:
     second_hint: str = ""
     then: str = ""
 
+    withheld_in_class = frozenset({"solution", "source", "second_hint"})  # no annotation: no field
+
     def __post_init__(self):
         # The solution's name is the learner's too, and its docstring is the task, which IPython's ? shows.
         object.__setattr__(self, "__name__", self.solution.__name__)
         object.__setattr__(self, "__doc__", self.solution.__doc__)
 
     def __getattribute__(self, name: str):
-        if name in WITHHELD and classroom.asked_from_outside() and self.withheld:
+        if name in object.__getattribute__(self, "withheld_in_class") and (
+            classroom.asked_from_outside() and self.withheld
+        ):
             exercise = self.__name__
             raise classroom.Withheld(f"checks.{exercise}.{name}: your lecturer has not opened it for this class yet.")
         return object.__getattribute__(self, name)

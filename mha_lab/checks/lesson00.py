@@ -64,10 +64,13 @@ class LooksAt:
         if found >= ENOUGH[self.place]:
             verdict = f"passes: {found:.2f} of the weight is on {self.place}, over {len(recordings)} sentences"
             return task.result("passed", verdict, task.then, picture=picture)
-        return self._wrong(task, *self._slip(pair, recordings), self._seen(pair, shares), picture=picture)
+        slip = self._slip(pair, recordings)
+        most = max(shares, key=shares.get)
+        key = "written_down_wrong" if slip else f"looks_at_{most.strip('[]').replace(' ', '_').lower()}"
+        return self._wrong(task, *slip, self._seen(pair, shares), picture=picture, mistake=key)
 
-    def _wrong(self, task, *lines, picture=None) -> Result:
-        return task.result("wrong", "not yet", *lines, picture=picture)
+    def _wrong(self, task, *lines, picture=None, mistake=None) -> Result:
+        return task.result("wrong", "not yet", *lines, picture=picture, mistake=mistake)
 
     def _exists(self, pair, recordings) -> bool:
         return all(0 <= i < size for i, size in zip(pair, recordings[0].weights.shape[:2], strict=True))
@@ -183,7 +186,8 @@ def _judge_word(task: AnswerExercise, answer: str, recordings: Sequence) -> Resu
         seen += f" “{said}” is the brightest in the *column* of “it”, where others look at “it”. What is in its row?"
     else:
         seen += " Go along the row of “it”: which cell is the brightest?"
-    return task.result("wrong", "not yet", seen, picture=picture)
+    key = {"trophy": "the_meaning", "it": "itself", "[cls]": "a_mark", "[sep]": "a_mark"}.get(said, "another_word")
+    return task.result("wrong", "not yet", seen, picture=picture, mistake=key)
 
 
 def _one_word(answer):

@@ -192,12 +192,19 @@ def _judge_paper(task: AnswerExercise, answer: Sequence, _) -> Result:
     numbers = _five_numbers(answer)
     if numbers is None:
         asked = f"Five numbers were asked for ({', '.join(ON_PAPER)})"
-        return task.result("wrong", "not yet", f"{asked}, and {_no_number(answer) or f'this is {a_thing(answer)}'}.")
+        return task.result(
+            "wrong",
+            "not yet",
+            f"{asked}, and {_no_number(answer) or f'this is {a_thing(answer)}'}.",
+            mistake="not_what_was_asked",
+        )
     wrong = [each for each in zip(ON_PAPER, numbers, task.solution(), strict=True) if not _close(*each[1:])]
     if not wrong:
         return task.result("passed", "passes: five of five", task.then)
     lines = [f"{name}, {_written(number)}: {_slip(name, number, right)}" for name, number, right in wrong]
-    return task.result("wrong", f"not yet: right are {len(ON_PAPER) - len(wrong)} of {len(ON_PAPER)}", *lines)
+    key = f"number_{list(ON_PAPER).index(wrong[0][0]) + 1}"
+    verdict = f"not yet: right are {len(ON_PAPER) - len(wrong)} of {len(ON_PAPER)}"
+    return task.result("wrong", verdict, *lines, mistake=key)
 
 
 def _slip(name: str, number: float, right: float) -> str:

@@ -89,7 +89,12 @@ def _judge(task: AnswerExercise, answer, _) -> Result:
     numbers = numbers_of(answer, len(ASKED))
     if numbers is None:
         asked = ", ".join(ASKED)
-        return task.result("wrong", "not yet", f"Five numbers were asked for ({asked}), and {_what_it_is(answer)}.")
+        return task.result(
+            "wrong",
+            "not yet",
+            f"Five numbers were asked for ({asked}), and {_what_it_is(answer)}.",
+            mistake="not_what_was_asked",
+        )
     right = task.solution()
     wrong = [row for row in zip(ASKED, numbers, right, strict=True) if not _near(*row[1:])]
     if not wrong:
@@ -99,8 +104,9 @@ def _judge(task: AnswerExercise, answer, _) -> Result:
     factors = [number / target for _, number, target in wrong]
     if len(wrong) > 2 and 0 < max(factors) < 1.5 * min(factors):
         line = f"{len(wrong)} of your numbers are off by one factor, about {factors[0]:.1g}. Which unit, or which size?"
-        return task.result("wrong", verdict, line)
-    return task.result("wrong", verdict, *[_slip(*row) for row in wrong])
+        return task.result("wrong", verdict, line, mistake="one_factor")
+    key = f"number_{list(ASKED).index(wrong[0][0]) + 1}"
+    return task.result("wrong", verdict, *[_slip(*row) for row in wrong], mistake=key)
 
 
 @answer_exercise(

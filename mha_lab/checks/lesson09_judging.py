@@ -82,10 +82,14 @@ def _judge_baselines(task, answer, test):
         )
     if (ceiling, floor) == task.solution(test):
         return task.result(
-            "wrong", "not yet", "The two are exchanged. Which of them costs nothing, and which shows what can be had?"
+            "wrong",
+            "not yet",
+            "The two are exchanged. Which of them costs nothing, and which shows what can be had?",
+            mistake="exchanged",
         )
     lines = [_about_the_floor(floor, share, model), _about_the_ceiling(ceiling, share)]
-    return task.result("wrong", "not yet", *filter(None, lines))
+    key = "floor" if lines[0] else "ceiling"
+    return task.result("wrong", "not yet", *filter(None, lines), mistake=key)
 
 
 def _about_the_floor(floor, share, model):
@@ -305,10 +309,10 @@ def _judge_confound(task, answer, rows):
     if len(differ) > 1:
         several = ", in ".join(differ[:-1]) + f" and in {differ[-1]}"
         line = f"{pair} {several}; {seen}. If the order turns here, which of them turned it?"
-        return task.result("wrong", "not yet", line)
+        return task.result("wrong", "not yet", line, mistake="several_things_changed")
     if (times[0] - 1) * (times[1] - 1) > 0:
         line = f"{pair} {differ[0]} alone, and {seen}: the same one is faster in both. Where does the order turn?"
-        return task.result("wrong", "not yet", line)
+        return task.result("wrong", "not yet", line, mistake="order_does_not_turn")
     line = f"{pair} {differ[0]} alone, and {seen}."
     return task.result("passed", "passes: one thing changed, and the order turned", line, task.then)
 

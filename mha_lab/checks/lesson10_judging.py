@@ -62,7 +62,12 @@ def _judge_pencil(task, answer, _) -> Result:
     numbers = numbers_of(answer, len(SIZES))
     if numbers is None:
         asked = ", ".join(SIZES)
-        return task.result("wrong", "not yet", f"Four numbers were asked for ({asked}), and this is {a_thing(answer)}.")
+        return task.result(
+            "wrong",
+            "not yet",
+            f"Four numbers were asked for ({asked}), and this is {a_thing(answer)}.",
+            mistake="not_what_was_asked",
+        )
     rows = list(zip(SIZES, numbers, task.solution(), strict=True))
     wrong = [row for row in rows if not _near(*row[1:])]
     if not wrong:
@@ -71,8 +76,9 @@ def _judge_pencil(task, answer, _) -> Result:
     verdict = f"not yet: {len(SIZES) - len(wrong)} of {len(SIZES)} are within a tenth"
     if len(factors) == 1 and len(wrong) >= 3:
         line = f"All three sizes are off by one factor, {factors.pop()}. Which unit, or which number of bytes, is it?"
-        return task.result("wrong", verdict, line, *[_slip(*row) for row in wrong[3:]])
-    return task.result("wrong", verdict, *[_slip(*row) for row in wrong])
+        return task.result("wrong", verdict, line, *[_slip(*row) for row in wrong[3:]], mistake="one_factor")
+    key = f"number_{list(SIZES).index(wrong[0][0]) + 1}"
+    return task.result("wrong", verdict, *[_slip(*row) for row in wrong], mistake=key)
 
 
 def _slip(name: str, number: float, target: float) -> str:
@@ -136,7 +142,7 @@ def _judge_percentages(task, answer, _) -> Result:
     pairs = ["".join(sorted(pair.lower())) if isinstance(pair, str) else "" for pair in pairs]
     if any(len(pair) != 2 or not set(pair) <= set(REPORTS) for pair in pairs) or not isinstance(count, int):
         words = 'The answer is three pairs of letters from a to e and a number, such as ("ab", "cd", "ae", 1)'
-        return task.result("wrong", "not yet", f"{words}, and this is {a_thing(answer)}.")
+        return task.result("wrong", "not yet", f"{words}, and this is {a_thing(answer)}.", mistake="not_what_was_asked")
     lines = [_about(pair, asked) for pair, asked in zip(pairs, CONDITIONS) if _differ_in(pair) != [asked]]
     if count != len(_differ_in("ae")):
         lines.append(
@@ -147,7 +153,9 @@ def _judge_percentages(task, answer, _) -> Result:
         numbers = [f"{pair[0]} and {pair[1]}, {saved(pair[0]):.0%} and {saved(pair[1]):.0%}" for pair in pairs]
         told = ", ".join(f"{name} {number}" for name, number in zip(("length:", "weights:", "texts:"), numbers))
         return task.result("passed", "passes: one condition at a time", f"What each does: {told}.", task.then)
-    return task.result("wrong", f"not yet: right are {4 - len(lines)} of 4", *lines)
+    told = [_differ_in(pair) == [asked] for pair, asked in zip(pairs, CONDITIONS)]
+    key = "how_many_differ" if all(told) else f"pair_{told.index(False) + 1}"
+    return task.result("wrong", f"not yet: right are {4 - len(lines)} of 4", *lines, mistake=key)
 
 
 def _about(pair: str, asked: str) -> str:

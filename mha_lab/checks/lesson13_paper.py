@@ -61,13 +61,19 @@ def _judge_pencil(task, answer, _) -> Result:
     numbers = numbers_of(answer, len(SIZES))
     if numbers is None:
         asked = ", ".join(SIZES)
-        return task.result("wrong", "not yet", f"Five numbers were asked for ({asked}), and this is {a_thing(answer)}.")
+        return task.result(
+            "wrong",
+            "not yet",
+            f"Five numbers were asked for ({asked}), and this is {a_thing(answer)}.",
+            mistake="not_what_was_asked",
+        )
     rows = list(zip(SIZES, numbers, task.solution(), strict=True))
     wrong = [row for row in rows if abs(row[1] - row[2]) > NEAR * row[2]]
     if not wrong:
         return task.result("passed", "passes: all five are near enough", task.then)
     verdict = f"not yet: {len(SIZES) - len(wrong)} of {len(SIZES)} are near enough"
-    return task.result("wrong", verdict, *[_slip(*row) for row in wrong])
+    key = f"number_{list(SIZES).index(wrong[0][0]) + 1}"
+    return task.result("wrong", verdict, *[_slip(*row) for row in wrong], mistake=key)
 
 
 def _slip(name: str, number: float, target: float) -> str:
@@ -154,7 +160,8 @@ def _judge_ways(task, answer, _) -> Result:
     if not wrong:
         return task.result("passed", "passes: all four", task.then)
     lines = [f"Case {'abcd'[i]}, {pair[1]}: {WHY_NOT[pair]}" for i, pair in wrong]
-    return task.result("wrong", f"not yet: {len(right) - len(wrong)} of {len(right)} are right", *lines)
+    verdict = f"not yet: {len(right) - len(wrong)} of {len(right)} are right"
+    return task.result("wrong", verdict, *lines, mistake=f"case_{'abcd'[wrong[0][0]]}")
 
 
 @answer_exercise(

@@ -8,7 +8,7 @@ import nbformat
 
 from class_versions.exercises import CALL, a_cell, aloud, exercises, in_class_mode, rubric, solved, without_outputs
 
-HIDDEN = "import mha_lab.checks.marks\n\nmha_lab.checks.marks.hidden({arguments}).require();"
+HIDDEN = "import mha_lab.checks.marks\n\nmarked = mha_lab.checks.marks.hidden({arguments}).require()"
 WRITE = "*Write your answer here: five sentences, one point each.*"
 
 
