@@ -40,7 +40,7 @@ def opened(browser):
     contexts, complaints = [], []
 
     def opened(path, **options):
-        context = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True, **options)
+        context = browser.new_context(offline=True, **{"viewport": {"width": 1280, "height": 900}, **options})
         contexts.append(context)
         context.route(re.compile("^(?!file:|blob:|data:)"), lambda route: route.abort())
         context.on("requestfailed", lambda request: complaints.append(request.url))
@@ -161,9 +161,9 @@ def choose(page):
     expect(page.get_by_text("arXiv:2310.06825")).to_be_visible()
 
 
-def intent():
+def intent(sentence="trophy suitcase it"):
     eye, names = np.eye(3)[None, None], ["yes", "no"]
-    reading = {"sentence": "trophy suitcase it", "tokens": WORDS, "weights": eye, "shares": np.full(3, 1 / 3)}
+    reading = {"sentence": sentence, "tokens": sentence.split(), "weights": eye, "shares": np.full(3, 1 / 3)}
     return IntentExplorer([SimpleNamespace(**reading, probabilities=[0.9, 0.1], names=names, message="")])
 
 
@@ -434,3 +434,38 @@ def test_a_lesson_opens_from_disk_with_its_explorers_alive(opened, tmp_path, mon
     page.locator("details:not([open]) > summary").first.click()
     expect(page.locator("details[open]").first).to_contain_text(re.compile(r"\w"))
     expect(page.get_by_text("Hints and solution of").first).to_be_visible()
+
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+SMALL = """(root) => [...root.querySelectorAll('button, select, summary, input')].map((node) => {
+    const { width, height } = (node.closest('label') ?? node).getBoundingClientRect();
+    return [node.outerHTML.slice(0, 80), width, height];
+}).filter(([, width, height]) => width && (width < 24 || height < 24))"""
+
+
+@pytest.mark.parametrize(
+    "explorer",
+    [
+        lambda: HeadExplorer(recorded()),
+        projection,
+        lambda: AttentionStepper(np.eye(3), np.eye(3), np.eye(3), WORDS, stage=4),
+        TrueOrFalse,
+        lambda: OutputMixer(np.ones((2, 3, 2)), np.ones((4, 3)), WORDS),
+        CostExplorer,
+        KVCacheExplorer,
+        LayerMap,
+        MockInterview,
+        ModelTable,
+        TileExplorer,
+        switches,
+        lambda: intent("i , ."),
+        guess,
+    ],
+)
+def test_a_finger_hits_every_control_of_an_explorer_on_a_phone(explorer, opened, tmp_path):
+    page = opened(explorer().save_html(tmp_path / "page.html"), **PHONE)
+    page.evaluate("() => document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+    expect(page.locator(".mha-alive .mha")).to_have_count(1)
+    page.wait_for_timeout(100)  # ms; what is laid out when it has its size
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.locator(".mha").evaluate(SMALL) == []
