@@ -109,7 +109,7 @@ def all_reduce_on_paper(N=8192, D=8192, R=8, latency=3e-6):
 # ---------------------------------------------------------------------------------------------------------- which axis
 
 CASES = {
-    "training on contracts of a million tokens; what one layer keeps of a single contract fits on no GPU": "text",
+    "training on contracts of a million tokens; what one layer must keep of a single contract fits on no GPU": "text",
     "a thousand short reviews; the model fits on one GPU": "texts",
     "one person waits for each word; the weights fit into one server of 8 GPUs, not on one": "heads",
     "the weights need two servers, between which the network is slow; many requests at once": "layers",
