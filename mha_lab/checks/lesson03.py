@@ -551,7 +551,7 @@ def weights_averaged(*case):
 def _mask_cases():
     cases = []
     for seed, (lengths, N) in enumerate([([3, 4], 4), ([1, 3, 5], 5), ([2, 3], 3), ([6], 6), ([3, 1], 3)]):
-        more = some(0, 3)
+        more = some(0, 6)
         lengths, N = [length + more for length in lengths], N + more
         S = max(lengths) + seed % 2  # in two cases there is one key more than queries
         allowed = torch.ones(N, S, dtype=torch.bool).tril(S - N)
