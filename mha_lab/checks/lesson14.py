@@ -4,12 +4,14 @@ Each is judged by `choosing`: by arithmetic, by what the lessons recorded, or by
 is right; a wrong one is told which need it misses and by how much, and gets the question that belongs to it."""
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from mha_lab import choosing
 from mha_lab.checks.card import Result
 from mha_lab.checks.engine import AnswerExercise, remembered
+from mha_lab.checks.question import key_of
 from mha_lab.checks.returned import a_thing
 from mha_lab.checks.run import plain_ground
 from mha_lab.choosing import pruned
@@ -57,10 +59,11 @@ class BriefExercise(AnswerExercise):
             found = self.brief(**answer)
         except (ValueError, TypeError) as problem:
             return self.result("wrong", "not yet: there is no such choice", f"{problem}")
-        return told(self, found, next((question for is_it, question in self.slips if is_it(answer, found)), None))
+        slip, question = next((each for each in self.slips if each[0](answer, found)), (None, None))
+        return told(self, found, question, slip and key_of(slip))
 
 
-def told(task, found: Judgement, question: str | None) -> Result:
+def told(task, found: Judgement, question: str | None, key: str | None = None) -> Result:
     """The card: what holds, or which needs are missed and by how much, and the question of a named slip."""
     count = len(found.needs)
     if found:
@@ -69,12 +72,27 @@ def told(task, found: Judgement, question: str | None) -> Result:
         )
     lines = [f"{need}." for need in found.missed]
     verdict = f"not yet: {count - len(found.missed)} of {count} needs hold"
-    return task.result("wrong", verdict, *([question] if question else []), *lines)
+    return task.result("wrong", verdict, *([question] if question else []), *lines, mistake=key)
 
 
 def brief_exercise(**fields) -> Callable[[Callable], BriefExercise]:
     """Decorator: this function makes a choice that is right, one of several."""
     return lambda solution: BriefExercise(solution, **fields)
+
+
+IN_4_BITS = (
+    "4 bits a number cost far more than any other choice here. Which of the other decisions halves the cache for less?"
+)
+
+NO_SUCH_WINDOWS = (
+    "No record has windows so short, or so many layers with a window to one that sees everything: that is no evidence. "
+    "Which mixtures were trained?"
+)
+
+
+def no_such_windows(choice, found):
+    """Whether the record says nothing of far places in such a pattern."""
+    return math.isnan(found["answers about far places"].value)
 
 
 # a support classifier on a laptop ------------------------------------------------------------------------------------
@@ -89,7 +107,7 @@ def brief_exercise(**fields) -> Callable[[Callable], BriefExercise]:
     "on the main sentences at both budgets, and the budget at which one kind is still behind. A width that nobody "
     "trained has no evidence: begin with the smallest that has some.",
     then="A BiLSTM and attention with a relative bias both pass. What decided was the rule for the numbers, the kind "
-    "of positions and the steps, and not the number of heads.",
+    "of positions and the steps. Of heads only this is known: one in each layer is too few for one kind of sentence.",
     brief=choosing.laptop,
 )
 def support_desk():
@@ -105,12 +123,25 @@ def reads_numbers_itself(choice, found):
     return choice["ordinals"] == "model"
 
 
+def _recorded(found) -> bool:
+    """Whether such a model was trained: a question about what it learned needs a number."""
+    return not math.isnan(found["main sentences"].value)
+
+
 @support_desk.slip(
     "Nobody trained a model of this width on these sentences, so there is no evidence that it is better, and it takes "
     "longer. Which width has a record?"
 )
 def wider_for_safety(choice, found):
     return choice["d_model"] > 64
+
+
+@support_desk.slip(
+    "The page has no training of this model with so many steps: that is no evidence against it, and none for it. Which "
+    "models were trained so?"
+)
+def nobody_trained_it(choice, found):
+    return not _recorded(found)
 
 
 @support_desk.slip(
@@ -137,11 +168,11 @@ def rotary_on_little_data(choice, found):
 
 
 @support_desk.slip(
-    "The table of the bias begins near 0, and must first learn that near and far differ. With which beginning did it "
+    "The table of the bias begins at 0, and must first learn that near and far differ. With which beginning did it "
     "learn within these steps?"
 )
 def bias_from_zero(choice, found):
-    return choice["model"] in ("from zero", "gentle", "symmetric", "two-sided", "ALiBi")
+    return choice["model"] == "from zero"
 
 
 @support_desk.slip(
@@ -150,6 +181,13 @@ def bias_from_zero(choice, found):
 )
 def one_head(choice, found):
     return choice["model"].startswith("1 head")
+
+
+@support_desk.slip(
+    "It answers rightly, and nobody measured how long it takes for that. Which models have a time in the record?"
+)
+def nobody_timed_it(choice, found):
+    return math.isnan(found["one answer"].value)
 
 
 # a chat model for 10,000 users ---------------------------------------------------------------------------------------
@@ -180,9 +218,10 @@ def chat_of_windows_alone(choice, found):
     return "G" not in choice["pattern"] and choice["window"] < choosing.CHAT["tokens of a text"]
 
 
-@ten_thousand_users.slip(
-    "4 bits a number cost far more than any other choice here. Which of the other decisions halves the cache for less?"
-)
+ten_thousand_users.slip(NO_SUCH_WINDOWS)(no_such_windows)
+
+
+@ten_thousand_users.slip(IN_4_BITS)
 def chat_in_4_bits(choice, found):
     return choice["bits"] == 4
 
@@ -271,9 +310,10 @@ def reader_of_windows_alone(choice, found):
     return "G" not in choice["pattern"] and choice["window"] < choosing.PHONE["tokens of a text"]
 
 
-@long_reader.slip(
-    "4 bits a number cost far more than any other choice here. Which of the other decisions halves the cache for less?"
-)
+long_reader.slip(NO_SUCH_WINDOWS)(no_such_windows)
+
+
+@long_reader.slip(IN_4_BITS)
 def reader_in_4_bits(choice, found):
     return choice["bits"] == 4
 

@@ -276,7 +276,7 @@ def qk_norm() -> Decision:
         when_not="latents that are absorbed: there is no key to be normalised",
         **_why(
             _claim("12.qk-norm", f"text, learning rate {high:g}: {lost}; at {low:g}: {best}"),
-            _claim("12.norm-bound", "a score is then at most √d_head"),
+            _claim("12.norm-bound", "with gains of 1, a score is at most √d_head"),
             _released("have it", special("qk_norm")),
         ),
     )
@@ -453,7 +453,7 @@ def parallelism() -> Decision:
         when_not="more GPUs than K/V heads: they keep copies. Between servers: cut by layers or by texts",
         **_why(
             _claim("13.same-numbers", "two and four ranks give one machine's numbers, to {apart:.0e}"),
-            _claim("13.pays", "one token: 32 GPUs are slower than 4 from {threshold:.1f} µs of latency on"),
+            _claim("13.pays", "one token, in a ring: 32 GPUs are slower than 4 from {threshold:.1f} µs of latency on"),
             _claim("13.kv-cache", "8 K/V heads: a rank's cache falls to an eighth on 8 ranks, and on 64 no further"),
         ),
     )

@@ -154,7 +154,7 @@ LAPTOP = {"model": "relative", "d_model": 64, "steps": 2000, "ordinals": "rule"}
 @pytest.mark.parametrize(
     "brief, right, others",
     [
-        (choosing.laptop, LAPTOP, [{"model": "BiLSTM"}, {"model": "8 heads"}]),
+        (choosing.laptop, LAPTOP, [{"model": "BiLSTM"}]),
         (choosing.chat, CHAT, [{"bits": 8}, {"split": "texts"}, {"pattern": "LG", "bits": 8}]),
         (choosing.phone, PHONE, [{"bits": 16}, {"kv_heads": 8}, {"pattern": "LLLG"}]),
     ],
@@ -170,7 +170,7 @@ def test_the_chat_needs_what_arithmetic_says():
     memory = found["memory of each GPU"]
     assert memory.value == pytest.approx((16e9 + 500 * text) / 4 / 1e9)
     assert memory.by == f"{memory.value / 72:.2f} times too much" and not found
-    assert found["nats lost in our records"].value == 0
+    assert found["nats a character, sharing"].value == found["nats a token, rounding"].value == 0
     copies = choosing.chat(kv_heads=1, pattern="G", window=0, bits=16, split="heads")
     assert copies["memory of each GPU"].value == pytest.approx((4e9 + 500 * text / 32) / 1e9)
 
@@ -180,7 +180,8 @@ def test_a_quality_is_taken_from_its_record():
     gap = float((shared.shared[8, 2, 8] - shared.characters[shared.heads.index(8)][:2]).mean())
     rounding = math.log1p(register.claim("11.small-numbers").found["eight"])
     found = choosing.chat(**CHAT | {"bits": 8})
-    assert found["nats lost in our records"].value == pytest.approx(gap + rounding)
+    assert found["nats a character, sharing"].value == pytest.approx(gap)
+    assert found["nats a token, rounding"].value == pytest.approx(rounding)
     intents = tasks.recorded_intents()
     laptop = choosing.laptop(**LAPTOP)
     assert laptop["main sentences"].value == pytest.approx(float(intents.accuracy("relative").mean()))
@@ -200,7 +201,35 @@ def test_windows_alone_lose_what_is_far_and_one_global_layer_finds_it():
 def test_what_nobody_measured_is_no_evidence():
     found = choosing.laptop(**LAPTOP | {"d_model": 512})
     assert found["main sentences"].by == "nobody measured this" and not found
-    assert choosing.chat(**CHAT | {"kv_heads": 2})["nats lost in our records"].by == "nobody measured this"
+    assert choosing.chat(**CHAT | {"kv_heads": 2})["nats a character, sharing"].by == "nobody measured this"
+
+
+@pytest.mark.parametrize("model", ["8 heads", "GLU", "RMSNorm", "learned", "1 head, back then ahead"])
+def test_a_model_that_was_not_timed_has_no_time(model):
+    found = choosing.laptop(**LAPTOP | {"model": model})["one answer"]
+    assert found.by == "nobody measured this" and found.why == "nobody timed it" and not found.holds
+
+
+@pytest.mark.parametrize("brief, right", [(choosing.chat, CHAT), (choosing.phone, PHONE)])
+@pytest.mark.parametrize(
+    "changed, why",
+    [
+        ({"window": 1}, "no record has windows of fewer than 8 tokens"),
+        ({"window": 7}, "no record has windows of fewer than 8 tokens"),
+        ({"pattern": "L", "window": 7}, "no record has windows of fewer than 8 tokens"),
+        ({"pattern": "LLLLLLG"}, "no record has more than 5 local layers for each global one, but those of none"),
+        ({"pattern": "GLLLLLLLLLLL"}, "no record has more than 5 local layers for each global one, but those of none"),
+    ],
+)
+def test_windows_that_no_record_has_are_no_evidence(brief, right, changed, why):
+    found = brief(**right | changed)
+    far = found["answers about far places"]
+    assert far.why == why and far.by == "nobody measured this" and found.missed == (far,)
+
+
+def test_the_recorded_window_and_five_local_layers_are_read_from_the_record():
+    for pattern, laid in ("LLLLLG", "5 local : 1 global"), ("LLG", "3 local : 1 global"), ("L", "all layers local"):
+        assert laid in choosing.chat(**CHAT | {"pattern": pattern, "window": 8})["answers about far places"].why
 
 
 def test_the_phone_computes_half_of_the_square_where_all_is_seen():
@@ -234,9 +263,9 @@ def test_what_is_no_choice_is_answered_in_one_sentence(brief, given, words):
 
 def test_a_judgement_shows_itself_and_names_its_needs():
     found = choosing.chat(**CHAT)
-    assert repr(found).count("✓") == 4 and "and at most 72.0 GB is wanted: holds" in repr(found)
+    assert repr(found).count("✓") == 5 and "and at most 72.0 GB is wanted: holds" in repr(found)
     html = found._repr_html_()
-    assert html.count("<tr") == 5 and 'href="05_mqa_and_gqa.ipynb#' in html
+    assert html.count("<tr") == 6 and 'href="05_mqa_and_gqa.ipynb#' in html
     with pytest.raises(KeyError, match="no need is called 'price'"):
         found["price"]
 
