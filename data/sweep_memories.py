@@ -181,11 +181,13 @@ def trained_indexers(model, readings, seed):
 
 
 HOW = "exact", "indexer", "first and last", "last", "random"
+"""The ways of choosing that are recorded; `chooser` knows "half" too."""
 
 
 def chooser(how, keys, indexers, seed=0):
     """choose(layer, x, weights) → (1, 1, N, N) boolean: what each token looks at. "exact" chooses by the weights that
-    the layer would have, "random" always takes the token itself too."""
+    the layer would have, "random" always takes the token itself too; "half" takes the first and the last ones for half
+    of the keys, and lets the indexer choose the others."""
 
     def choose(at, x, weights):
         N = x.shape[1]
@@ -196,16 +198,21 @@ def chooser(how, keys, indexers, seed=0):
             scores = torch.rand(N, N, generator=torch.Generator().manual_seed(1000 * seed + at)).fill_diagonal_(2.0)
         elif how == "exact":
             scores = weights.mean(dim=1)[0]
-        elif how == "indexer":
+        elif how in ("indexer", "half"):
             scores = indexers[at](x)[0]
+        if how == "half":
+            near = torch.arange(N)[:, None] - torch.arange(N) < keys // 2 - 1
+            scores = scores.masked_fill(near, torch.inf)
+            scores[:, 0] = torch.inf
         return top_keys(scores, keys, mask=causal_mask(N))[None, None]
 
     return choose
 
 
 @torch.no_grad()
-def losses_with(model, ids, how, keys, indexers, seed=0):
-    """(N − 1,) loss of each token, where the tokens of every layer look at what is chosen alone."""
+def logits_with(model, ids, how, keys, indexers, seed=0):
+    """(N − 1, vocabulary) what is said of each next token, where the tokens of every layer look at what is chosen
+    alone."""
     x, choose = model.words(ids), chooser(how, keys, indexers, seed)
     for at, block in enumerate(model.blocks):
         seen = block.norm1(x)
@@ -213,7 +220,12 @@ def losses_with(model, ids, how, keys, indexers, seed=0):
         x = x + block.attention(seen, mask=choose(at, seen, weights))
         y = block.norm2(x)
         x = x + block.narrow(F.silu(block.gate(y)) * block.widen(y))
-    return F.cross_entropy(model.logits(x)[0, :-1], ids[0, 1:], reduction="none")
+    return model.logits(x)[0, :-1]
+
+
+def losses_with(model, ids, how, keys, indexers, seed=0):
+    """(N − 1,) loss of each token."""
+    return F.cross_entropy(logits_with(model, ids, how, keys, indexers, seed), ids[0, 1:], reduction="none")
 
 
 def read_with(model, ids, how, keys, indexers, seed=0, start=START):
@@ -224,6 +236,12 @@ def read_with(model, ids, how, keys, indexers, seed=0, start=START):
 def copied_with(model, ids, how, keys, indexers, seed=0):
     """Nats a token where thirty random tokens come a second time, 350 tokens after the first."""
     return losses_with(model, ids, how, keys, indexers, seed)[-29:].mean().item()
+
+
+def right_with(model, ids, how, keys, indexers, seed=0):
+    """Share of right tokens there: the most probable one is the one that comes."""
+    said = logits_with(model, ids, how, keys, indexers, seed)[-29:].argmax(dim=-1)
+    return (said == ids[0, -29:]).double().mean().item()
 
 
 def thirty_again(ids, seed=9):
