@@ -10,7 +10,7 @@ export JUPYTER_PREFER_ENV_PATH = 1
 # They would send .venv's Python to the library of another one, or to other packages of the same names.
 unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH
 
-COMMANDS = help lab test faults check bench claims notebooks handouts slides models reference class class-test hub hub-test clean install install-dev
+COMMANDS = help lab test faults check bench claims notebooks handouts slides models reference class class-test wall hub hub-test clean install install-dev
 .PHONY: $(COMMANDS)
 
 ifneq (,$(findstring /,$(MAKEFILE_LIST)))
@@ -53,7 +53,7 @@ claims: install  ## try to refute the lessons' claims, from scratch, into docs/C
 notebooks: install  ## run the lessons again in place, ready to commit; all, or ARGS="01 02"
 	.venv/bin/python tools/run_notebooks.py $(ARGS)
 
-handouts: install  ## write each lesson as one HTML page that works from disk, into handouts/; all, or ARGS="01 02"
+handouts: install  ## write each lesson as one HTML page that works from disk, into handouts/: ARGS="--pdf --answers none 01"
 	.venv/bin/python tools/make_handouts.py $(ARGS)
 
 slides: install  ## write a lesson as slides with a teacher's page, into slides/: LESSON=02 ARGS="--plan 45 --pdf"
@@ -71,6 +71,9 @@ class: install  ## the versions of lessons that a class needs, into class/: stud
 class-test: install-dev  ## mark a class's submissions with nbgrader and Otter-Grader: every mark is as it should be
 	@.venv/bin/python tools/class_env.py
 	$(RUN) pytest tests/classroom/test_marks.py
+
+wall: install  ## where a class stops and what it guessed, from what it handed in, as wall.html: RECORDS=folder
+	.venv/bin/python tools/make_wall.py $(ARGS) $(if $(RECORDS),"$(RECORDS)")
 
 # What a class makes lies in my_class/ unless MHA_LAB_CLASSROOM names another folder.
 HUB = build/hub/bin/python

@@ -10,6 +10,7 @@ only one person wrote is counted and not shown: it may be a name. --all-words sh
 """
 
 import argparse
+import re
 import sys
 from html import escape
 from pathlib import Path
@@ -74,7 +75,8 @@ def _where_people_stop(rows, people, names):
     lines = []
     for row in rows:
         counts = {kind: getattr(row, kind) for kind, _ in PARTS}
-        bar = "".join(_piece(kind, len(who), people) for kind, who in counts.items())
+        bar = "".join(_piece(kind, len(who)) for kind, who in counts.items())
+        bar += _piece("", people - sum(map(len, counts.values())))
         tried = len(row.passed) + len(row.stopped)
         said = f"{len(row.stopped)} of {tried} who tried" if row.stopped else "nobody" if tried else "nobody tried"
         who = _names(row.stopped) if names else ""
@@ -95,8 +97,9 @@ def _where_people_stop(rows, people, names):
 """
 
 
-def _piece(kind, many, people):
-    return f'<span class="{kind}" style="flex:{many} {many} 0">{many}</span>' if many else ""
+def _piece(kind, many):
+    """So many people in a bar; those of whom nothing is known leave it empty."""
+    return f'<span class="{kind}" style="flex:{many} {many} 0">{many if kind else ""}</span>' if many else ""
 
 
 def _mistakes(rows, names):
@@ -108,7 +111,7 @@ def _mistakes(rows, names):
     for row, key, who in met[:MOST_MISTAKES]:
         later = len(set(who) & set(row.passed))
         counted = f"{len(who)} met it, {later} of them passed later" if later else f"{len(who)} met it"
-        sentence = escape(wall_records.sentence(row.name, key))
+        sentence = _words(wall_records.sentence(row.name, key))
         items += [
             f"<li><p><b>{counted}</b> · {_lesson(row.name)} <code>{row.name}</code></p>"
             f"<p>{sentence}</p>{_names(who) if names else ''}</li>"
@@ -143,23 +146,24 @@ def _answer(words, many, people, row):
 
 
 def said_what_it_was(words, it_was):
-    """Whether the answer begins with what was said: "about a third: .333" with "about a third"."""
-    rest = it_was.removeprefix(words)
-    return it_was.startswith(words) and not rest[:1].isalnum()
+    """Whether the answer is what was said, or begins with it: "about a third: .333" with "about a third"."""
+    return re.match(re.escape(words) + r"(?:$|[:;,]\s|\s\()", it_was) is not None
 
 
 def _statements(rows):
     if not rows:
         return ""
-    lines = [
-        f"<tr><th scope='row'>{escape(text)}</th><td>{WORDS[is_true]}</td>{_right(then)}{_right(now)}</tr>"
-        for text, is_true, then, now in rows
-    ]
-    heads = "".join(f'<th scope="col">{head}</th>' for head in ("statement", "it is", "right before", "right after"))
+    heads = "statement", "it is", "right before", "of those who answered twice, before", "and after"
+    lines = []
+    for text, is_true, then, (before, after, twice) in rows:
+        cells = WORDS[is_true], _right(*then), _right(before, twice), _right(after, twice)
+        told = "".join(f'<td data-head="{head}">{cell}</td>' for head, cell in zip(heads[1:], cells))
+        lines += [f'<tr><th scope="row">{escape(text)}</th>{told}</tr>']
+    head = "".join(f'<th scope="col">{each}</th>' for each in heads)
     return f"""<section>
 <h2>Ten statements, before and after</h2>
 <table class="statements">
-<thead><tr>{heads}</tr></thead>
+<thead><tr>{head}</tr></thead>
 <tbody>
 {"".join(lines)}
 </tbody>
@@ -168,22 +172,19 @@ def _statements(rows):
 """
 
 
-def _right(counts):
-    right, answered = counts
+def _right(right, answered):
     if not answered:
-        return "<td class='quiet'>no answer</td>"
+        return "<span class='quiet'>nobody</span>"
     share = f"width:calc(6em * {right / answered:.4f})"
-    return f"<td><span class='meter'><i style='{share}'></i></span> {right} of {answered}</td>"
+    return f"<span class='meter'><i style='{share}'></i></span> {right} of {answered}"
 
 
 def _not_read(found, names):
     lines = []
     if found.unread:
         many = len(found.unread)
-        named = ": " + "; ".join(f"{escape(path)} {escape(why)}" for path, why in found.unread) if names else ""
-        lines += [
-            f"{many} {'file was' if many == 1 else 'files were'} not read, since not what their names say{named}."
-        ]
+        named = f" ({escape('; '.join(f'{path}: {why}' for path, why in found.unread))})" if names else ""
+        lines += [f"{'1 file was' if many == 1 else f'{many} files were'} not read{named}."]
     if found.strange:
         counted = "1 result is" if found.strange == 1 else f"{found.strange} results are"
         lines += [f"{counted} of no exercise of this course, and left out."]
@@ -192,6 +193,12 @@ def _not_read(found, names):
 
 def _names(who):
     return f"<p class='quiet'>{escape(', '.join(who))}</p>" if who else ""
+
+
+def _words(text):
+    """Escaped, with `code` and *emphasis* set as such."""
+    text = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+    return re.sub(r"\*(\w[\w ]*)\*", r"<em>\1</em>", text)
 
 
 def _lesson(exercise):

@@ -8,6 +8,7 @@ from wall_records import TASKS, Class
 from mha_lab.checks import course
 from mha_lab.widgets.true_or_false import STATEMENTS
 
+ALONE = "answers that one person gave"
 ORDER = {name: (number, place) for number in course.LESSONS
          for place, name in enumerate(course.exercises_of(number, list(TASKS.values())))}  # fmt: skip
 """{exercise: (the number of its lesson, its place in it)}"""
@@ -68,21 +69,22 @@ def predictions(found: Class, all_words: bool = False) -> list[Prediction]:
         said = Counter(said for _, said, _ in answers).most_common()
         shown = [(words, many) for words, many in said if many > 1 or all_words]
         if alone := sum(many for _, many in said) - sum(many for _, many in shown):
-            shown += [("said by nobody else", alone)]
+            shown += [(ALONE, alone)]
         seen = Counter(it_was for *_, it_was in answers if it_was).most_common(1)
         it_was = seen[0][0] if seen and (seen[0][1] > 1 or all_words) else ""
         rows += [Prediction(question, answers[0][0], tuple(shown), it_was)]
     return sorted(rows, key=lambda row: row.lesson)
 
 
-def statements(found: Class) -> list[tuple[str, bool, tuple[int, int], tuple[int, int]]]:
-    """(statement, whether it is true, (right, answered) before the course, the same at its end)."""
+def statements(found: Class) -> list[tuple[str, bool, tuple[int, int], tuple[int, int, int]]]:
+    """(statement, whether it is true, (right, answered) before the course, and of those who answered again at its end:
+    (right before, right after, how many they are)). Others may have left meanwhile."""
     rows = []
     for statement in STATEMENTS:
-        counts = []
-        for kept in ([s.then for s in found.students.values()], [s.now for s in found.students.values()]):
-            answers = [answers[statement.key] for answers in kept if statement.key in answers]
-            counts += [(answers.count(statement.is_true), len(answers))]
-        if any(answered for _, answered in counts):
-            rows += [(statement.text, statement.is_true, *counts)]
+        key, is_true = statement.key, statement.is_true
+        then = [student.then[key] for student in found.students.values() if key in student.then]
+        twice = [(s.then[key], s.now[key]) for s in found.students.values() if key in s.then and key in s.now]
+        before, after = (sum(answers[at] is is_true for answers in twice) for at in (0, 1))
+        if then:
+            rows += [(statement.text, is_true, (then.count(is_true), len(then)), (before, after, len(twice)))]
     return rows
