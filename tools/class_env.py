@@ -34,6 +34,12 @@ def make():
     # A line that begins with import is run: .venv's packages come last, and its own .pth files, the lab's among them.
     Path(own, "lab.pth").write_text(f"import site; site.addsitedir({seen!r})\n", encoding="utf-8")
     subprocess.run([str(PYTHON), "-m", "pip", "install", "-q", "--no-deps", "-r", str(REQUIREMENTS)], check=True)
+    # nbconvert's templates, which lie beside .venv's packages: feedback pages are made from them.
+    templates = ENV / "share" / "jupyter" / "nbconvert" / "templates"
+    templates.mkdir(parents=True, exist_ok=True)
+    for found in Path(sys.prefix, "share", "jupyter", "nbconvert", "templates").iterdir():
+        if not (templates / found.name).exists():
+            (templates / found.name).symlink_to(found)
     # The kernel that every notebook names, whatever kernel of that name the user has installed elsewhere.
     start = [str(PYTHON), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     KERNEL.mkdir(parents=True, exist_ok=True)

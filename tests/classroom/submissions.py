@@ -125,6 +125,7 @@ def submissions():
         "around ours": ({**right, **AROUND_OURS}, None, {**STARS, "split_heads": 0, "mended_pseudo_code": 0}),
         "hides the checks": ({"split_heads": SHADOWED}, None, NOTHING),
     }
+    made["deletes a check that it passes"] = right, deleted, STARS
     for name, (answer, change) in ONE_WRONG.items():
         made[name] = {**right, "split_heads": answer}, change, {**STARS, "split_heads": 0}
     return made

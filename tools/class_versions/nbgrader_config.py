@@ -18,3 +18,4 @@ c.ClearSolutions.code_stub = {"python": "..."}  # as in the lessons: their check
 c.ExecutePreprocessor.timeout = int(os.environ.get("MHA_LAB_CELL_SECONDS", 60))
 c.ExecutePreprocessor.interrupt_on_timeout = True
 c.ExecutePreprocessor.iopub_timeout = 30
+c.OverwriteCells.add_missing_cells = True  # a check that was deleted is put back
