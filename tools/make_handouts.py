@@ -115,6 +115,12 @@ def with_anchors(body):
     return re.sub(r"<(h[1-6])>(.*?)</\1>", name, body, flags=re.DOTALL)
 
 
+def with_ways(body):
+    """The body with the lines that lead to the lessons before and after named as such: paper needs none."""
+    link = r'<a href="\w+\.html">[^<]*[←→][^<]*</a>'
+    return re.sub(rf"<p>((?:{link}|[ ·\n])+)</p>", r'<p class="way">\1</p>', body)
+
+
 def title_of(notebook):
     """The first heading, or None."""
     texts = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
@@ -136,7 +142,7 @@ def handout(notebook, name="A lesson", answers="end"):
         exclude_anchor_links=True,
     )
     body, _ = exporter.from_notebook_node(notebook)
-    body = handout_answers.placed(with_anchors(inert(body)), answers)
+    body = handout_answers.placed(with_ways(with_anchors(inert(body))), answers)
     shown = {model_id: state for model_id, state in states.items() if f'data-model="{model_id}"' in body}
     return _static.document(title, NOTE + body, shown, style=style(title))
 

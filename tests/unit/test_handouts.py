@@ -178,6 +178,12 @@ def test_a_title_is_a_string_of_css_whatever_it_holds():
     assert re.search(r'content: "(?:[^"\\]|\\[0-9a-f]+ )*";', line)
 
 
+def test_lines_that_lead_to_the_next_lesson_are_named_for_paper_leaves_them_out():
+    ways = "[← 01 One](01_one.ipynb) · [03 Three →](03_three.ipynb)"
+    page = handout(prose(f"Read [02](02_two.ipynb) again.\n\n{ways}"), prose(ways), prose("[01 One →](01_one.ipynb)"))
+    assert page.count('<p class="way">') == 3 and "<p>Read " in page
+
+
 # the folder ----------------------------------------------------------------------------------------------------------
 
 
