@@ -12,7 +12,7 @@ CLASSROOM = ROOT / "classroom"
 CLASS = Path(os.environ.get("MHA_LAB_CLASSROOM", ROOT / "my_class"))
 sys.path.insert(0, str(CLASSROOM))
 
-from class_spawner import NAME, ClassSpawner, hidden  # noqa: E402
+from class_spawner import NAME, ClassSpawner, hidden, one_user  # noqa: E402
 
 c = get_config()  # noqa: F821
 
@@ -35,11 +35,11 @@ os.umask(0o077)  # passwords and the hub's memory are nobody else's
 for folder, mode in (CLASS, 0o711), (CLASS / "homes", 0o711), (CLASS / "shared", 0o755):
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(mode)
-if not os.geteuid() and (closed := hidden(sys.executable, ROOT / ".venv", CLASS / "homes")):
+if not one_user() and (closed := hidden(sys.executable, ROOT / ".venv", CLASS / "homes")):
     sys.exit(
         f"Students, who are not root, may not enter {closed[0]}: move the lab, such as to /srv, or open that folder."
     )
-if os.geteuid():
+if one_user():
     print("Not root: all students are one user of this machine, and can read each other's files.", file=sys.stderr)
 
 # who comes in: a name of the list, with the password that was chosen at its first login
@@ -49,7 +49,7 @@ c.FirstUseAuthenticator.dbm_path = str(CLASS / "passwords.dbm")
 c.FirstUseAuthenticator.min_password_length = 8
 c.Authenticator.allowed_users = students | teachers
 c.Authenticator.admin_users = teachers
-c.Authenticator.delete_invalid_users = True  # a name that has left the list; the home stays
+c.Authenticator.allow_existing_users = False  # a name that has left the list; its home stays
 
 # where it listens: this machine alone. For others, put HTTPS in front of it (README.md)
 c.JupyterHub.bind_url = os.environ.get("MHA_LAB_HUB_URL", "http://127.0.0.1:8000")

@@ -3,11 +3,15 @@
 import math
 import numbers
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import torch
+from torch import nn
 from torch._guards import detect_fake_mode
+from torch.overrides import TorchFunctionMode
 
 LARGE = 2**30
 """Bytes from which on the package's own functions ask before they allocate. Asking takes as long as a small layer."""
@@ -39,6 +43,25 @@ def require_parameters(beside: int, *, layers: int = 0, d_model: int = 0, mlp: i
     and of `beside` other parameters."""
     numbers = beside + layers * (4 * d_model**2 + 2 * d_model * mlp)
     require_if_large(numbers * torch.get_default_dtype().itemsize)
+
+
+@contextmanager
+def shapes_only() -> Iterator[None]:
+    """What is made in this block has shapes and no numbers (torch's device "meta"), and none are drawn for it.
+
+    Torch itself would work out what drawing them does, in Python, and load 800 modules for that: 70 MB, two seconds."""
+    with torch.device("meta"), _NothingDrawn():
+        yield
+
+
+DRAWS = {torch.Tensor.normal_, torch.Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_}
+
+
+class _NothingDrawn(TorchFunctionMode):
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function in DRAWS:
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **(kwargs or {}))
 
 
 def free_memory(device: str | torch.device = "cpu") -> int:

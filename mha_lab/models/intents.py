@@ -1,6 +1,7 @@
 """The models of lesson 09 by name: one base, and for each other what is exchanged in it. All are of one size."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from functools import partial
 from itertools import count
@@ -13,6 +14,7 @@ from torch import Generator, Tensor, nn
 from mha_lab import _data
 from mha_lab.attention import MultiHeadAttention
 from mha_lab.masks import padding_mask
+from mha_lab.memory import shapes_only
 from mha_lab.models.biases import ALiBi, RelativeBias, offsets, two_sided
 from mha_lab.models.parts import GatedFusion, HeadGate, Learned, Sinusoidal
 from mha_lab.models.sentences import AttentionClassifier, BiLSTM, Sentences, num_parameters
@@ -75,24 +77,24 @@ def intent_model(name: str, vocabulary: int, answers: int = len(INTENTS), *, see
     Parts that learn more numbers take them from the MLPs, so that all have as many parameters as the base (to 1%)."""
     if name not in INTENT_MODELS:
         raise ValueError(f"there is no model {name!r}; there are: {', '.join(INTENT_MODELS)}.")
-    with torch.device("meta"):  # counting needs no numbers
-        base = _attention("relative", vocabulary, answers, MLP)
-        if name != "BiLSTM":
-            surplus = num_parameters(_attention(name, vocabulary, answers, MLP)) - num_parameters(base)
-            mlp = MLP - round(surplus / (NUM_LAYERS * (2 * D_MODEL + 1)))
     with torch.random.fork_rng(devices=[]):  # the weights come from the global random state: borrow it, give it back
+        base = _attention("relative", vocabulary, answers, MLP, made=shapes_only)  # counting needs no numbers
+        if name != "BiLSTM":
+            counted = num_parameters(_attention(name, vocabulary, answers, MLP, made=shapes_only))
+            mlp = MLP - round((counted - num_parameters(base)) / (NUM_LAYERS * (2 * D_MODEL + 1)))
         torch.manual_seed(seed)
         return BiLSTM.like(base) if name == "BiLSTM" else _attention(name, vocabulary, answers, mlp)
 
 
-def _attention(name, vocabulary, answers, mlp):
+def _attention(name, vocabulary, answers, mlp, made=nullcontext):
     options = {"num_heads": NUM_HEADS, "bias": RelativeBias} | EXCHANGED[name]
     if options["bias"] is not None:
         options["bias"] = options["bias"](options["num_heads"])
     if "positions" in options:
         options["positions"] = options["positions"]()
     sizes = {"d_model": D_MODEL, "num_layers": NUM_LAYERS, "mlp": mlp}
-    return AttentionClassifier(vocabulary, answers, **sizes, **options)
+    with made():  # biases and positions are computed, and few: they have their numbers in any case
+        return AttentionClassifier(vocabulary, answers, **sizes, **options)
 
 
 def trained_intent_model(name: str) -> Sentences:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mha_lab.attention import MultiHeadAttention
+from mha_lab.memory import shapes_only
 from mha_lab.models.biases import RelativeBias
 from mha_lab.models.encoder import Encoder
 from mha_lab.models.sentences import num_parameters
@@ -31,7 +32,7 @@ def name_reader(name: str, task: Task, *, d_model: int = 64, seed: int = 0) -> E
     with torch.random.fork_rng(devices=[]):  # the weights come from the global random state: borrow it, give it back
         torch.manual_seed(seed)
         if kind == "BiLSTM":
-            with torch.device("meta"):  # counting needs no numbers
+            with shapes_only():  # counting needs no numbers
                 target = num_parameters(_attention("relative", 4, task, d_model))
 
                 def counted(hidden):

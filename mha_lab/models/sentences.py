@@ -12,7 +12,7 @@ from mha_lab import _door
 from mha_lab._shown import readable
 from mha_lab.attention import MultiHeadAttention
 from mha_lab.masks import padding_mask
-from mha_lab.memory import require_parameters
+from mha_lab.memory import require_parameters, shapes_only
 from mha_lab.models.encoder import Block
 from mha_lab.models.parts import check_numbers
 
@@ -157,7 +157,7 @@ class BiLSTM(Sentences):
         target = num_parameters(model)
 
         def surplus(hidden):
-            with torch.device("meta"):  # counting needs no numbers
+            with shapes_only():  # counting needs no numbers
                 return num_parameters(cls(vocabulary, answers, d_model=d_model, hidden=hidden)) - target
 
         above = bisect_left(range(4 * d_model), 0, lo=2, key=surplus)  # the least hidden width with as many or more

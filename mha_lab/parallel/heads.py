@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mha_lab import _door
 from mha_lab.attention import MultiHeadAttention
+from mha_lab.memory import shapes_only
 
 
 def heads_of(num_heads: int, rank: int, ranks: int) -> range:
@@ -50,7 +51,7 @@ def part_of(layer: MultiHeadAttention, rank: int, ranks: int) -> MultiHeadAttent
     if len(heads) % len(held) or any(wanted.count(head) * len(held) != len(heads) for head in held):
         held = wanted
     bias = layer.q_proj.bias is not None
-    with torch.device("meta"):  # no random numbers for weights that are about to be replaced
+    with shapes_only():  # no random numbers for weights that are about to be replaced
         part = MultiHeadAttention(
             layer.d_model,
             len(heads),

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from mha_lab import _door
 from mha_lab.attention import MultiHeadAttention
 from mha_lab.measure import single_thread
-from mha_lab.memory import require_parameters
+from mha_lab.memory import require_parameters, shapes_only
 from mha_lab.pretrained._files import (
     expect,
     fill,
@@ -68,7 +68,7 @@ class Bert(nn.Module):
     @classmethod
     def _made_of(cls, folder, config, weights, tokenizer):
         expect(folder, config, model_type="bert", hidden_act="gelu", position_embedding_type="absolute")
-        with torch.device("meta"):  # no memory and no random numbers for weights that are about to be replaced
+        with shapes_only():  # no memory and no random numbers for weights that are about to be replaced
             model = cls(
                 vocabulary=size(folder, config, "vocab_size"),
                 max_tokens=size(folder, config, "max_position_embeddings"),

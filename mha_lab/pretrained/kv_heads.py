@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from mha_lab.attention import MultiHeadAttention
+from mha_lab.memory import shapes_only
 
 
 @torch.no_grad()
@@ -19,7 +20,7 @@ def regrouped(layer: MultiHeadAttention, num_kv_heads: int) -> MultiHeadAttentio
             f"{G} key/value heads cannot become {num_kv_heads}: one of the two numbers must divide the other."
         )
     has_bias = layer.q_proj.bias is not None
-    with torch.device("meta"):
+    with shapes_only():
         new = MultiHeadAttention(
             D, layer.num_heads, num_kv_heads, bias=has_bias, dropout=layer.dropout, rotary=layer.rotary
         )

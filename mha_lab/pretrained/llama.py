@@ -11,7 +11,7 @@ from mha_lab import _door
 from mha_lab._door import told
 from mha_lab.attention import MultiHeadAttention
 from mha_lab.kv_cache import KVCache
-from mha_lab.memory import require_parameters
+from mha_lab.memory import require_parameters, shapes_only
 from mha_lab.pretrained._files import (
     again,
     expect,
@@ -98,7 +98,7 @@ class Llama(nn.Module):
             rope_type="default",
             head_dim=d_model // num_heads,
         )
-        with torch.device("meta"):  # no memory and no random numbers for weights that are about to be replaced
+        with shapes_only():  # no memory and no random numbers for weights that are about to be replaced
             model = cls(
                 vocabulary=size(folder, config, "vocab_size"),
                 max_tokens=size(folder, config, "max_position_embeddings"),
@@ -207,7 +207,7 @@ class SmolLM2(Llama):
             path = site / FOLDER / GGUF
             settings, weights, tokenizer = read_gguf(path, SHA256[GGUF], again(PINNED))
         settings = {name.removeprefix("llama."): value for name, value in settings.items()}
-        with torch.device("meta"):
+        with shapes_only():
             model = cls(
                 vocabulary=settings["vocab_size"],
                 max_tokens=settings["context_length"],

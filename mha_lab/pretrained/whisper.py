@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from mha_lab import _door
 from mha_lab.attention import MultiHeadAttention, attention, merge_heads, split_heads
 from mha_lab.kv_cache import KVCache
-from mha_lab.memory import require_parameters
+from mha_lab.memory import require_parameters, shapes_only
 from mha_lab.pretrained._ctranslate2 import read_ctranslate2
 from mha_lab.pretrained._files import as_json, as_tokenizer, fill, installed, read_verified, renamed, without
 from mha_lab.pretrained._log_mel import RATE, SECONDS, log_mel
@@ -57,7 +57,7 @@ class Whisper(nn.Module):
             tokenizer = as_tokenizer(content["tokenizer.json"], folder / "tokenizer.json")
             arrays = shared(SHA256[WEIGHTS], lambda: _read(folder))
             config = as_json(content["config.json"], folder / "config.json")
-        with torch.device("meta"):
+        with shapes_only():
             model = cls()
         fill(model, _our_weights(arrays), folder)
         model.tokenizer = tokenizer

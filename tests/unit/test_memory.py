@@ -1,6 +1,8 @@
 """Memory is asked for before it is taken, and the answer is a sentence."""
 
 import math
+import subprocess
+import sys
 
 import psutil
 import pytest
@@ -61,3 +63,28 @@ def test_little_is_not_asked_for(monkeypatch):
     memory.require_if_large(memory.LARGE - 1)
     with pytest.raises(MemoryError):
         memory.require_if_large(memory.LARGE)
+
+
+SHAPES_ONLY = """
+import sys
+import torch
+from mha_lab import models
+from mha_lab.memory import shapes_only
+with shapes_only():
+    parts = torch.nn.Embedding(5, 3), torch.nn.LSTM(3, 4), torch.nn.Linear(4, 2), torch.nn.Conv1d(2, 2, 3)
+assert all(p.device.type == "meta" for part in parts for p in part.parameters())
+models.trained_intent_model("BiLSTM")
+assert not {"sympy", "torch._dynamo"} & set(sys.modules)
+"""
+
+
+def test_shapes_without_numbers_need_none_of_torchs_tools_for_tracing():
+    """They are 70 MB in every kernel of a class, and two seconds before a model is there."""
+    subprocess.run([sys.executable, "-c", SHAPES_ONLY], check=True)
+
+
+def test_making_shapes_only_draws_no_random_number():
+    before = torch.get_rng_state()
+    with memory.shapes_only():
+        torch.nn.Embedding(5, 3)
+    assert torch.equal(torch.get_rng_state(), before)
