@@ -36,6 +36,9 @@ from mha_lab.widgets import _static
 
 SLIDES = LESSONS.parent / "slides"
 STYLE = Path(__file__).with_suffix(".css")
+ANSWER = (
+    ' fragment" aria-hidden="true"'  # a screen reader has no answer before the others; frontend/src/slides shows it
+)
 CHECK = re.compile(r"^(?:\w+ = )?checks\.(\w+)\(", re.MULTILINE)
 EXPLORER = re.compile(r"^(?:\w+ = )?(?:widgets\.)?[A-Z]\w+(?:\.\w+)?\(|^explorer$", re.MULTILINE)
 
@@ -152,7 +155,7 @@ def section(slide, lesson, students):
     level = "h1" if slide.big else "h2"
     head = f"<{level}>{slide.title}</{level}>" if slide.title else ""
     parts = "".join(
-        f'<div class="part {part.kind}{" fragment" if part.hidden else ""}">{inert(part.html)}</div>'
+        f'<div class="part {part.kind}{ANSWER if part.hidden else chr(34)}>{inert(part.html)}</div>'
         for part in merged(slide.parts)
     )
     told = "" if students else inert("".join(filter(None, slide.notes)))

@@ -89,8 +89,21 @@ class Packer:
         if not part.starts and not crowded and part.height > here.room:
             self.forget_question(here)
         if part.starts or crowded or (here.parts and part.height > here.room):
-            here = self.next_for(part)
+            here = self.next_with_code(part) if part.kind == "output" else self.next_for(part)
         here.parts.append(part)
+
+    def next_with_code(self, part):
+        """A new slide for what code shows, to which the code comes along where both fit."""
+        before = self.last
+        code = before.parts[-1] if before.parts else None
+        if not code or code.kind != "code" or len(before.parts) < 2 or code.height + part.height > HEIGHT:
+            return self.next_for(part)
+        before.parts.pop()
+        here = self.next_for(code)
+        here.parts.append(code)
+        if part.height > here.room:
+            self.forget_question(here)
+        return here
 
     def next_for(self, part):
         """A new slide; what ends in a colon comes along, and a question stands once more above its answer."""
@@ -117,7 +130,7 @@ class Packer:
             self.forget_question(here)
         if part.starts or here.has("figure", "explorer", "fold") or here.room < smallest * height + GAP:
             part.height = smallest * height + GAP
-            here = self.next_for(part)
+            here = self.next_with_code(part)
         part.height = smallest * height + GAP  # what it needs; it is enlarged when the slide is full
         here.parts.append(part)
 
@@ -130,7 +143,7 @@ class Packer:
         if guess:
             self.asked = Part("text", f"<p>{guess[1]}</p>", LINE + GAP, words=len(guess[1].split()))
         few = not here.big and not here.has("code", "output", "figure", "explorer", "fold")
-        if part.starts or not (few and (part.height <= here.room / 1.4 or here.used <= 0.22 * HEIGHT)):
+        if part.starts or not (few and (part.height <= here.room / 1.4 or here.used <= TITLE)):
             told = "".join(each.html for each in here.parts if each.kind == "text")
             here = self.next_for(part)
             here.notes.append(told)  # what to do with it stood on the slide before

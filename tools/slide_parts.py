@@ -11,6 +11,7 @@ import re
 import struct
 from dataclasses import dataclass, field
 from html import escape, unescape
+from unicodedata import east_asian_width
 
 from nbconvert.filters import ansi2html, markdown2html
 from pygments import highlight
@@ -24,6 +25,7 @@ MOST_LINES = 20  # of code or printed text on one slide
 FOLD = re.compile(r"<details>\s*<summary>(.*?)</summary>(.*?)</details>", re.DOTALL)
 LINKED_LESSON = re.compile(r"\[([^\]]+)\]\((?:\.\./|\w+\.ipynb)[^)]*\)")
 ONLY_IN_JUPYTER = re.compile(r"press Shift\+Enter|checks\.reset\(\)")
+CELL_OF_TABLE = r"<t[dh]\b.*?</t[dh]>"
 LIST_ITEM = r"(?:[-*+] |\d+\. |[a-z]\. )"
 
 
@@ -48,6 +50,11 @@ class Part:
 def plain(text):
     """The words of HTML or Markdown."""
     return unescape(re.sub(r"<[^>]+>|[*`]", "", text)).strip()
+
+
+def letters(words):
+    """How many letters wide words are: a Chinese one is as wide as two."""
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in words)
 
 
 # text ----------------------------------------------------------------------------------------------------------------
@@ -136,10 +143,10 @@ def _height(chunk):
     if chunk.startswith("|"):
         rows = [row.strip("|").split("|") for row in chunk.split("\n")]
         share = LETTERS * 1.2 / len(rows[0])
-        lines = [max(math.ceil(len(plain(cell)) / share) for cell in row) for row in rows]
+        lines = [max(math.ceil(letters(plain(cell)) / share) for cell in row) for row in rows]
         return sum(30 * max(1, n) + 12 for n in lines) + GAP
     lines = re.split(rf"\n(?={LIST_ITEM})|<br>", chunk)
-    return sum(max(1, math.ceil(len(plain(line)) / LETTERS)) * LINE for line in lines) + GAP + 6 * (len(lines) - 1)
+    return sum(max(1, math.ceil(letters(plain(line)) / LETTERS)) * LINE for line in lines) + GAP + 6 * (len(lines) - 1)
 
 
 # code ----------------------------------------------------------------------------------------------------------------
@@ -196,7 +203,7 @@ def parts_of_code(source, leads=False):
 def letters_that_fit(lines, least=13.0):
     """How large, in pixels, the letters of these lines can be; few lines have larger ones."""
     most = 24 if len(lines) <= 6 else 22 if len(lines) <= 10 else 20
-    return max(least, min(most, (WIDTH - 40) / (LETTER * max(1, *map(len, lines)))))
+    return max(least, min(most, (WIDTH - 40) / (LETTER * max(1, *map(letters, lines)))))
 
 
 # outputs -------------------------------------------------------------------------------------------------------------
@@ -246,19 +253,20 @@ def _printed(text, hidden):
 
 def _table(html, hidden, many=12):
     """A long table of rows becomes several; what is no table stays whole."""
+    html = _without_silence(html)
     rows = re.findall(r"<tr\b.*?</tr>", html, re.DOTALL)
     if not rows:
         lines = [line for line in re.split(r"</(?:li|p|div)>|<br>", html) if plain(line)]
-        height = sum(36 * math.ceil(len(plain(line)) / LETTERS) + 6 for line in lines)
+        height = sum(36 * math.ceil(letters(plain(line)) / LETTERS) + 6 for line in lines)
         yield Part("output", html, height + GAP, hidden=hidden)
         return
     heights = [_row_height(row) for row in rows]
     is_plain = html.count("<table") == 1 and not re.search(r"rowspan|<t(body|foot)\b.*<t(body|foot)\b", html, re.S)
-    if not is_plain or sum(heights) < HEIGHT - 40 or len(rows) < 4:
+    if not is_plain or sum(heights) < HEIGHT - 60 or len(rows) < 4:
         yield Part("output", html, sum(heights) + GAP, hidden=hidden)
         return
     before, after = html[: html.index(rows[1])], html[html.rindex(rows[-1]) + len(rows[-1]) :]
-    room, some, used = HEIGHT - heights[0] - 60, [], 0
+    room, some, used = HEIGHT - heights[0] - 80, [], 0
     for row, height in zip(rows[1:], heights[1:]):
         if some and (used + height > room or len(some) == many):
             yield Part("output", before + "".join(some) + after, heights[0] + used + GAP, hidden=hidden)
@@ -268,8 +276,28 @@ def _table(html, hidden, many=12):
     yield Part("output", before + "".join(some) + after, heights[0] + used + GAP, hidden=hidden)
 
 
+def _without_silence(html):
+    """Without the columns, and what is said of them, that hold the answers of a learner who gave none."""
+    rows = [re.findall(CELL_OF_TABLE, row, re.DOTALL) for row in re.findall(r"<tr\b.*?</tr>", html, re.DOTALL)]
+    silent = [i for i in range(len(rows[0]) if rows else 0) if _is_silent([row[i] for row in rows[1:] if i < len(row)])]
+    if not silent:
+        return html
+
+    def heard(row):
+        places = iter(range(len(rows[0])))
+        return re.sub(
+            CELL_OF_TABLE, lambda cell: "" if next(places, None) in silent else cell[0], row[0], flags=re.DOTALL
+        )
+
+    return re.sub(r"<p>Right then.*?</p>", "", re.sub(r"<tr\b.*?</tr>", heard, html, flags=re.DOTALL))
+
+
+def _is_silent(cells):
+    return bool(cells) and all(plain(cell) in ("no answer", "no guess yet") for cell in cells)
+
+
 def _row_height(row):
-    cells = [len(plain(cell)) for cell in re.findall(r"<t[dh]\b.*?</t[dh]>", row, re.DOTALL)]
+    cells = [letters(plain(cell)) for cell in re.findall(CELL_OF_TABLE, row, re.DOTALL)]
     room = 108 - 3 * len(cells)  # letters in a line of all columns
     lines = 1 if sum(cells) <= room else math.ceil(1.15 * sum(cells) / room)
     return 28 * lines + 9

@@ -21,7 +21,7 @@ WITHOUT_KERNEL = {
 # Everything a page needs is in it, and the browser itself refuses to fetch anything else, to send a form anywhere, and
 # to run any script but the one with this hash, which brings the explorers to life, from blobs that only it can make.
 SELF_CONTAINED = (
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{hash}' blob:; "
+    "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'sha256-{hash}' blob:; "
     "form-action 'none'; base-uri 'none'"
 )
 

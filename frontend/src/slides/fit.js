@@ -5,7 +5,7 @@
 const LEAST = 0.6;
 const STEP = 0.02;
 const [LARGE, LARGEST] = [1.4, 1.8]; // of an explorer, and of one that is only a line or two
-const [OFTEN, LONG] = [150, 4000]; // ms: how often it is looked at again, and how long, until it has found its size
+const [OFTEN, LONG] = [120, 4000]; // ms: how often it is looked at again, and how long, until it has found its size
 
 /** @param {HTMLElement} body its only child is the content */
 function fits(body) {
@@ -39,22 +39,34 @@ function shrink(body, elements) {
 
 /** @param {HTMLElement} body */
 export function fit(body) {
-  if (!body.getBoundingClientRect().height) return;
-  shrink(body, [...explorersIn(body), /** @type {HTMLElement} */ (body.firstElementChild)]);
+  if (body.getBoundingClientRect().height) shrink(body, [/** @type {HTMLElement} */ (body.firstElementChild)]);
 }
 
 /**
- * Makes the explorers of a slide large, and smaller while they grow, until they have their size or somebody touches them:
- * no hand makes the page jump.
+ * Makes the explorers of a slide large, and then a step smaller each time that they do not fit, for they draw themselves
+ * anew at each size; until they have theirs or somebody touches them: no hand makes the page jump.
  * @param {HTMLElement} body
  */
 export function fitWhileItGrows(body) {
-  const room = body.getBoundingClientRect().height;
-  for (const part of explorersIn(body)) {
-    part.style.zoom = String(part.getBoundingClientRect().height < room / 4 ? LARGEST : LARGE);
-  }
-  const again = setInterval(() => fit(body), OFTEN);
+  const explorers = explorersIn(body);
+  let tries = 0;
+  const again = setInterval(() => {
+    const room = body.getBoundingClientRect().height;
+    if (!room) return;
+    if (!tries++) {
+      const share = room / /** @type {HTMLElement} */ (body.firstElementChild).getBoundingClientRect().height;
+      for (const part of explorers) {
+        const most = part.getBoundingClientRect().height < room / 4 ? LARGEST : LARGE;
+        part.style.zoom = Math.max(LEAST, Math.min(most, share + STEP)).toFixed(2);
+      }
+    } else if (!fits(body)) {
+      for (const part of explorers) part.style.zoom = Math.max(LEAST, zoomOf(part) - STEP).toFixed(2);
+    }
+  }, OFTEN);
   const end = () => clearInterval(again);
   for (const touched of ["pointerdown", "keydown"]) body.addEventListener(touched, end, { once: true });
-  setTimeout(end, LONG);
+  setTimeout(() => {
+    end();
+    fit(body); // what even the smallest explorer leaves no room for
+  }, LONG);
 }

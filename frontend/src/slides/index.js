@@ -18,8 +18,16 @@ IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE. */
 import Reveal from "reveal.js";
 import { start, wear } from "../shared/alive.js";
 import { fit, fitWhileItGrows } from "./fit.js";
-import { inExplorer, keysOf } from "./keys.js";
 import { speakerWindow } from "./speaker.js";
+
+/**
+ * An explorer that has the focus has the keys; Escape gives them back to the slides.
+ * @param {Element | null} element
+ */
+const inExplorer = (element) => Boolean(element?.closest(".mha-host"));
+
+/** @type {Event | null} the key that gave the keys back, which the slides leave alone */
+let leaving = null;
 
 const onPaper = location.search.includes("print-pdf");
 
@@ -40,7 +48,7 @@ const deck = new Reveal({
   postMessageEvents: false,
   pdfSeparateFragments: true, // a question without its answer, then with it
   pdfMaxPagesPerSlide: 1,
-  keyboardCondition: keysOf,
+  keyboardCondition: (/** @type {Event} */ event) => event !== leaving && !inExplorer(document.activeElement),
 });
 
 const bodies = /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(".slide-body"));
@@ -62,6 +70,18 @@ deck.on("slidechanged", () => {
   const held = document.activeElement;
   if (held instanceof HTMLElement && inExplorer(held)) held.blur(); // it is out of sight: the keys turn pages again
 });
+/** An answer that is not shown yet is not spoken either. */
+const hush = () => {
+  for (const part of document.querySelectorAll(".fragment")) {
+    part.toggleAttribute("aria-hidden", false);
+    if (!part.classList.contains("visible")) part.setAttribute("aria-hidden", "true");
+  }
+};
+for (const event of ["slidechanged", "fragmentshown", "fragmenthidden"]) deck.on(event, hush);
+deck.on("fragmentshown", (/** @type {any} */ event) => {
+  const status = document.querySelector(".aria-status");
+  if (status) status.textContent = event.fragment.textContent;
+});
 deck.on("pdf-ready", () => bodies.forEach(fit));
 const notes = speakerWindow(deck);
 deck.addKeyBinding({ keyCode: 83, key: "S", description: "Speaker notes, in a window of their own" }, notes);
@@ -69,18 +89,23 @@ deck.addKeyBinding({ keyCode: 83, key: "S", description: "Speaker notes, in a wi
 document.addEventListener(
   "keydown",
   (event) => {
+    const held = document.activeElement;
     const turn = { PageDown: () => deck.next(), PageUp: () => deck.prev() }[event.key];
-    if (turn && inExplorer(document.activeElement)) {
+    if (inExplorer(held) && turn) {
       event.preventDefault(); // a clicker sends these keys, and turns pages wherever the focus is
       event.stopPropagation();
       turn();
+    }
+    if (inExplorer(held) && event.key === "Escape" && held instanceof HTMLElement) {
+      leaving = event;
+      held.blur();
     }
     if (event.key === "p" && (event.ctrlKey || event.metaKey) && !onPaper) {
       event.preventDefault(); // on paper the slides are laid out anew
       location.search = "print-pdf&asked";
     }
   },
-  true,
+  true, // before the explorer, which keeps its keys to itself
 );
 
 deck.initialize().then(() => {
