@@ -56,7 +56,7 @@ notebooks: install  ## run the lessons again in place, ready to commit; all, or 
 handouts: install  ## write each lesson as one HTML page that works from disk, into handouts/: ARGS="--pdf --answers none 01"
 	.venv/bin/python tools/make_handouts.py $(ARGS)
 
-slides: install  ## write a lesson as slides with a teacher's page, into slides/: LESSON=02 ARGS="--plan 45 --pdf"
+slides: install  ## write a lesson as slides with a teacher's page, into slides/: LESSON=02 ARGS="--plan 45"
 	.venv/bin/python tools/make_slides.py $(ARGS) $(LESSON)
 
 models: install  ## add the optional real models

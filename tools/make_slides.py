@@ -1,6 +1,6 @@
 """Makes each lesson slides in slides/: one HTML page that opens from disk, without Jupyter and without a network.
 
-Usage: python tools/make_slides.py [--plan 45] [--students] [--pdf] [02 …]      (make slides LESSON=02)
+Usage: python tools/make_slides.py [--plan 45] [--students] [02 …]      (make slides LESSON=02)
 
 Each lesson runs in a fresh kernel. One idea a slide, by rule: a section, a question, an exercise and a fold begin a
 slide; code stands with what it shows; an answer that JupyterLab hides until its cell is run comes with the next key.
@@ -8,22 +8,18 @@ The explorers are alive. S opens the teacher's page: what folds and hints say, o
 
 --plan      only the sections of the plan for 45 or 90 minutes (docs/teaching)
 --students  without the teacher's page
---pdf       also as PDF, where a Chromium is found: each question, and then the same slide with its answer
 
 A cell's tag `slides-skip` leaves it out, and `slides-break` begins a slide with it, where the rules do not suffice.
 """
 
 import _interrupt  # isort: skip  # noqa: F401  # before what takes seconds to load
 
-import os
 import re
-import shutil
-import subprocess
 import sys
 from html import escape
 from pathlib import Path
 
-from make_handouts import BROWSERS, PATIENCE, PRINT, inert, widget_states, with_hosts
+from make_handouts import inert, widget_states, with_hosts
 from nbconvert.filters import markdown2html
 from pygments.formatters import HtmlFormatter
 from run_notebooks import LESSONS, execute, for_each_lesson, parser_of_lessons
@@ -201,7 +197,7 @@ def page_of(notebook, stem="lesson", *, minutes=None, students=False):
     )
 
 
-def make(path, minutes=None, students=False, pdf=False):
+def make(path, minutes=None, students=False):
     """Run a lesson and write its slides; what was written, in words."""
     page = page_of(execute(path, widget_state=True), path.stem, minutes=minutes, students=students)
     SLIDES.mkdir(exist_ok=True)
@@ -209,31 +205,16 @@ def make(path, minutes=None, students=False, pdf=False):
     marks = [number, *([f"{minutes}min"] if minutes else []), *(["students"] if students else [])]
     target = SLIDES / f"{'_'.join(marks)}.html"
     _whole.write(target, page)
-    said = f"{SLIDES.name}/{target.name}: {page.count('data-title=')} slides, {len(page.encode()) / 1e6:.1f} MB"
-    return said + (f"; {on_paper(target)}" if pdf else "")
-
-
-def on_paper(target):
-    """The slides as PDF beside their page; what was written, in words."""
-    browser = next(filter(None, map(shutil.which, filter(None, [os.environ.get("CHROMIUM"), *BROWSERS]))), None)
-    if browser is None:
-        return "no Chromium was found to print them: open the page and press Ctrl+P"
-    paper = target.with_suffix(".pdf")
-    with _whole.beside(paper) as partial:
-        address = f"{target.as_uri()}?print-pdf"
-        command = [browser, *PRINT, "--virtual-time-budget=20000", f"--print-to-pdf={partial}", address]
-        subprocess.run(command, timeout=PATIENCE, check=True, capture_output=True)
-    return f"{SLIDES.name}/{paper.name}"
+    return f"{SLIDES.name}/{target.name}: {page.count('data-title=')} slides, {len(page.encode()) / 1e6:.1f} MB"
 
 
 def main(arguments):
     parser = parser_of_lessons("Make each lesson slides that open from disk, without Jupyter.")
     parser.add_argument("--plan", type=int, choices=(45, 90), metavar="MINUTES", help="only what a plan goes through")
     parser.add_argument("--students", action="store_true", help="without the teacher's page")
-    parser.add_argument("--pdf", action="store_true", help="also print them, where a Chromium is found")
     given = parser.parse_args(arguments)
     names = given.lessons or sorted({path.stem.split("_")[0] for path in LESSONS.glob("[0-9]*.ipynb")})
-    return for_each_lesson(parser, names, lambda path: make(path, given.plan, given.students, given.pdf))
+    return for_each_lesson(parser, names, lambda path: make(path, given.plan, given.students))
 
 
 if __name__ == "__main__":
