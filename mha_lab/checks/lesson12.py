@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from mha_lab.checks.card import Result
+from mha_lab.checks.class_key import sized
 from mha_lab.checks.engine import FunctionExercise, answer_exercise, exercise, seeded
 from mha_lab.checks.in_model import WholeModelExercise
 from mha_lab.checks.returned import a_thing
@@ -21,9 +22,8 @@ EPS = 1e-6
 def _normed_cases():
     """Queries and keys of unequal lengths, with a mean that is not 0."""
     cases = []
-    for seed, (B, H, G, N, S, K) in enumerate(
-        [(2, 3, 3, 4, 4, 6), (1, 2, 2, 3, 5, 4), (2, 4, 4, 2, 3, 8), (1, 1, 1, 5, 5, 3), (1, 3, 3, 4, 2, 5)]
-    ):
+    sizes = [(2, 3, 3, 4, 4, 6), (1, 2, 2, 3, 5, 4), (2, 4, 4, 2, 3, 8), (1, 1, 1, 5, 5, 3), (1, 3, 3, 4, 2, 5)]
+    for seed, (B, H, G, N, S, K) in enumerate(sized(sizes, together=(1, 2))):
         query, key, gain_q, gain_k = seeded(seed, (B, H, N, K), (B, G, S, K), (K,), (K,))
         sizes = 1 + torch.arange(N).float()[:, None], 1 + torch.arange(H).float()[:, None, None]
         cases.append((query * sizes[0] + 0.5, key * sizes[1] + 0.5, 1 + 0.3 * gain_q, 1 + 0.3 * gain_k))
@@ -162,7 +162,8 @@ def scores_for_weights(query, key, gain_q, gain_k):
 
 def _gate_cases():
     cases = []
-    for seed, (B, N, H, K) in enumerate([(2, 3, 2, 4), (1, 4, 3, 2), (2, 2, 4, 3), (1, 5, 2, 3), (2, 4, 3, 5)]):
+    sizes = [(2, 3, 2, 4), (1, 4, 3, 2), (2, 2, 4, 3), (1, 5, 2, 3), (2, 4, 3, 5)]
+    for seed, (B, N, H, K) in enumerate(sized(sizes)):
         D = H * K
         x, heads, W_g, W_o = seeded(seed, (B, N, D), (B, H, N, K), (D, D), (D, D))
         cases.append((x, heads, W_g, W_o))
@@ -287,8 +288,8 @@ def output_matrix_turned(x, heads, W_g, W_o):
 
 
 def _sink_cases():
-    cases = []
-    for seed, (B, H, N, S) in enumerate([(2, 3, 4, 4), (1, 2, 3, 5), (2, 4, 2, 3), (1, 3, 5, 5), (2, 2, 3, 3)]):
+    cases, sizes = [], [(2, 3, 4, 4), (1, 2, 3, 5), (2, 4, 2, 3), (1, 3, 5, 5), (2, 2, 3, 3)]
+    for seed, (B, H, N, S) in enumerate(sized(sizes)):
         scores, sink = seeded(seed, (B, H, N, S), (H,), spread=2.0)
         if N == S:
             scores = scores.masked_fill(~torch.ones(N, S, dtype=torch.bool).tril(), -torch.inf)
@@ -458,16 +459,10 @@ def exponentials_that_overflow(scores, sink):
 
 
 def _share_cases():
-    shapes = [
-        ((1, 2, 3, 8), 0.5),
-        ((2, 3, 5, 16), 0.25),
-        ((1, 1, 6, 4), 0.5),
-        ((2, 2, 4, 12), 0.5),
-        ((1, 2, 7, 16), 0.75),
-    ]
+    sizes = [(1, 2, 3, 8, 0.5), (2, 3, 5, 16, 0.25), (1, 1, 6, 4, 0.5), (2, 2, 4, 12, 0.5), (1, 2, 7, 16, 0.75)]
     return [
         (*seeded(seed, shape), share, base)
-        for seed, ((shape, share), base) in enumerate(zip(shapes, (10.0, 100.0) * 3))
+        for seed, ((*shape, share), base) in enumerate(zip(sized(sizes, together=(3, 4)), (10.0, 100.0) * 3))
     ]
 
 
@@ -580,17 +575,17 @@ LAYERS, KV_HEADS, D_HEAD, CONTEXT, WINDOW, BUDGET = 48, 8, 128, 131_072, 1_024, 
 
 
 def cache_gb(pattern: str) -> float:
+    """GB of the exercise's cache when its layers follow this pattern, repeated to the last one."""
+    kinds = (pattern * LAYERS)[:LAYERS]
+    tokens = kinds.count("G") * CONTEXT + kinds.count("L") * min(WINDOW, CONTEXT)
+    return 2 * KV_HEADS * D_HEAD * 2 * tokens / 1e9
+
+
 def _letters(answer):
     """The letters of a pattern, also where it was given as a ratio: "4 : 1" is "LLLLG"."""
     written = answer.strip().upper() if isinstance(answer, str) else ""
     ratio = re.fullmatch(r"(\d{1,2})\s*:\s*1", written)
     return "L" * int(ratio[1]) + "G" if ratio else written
-
-
-    """GB of the exercise's cache when its layers follow this pattern, repeated to the last one."""
-    kinds = (pattern * LAYERS)[:LAYERS]
-    tokens = kinds.count("G") * CONTEXT + kinds.count("L") * min(WINDOW, CONTEXT)
-    return 2 * KV_HEADS * D_HEAD * 2 * tokens / 1e9
 
 
 def _judge_pattern(task, answer, _) -> Result:
@@ -609,6 +604,7 @@ def _judge_pattern(task, answer, _) -> Result:
             f"not yet: {gb - BUDGET:.2f} GB over the budget",
             f"{told}. A global layer keeps {cache_gb('G') / LAYERS:.3f} GB, a local one {cache_gb('L') / LAYERS:.4f}: "
             "how many global ones can be paid?",
+            mistake="over_the_budget",
         )
     if not globals_:
         return task.result(
@@ -616,6 +612,7 @@ def _judge_pattern(task, answer, _) -> Result:
             "not yet: no layer sees far",
             f"{told}. {LAYERS} windows of {WINDOW:,} reach {LAYERS * (WINDOW - 1):,} tokens, and the text has "
             f"{CONTEXT:,}: which layer can look at its beginning when it is asked?",
+            mistake="no_layer_sees_far",
         )
     denser = "L" * (len(pattern) - 2) + "G"
     if len(pattern) > 1 and cache_gb(denser) <= BUDGET:
@@ -623,6 +620,7 @@ def _judge_pattern(task, answer, _) -> Result:
             "wrong",
             "not yet: more would fit",
             f"{told}, so that {BUDGET - gb:.2f} GB stay unused. What would one local layer less in the pattern cost?",
+            mistake="more_would_fit",
         )
     return task.result("passed", "passes: it fits, and no denser pattern does", f"{told}. {task.then}")
 

@@ -8,6 +8,7 @@ import torch
 
 from mha_lab.checks import pictures
 from mha_lab.checks.card import Result
+from mha_lab.checks.class_key import sized
 from mha_lab.checks.engine import answer_exercise, exercise, seeded
 from mha_lab.checks.in_model import model_exercise, whole_model_exercise
 from mha_lab.checks.pencil import numbers_of, off
@@ -27,7 +28,7 @@ LATENT_SIZES = [
 def _latent_cases():
     return [
         tuple(seeded(seed, (H, N, K), (S, width), (H, width, K), (H, N, R), (S, R)))
-        for seed, (H, N, S, width, K, R) in enumerate(LATENT_SIZES)
+        for seed, (H, N, S, width, K, R) in enumerate(sized(LATENT_SIZES, fixed=(5,)))
     ]
 
 
@@ -133,7 +134,7 @@ def already_weights(*given):
 
 def _best_cases():
     sizes = [(6, 6, 3), (1, 7, 2), (4, 9, 4), (5, 5, 1), (4, 4, 9)]
-    return [(*seeded(seed, (N, S)), count) for seed, (N, S, count) in enumerate(sizes)]
+    return [(*seeded(seed, (N, S)), count) for seed, (N, S, count) in enumerate(sized(sizes))]
 
 
 def _call_of(recorded):
@@ -307,7 +308,7 @@ def one_bar_for_all(scores, count):
 
 def _delta_cases():
     cases = []
-    for seed, (H, K, width) in enumerate([(2, 3, 4), (1, 4, 4), (3, 2, 5), (2, 5, 1), (4, 3, 3)]):
+    for seed, (H, K, width) in enumerate(sized([(2, 3, 4), (1, 4, 4), (3, 2, 5), (2, 5, 1), (4, 3, 3)])):
         state, query, key, value, write, decay = seeded(seed, (H, K, width), (H, K), (H, K), (H, width), (H,), (H,))
         cases.append((state, query, key / key.norm(dim=-1, keepdim=True), value, write.sigmoid(), decay.sigmoid()))
     return cases
@@ -503,13 +504,19 @@ def _judge_state(task, answer, _) -> Result:
     numbers = numbers_of(answer, len(ASKED))
     if numbers is None:
         words = ", ".join(ASKED)
-        return task.result("wrong", "not yet", f"Four numbers were asked for ({words}), and this is {a_thing(answer)}.")
+        return task.result(
+            "wrong",
+            "not yet",
+            f"Four numbers were asked for ({words}), and this is {a_thing(answer)}.",
+            mistake="not_what_was_asked",
+        )
     rows = zip(ASKED, numbers, task.solution(), strict=True)
     wrong = [row for row in rows if abs(row[1] - row[2]) > 0.06 * row[2]]
     if not wrong:
         return task.result("passed", "passes: all four near enough", task.then)
     verdict = f"not yet: {len(ASKED) - len(wrong)} of {len(ASKED)} are right"
-    return task.result("wrong", verdict, *[_slip(*row) for row in wrong])
+    key = f"number_{list(ASKED).index(wrong[0][0]) + 1}"
+    return task.result("wrong", verdict, *[_slip(*row) for row in wrong], mistake=key)
 
 
 def _slip(name, number, target):
