@@ -53,7 +53,8 @@ FIRST_PICTURE = """async () => {
         const kinds = outputs.flatMap((output) => Object.keys(output.data ?? {}));
         if (!kinds.some((kind) => /^image|widget-view/.test(kind))) continue;
         await notebook.scrollToItem(i);
-        const seen = () => [...notebook.widgets[i].node.querySelectorAll('.jp-OutputArea-output :is(canvas, svg, img)')]
+        const pictures = '.jp-OutputArea-output :is(canvas, svg, img, .mha)';
+        const seen = () => [...notebook.widgets[i].node.querySelectorAll(pictures)]
             .some((picture) => picture.getBoundingClientRect().width > 20);
         while (!seen()) await pause();
         return i;
@@ -113,7 +114,12 @@ class Hub:
 
     def family(self):
         """All its processes, and whether each is a kernel, a server or the hub's own."""
-        for process in [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]:
+        try:
+            hub = psutil.Process(self.process.pid)
+            processes = [hub, *hub.children(recursive=True)]
+        except psutil.Error:  # one of them ended while they were listed
+            return
+        for process in processes:
             try:
                 line = " ".join(process.cmdline())
             except psutil.Error:
@@ -149,6 +155,8 @@ async def visit(browser, hub, name, lesson, delay, results, turns, everybody):
     context = await browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     page = await context.new_page()
     page.set_default_timeout(PATIENCE)
+    lost = []
+    page.on("requestfailed", lambda request: lost.append(f"{request.url}: {request.failure}"))
     try:
         path = f"/hub/user-redirect/lab/tree/my_notebooks/{lesson}"
         await page.goto(f"{hub.url}/hub/login?next={path}")
@@ -166,6 +174,7 @@ async def visit(browser, hub, name, lesson, delay, results, turns, everybody):
                 await asyncio.wait_for(page.evaluate(WHOLE), 1800)
                 row["whole_s"] = time.monotonic() - begin
     except Exception as problem:
+        row["lost"] = lost
         row["failed"] = (str(problem).splitlines() or [f"{type(problem).__name__} after {PATIENCE / SECONDS:.0f} s"])[0]
     print(f"{name}  {lesson[:20]:20}  {told(row)}", flush=True)
     everybody.append(name)
@@ -176,7 +185,8 @@ async def visit(browser, hub, name, lesson, delay, results, turns, everybody):
 
 def told(row):
     if "failed" in row:
-        return f"FAILED: {row['failed']}"
+        lost = "".join(f"; {request}" for request in row.get("lost", [])[:3])
+        return f"FAILED: {row['failed']}{lost}"
     whole = f", whole lesson {row['whole_s']:.0f} s" if "whole_s" in row else ""
     return f"page {row['page_s']:.1f} s, first picture {row['picture_s']:.1f} s{whole}"
 
@@ -211,7 +221,14 @@ async def come(options, hub, names, lessons):
 
 
 def browsers():
-    return [p for p in psutil.Process().children(recursive=True) if "chrom" in p.name()]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if "chrom" in process.name():
+                found.append(process)
+        except psutil.Error:  # a page of it has just closed
+            pass
+    return found
 
 
 def cpu_of(processes):

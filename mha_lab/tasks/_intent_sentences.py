@@ -144,12 +144,12 @@ class _Draft:
         return Example(
             sentence=sentence[0].upper() + sentence[1:],
             language=language,
-            tokens=tuple(tokens),
+            tokens=tuple(map(_one, tokens)),
             label=_KEYS.index(label),
-            traits=frozenset(self.traits),
+            traits=_one(frozenset(self.traits)),
             clauses=self.clauses,
-            marks={mark: tuple([mark in on for on in marks]) for mark in MARKS},
-            clause_of=tuple(clause_of),
+            marks={mark: _one(tuple([mark in on for on in marks])) for mark in MARKS},
+            clause_of=_one(tuple(clause_of)),
             key=self.key,
         )
 
@@ -164,6 +164,15 @@ class _Draft:
                 else:
                     yield text, on, clause + step
         yield ending, frozenset(), -1
+
+
+_SEEN: dict = {}
+
+
+def _one(value):
+    """The one object that stands for all values equal to this: 20,000 sentences repeat their words and marks, and each
+    kernel of a class holds them."""
+    return _SEEN.setdefault(value, value)
 
 
 @cache
