@@ -45,6 +45,7 @@ NOTE = """<p class="note"><a href="index.html">All handouts</a> of the Multi-Hea
 where they lie in one folder. The explorers work on this page; to run the code, change it and have your answers checked,
 open the lesson in JupyterLab.</p>
 """
+LICENCE = '<p class="note licence">CC BY 4.0, The Multi-Head Attention Lab authors</p>'
 PAPER = """@page {{
   size: A4;
   margin: 20mm 16mm 18mm;
@@ -144,7 +145,7 @@ def handout(notebook, name="A lesson", answers="end"):
     body, _ = exporter.from_notebook_node(notebook)
     body = handout_answers.placed(with_ways(with_anchors(inert(body))), answers)
     shown = {model_id: state for model_id, state in states.items() if f'data-model="{model_id}"' in body}
-    return _static.document(title, NOTE + body, shown, style=style(title))
+    return _static.document(title, NOTE + body + LICENCE, shown, style=style(title))
 
 
 def style(title):

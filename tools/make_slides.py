@@ -16,8 +16,9 @@ import _interrupt  # isort: skip  # noqa: F401  # before what takes seconds to l
 
 import re
 import sys
-from html import escape
+from html import escape, unescape
 from pathlib import Path
+from urllib.parse import quote
 
 from make_handouts import inert, widget_states, with_hosts
 from nbconvert.filters import markdown2html
@@ -35,6 +36,7 @@ STYLE = Path(__file__).with_suffix(".css")
 ANSWER = (
     ' fragment" aria-hidden="true"'  # a screen reader has no answer before the others; frontend/src/slides shows it
 )
+LICENCE = "<p>CC BY 4.0, The Multi-Head Attention Lab authors</p>"
 CHECK = re.compile(r"^(?:\w+ = )?checks\.(\w+)\(", re.MULTILINE)
 EXPLORER = re.compile(r"^(?:\w+ = )?(?:widgets\.)?[A-Z]\w+(?:\.\w+)?\(|^explorer$", re.MULTILINE)
 
@@ -44,6 +46,7 @@ EXPLORER = re.compile(r"^(?:\w+ = )?(?:widgets\.)?[A-Z]\w+(?:\.\w+)?\(|^explorer
 
 def parts_of(notebook):
     """Every part of a lesson that its slides show, in order; the card, the first cell, is a slide by itself."""
+    asks = False  # what was said last
     for cell in notebook.cells[1:]:
         tags = cell.metadata.get("tags", [])
         if "slides-skip" in tags:
@@ -52,7 +55,10 @@ def parts_of(notebook):
         for part in parts_of_text(cell.source) if cell.cell_type == "markdown" else parts_of_cell(cell):
             part.starts = first and "slides-break" in tags
             first = False
+            answers = asks and part.kind in ("output", "figure")
+            part.hidden = part.hidden or answers  # a question is not answered before a room has thought
             yield part
+            asks = (part.kind == "text" and "?" in plain(part.html)) or (asks and (part.kind == "code" or answers))
 
 
 def parts_of_cell(cell):
@@ -68,8 +74,9 @@ def parts_of_cell(cell):
         return
     outputs = [part for output in cell.outputs for part in parts_of_output(output, hidden)]
     alive = any(part.kind == "explorer" for part in outputs)
-    if code := "" if alive else shown_code(cell.source, with_output=bool(outputs)):
-        yield from parts_of_code(code, leads=hidden and bool(outputs))
+    drawn = any(part.kind == "figure" for part in outputs)
+    if code := "" if alive else shown_code(cell.source, with_output=bool(outputs), drawn=drawn):
+        yield from parts_of_code(code, leads=hidden and bool(outputs), cell=cell.source)
     yield from outputs
 
 
@@ -119,17 +126,34 @@ def slides_of(notebook, plan, minutes=None):
         raise ValueError(f"there is no plan of {minutes} minutes for this lesson in docs/teaching.")
     if wanted is not None:
         between = [slide for slide in between if any(same(title, slide.group) for title in wanted)]
+        between = without_homework(between, plan, minutes)
     tell_plan(between, plan)
     sources = [slide for slide in between if slide.group == "Sources"]
     rest = [slide for slide in between if slide.group != "Sources"]
     return [first_slide(notebook, plan), *rest, *last_slides(plan), *sources]
 
 
+def without_homework(slides, plan, minutes):
+    """The slides without the exercises that the plan leaves for home, and without the ends of a reader's sittings."""
+    kept, at_home = [], False
+    for slide in slides:
+        exercise = re.match(r"Exercise (\w+\.\d+)", plain(slide.title))
+        stub = any(re.search(r"^ +\.\.\.$|= None|None,", part.source, re.MULTILINE) for part in slide.parts)
+        at_home = (
+            exercise[1] not in plan.exercises(slide.group, minutes)
+            if exercise
+            else at_home and stub and not slide.title
+        )
+        slide.parts = [part for part in slide.parts if not part.html.startswith("<p><strong>End of sitting")]
+        if not at_home and (slide.parts or slide.title):
+            kept.append(slide)
+    return kept
+
+
 def tell_plan(slides, plan):
-    """In place: what is done in a section goes to its first slide, a misconception to the cell that settles it."""
-    for group in dict.fromkeys(slide.group for slide in slides):
-        first = next(slide for slide in slides if slide.group == group)
-        first.notes.insert(0, plan.of_section(group))
+    """In place: what is done in a section goes to its slides, a misconception to the cell that settles it."""
+    for slide in slides:
+        slide.notes.insert(0, plan.of_section(slide.group))
     for code, section, told in plan.misconceptions():
         there = [slide for slide in slides if section and same(section, slide.group)]
         cells = [slide for slide in there if code and any(code in part.source for part in slide.parts)]
@@ -140,9 +164,9 @@ def tell_plan(slides, plan):
 # from slides to a page -----------------------------------------------------------------------------------------------
 
 
-def section(slide, lesson, students):
-    """One slide as reveal.js wants it."""
-    title = escape(plain(slide.title or slide.group or lesson), quote=True)
+def section(slide, lesson, students, name=""):
+    """One slide as reveal.js wants it; links find it by its name."""
+    title = escape(plain(slide.title or first_words(slide) or slide.group or lesson), quote=True)
     line = (
         ""
         if slide.big
@@ -156,11 +180,40 @@ def section(slide, lesson, students):
     )
     told = "" if students else inert("".join(filter(None, slide.notes)))
     notes = f'<aside class="notes">{told}</aside>' if told else ""
-    look = "slide" + " big" * slide.big + " sparse" * slide.is_sparse
+    look = "slide" + " big" * slide.big + " sparse" * slide.is_sparse + " lone" * slide.is_lone
+    name = f' id="{escape(name)}"' if name else ""
     return (
-        f'<section data-title="{title}"><div class="{look}"><p class="line">{line}</p>{head}'
+        f'<section{name} data-title="{title}"><div class="{look}"><p class="line">{line}</p>{head}'
         f'<div class="slide-body"><div class="content">{parts}</div></div></div>{notes}</section>'
     )
+
+
+def first_words(slide, many=9):
+    """How a slide without a title begins, for the teacher who asks what comes next."""
+    words = next((plain(part.html).split() for part in slide.parts if part.kind in ("text", "asked")), [])
+    return " ".join(words[:many]) + " …" * (len(words) > many)
+
+
+def link(slides):
+    """In place: a link to a section, and words of an explorer above, lead to its slide; the slides' names."""
+    names, explorer = [], ""
+    for i, slide in enumerate(slides):
+        anchor = plain(slide.title).replace(" ", "-")
+        alive = any(part.kind == "explorer" and 'alt="Guess(' not in part.html for part in slide.parts)
+        names.append(anchor if anchor and anchor not in names else f"explorer-{i + 1}" if alive else "")
+        for part in slide.parts if explorer else []:
+            part.html = part.html.replace("the explorer above", f'the <a href="#/{quote(explorer)}">explorer above</a>')
+        explorer = names[-1] if alive else explorer
+    known = {quote(name): name for name in names if name}
+
+    def leading(found):
+        name = unescape(found[1])
+        there = next((each for each in known if each in (name, quote(name))), None)
+        return f'<a href="#/{there}">{found[2]}</a>' if there else found[2]
+
+    for part in (part for slide in slides for part in slide.parts if part.kind in ("text", "fold")):
+        part.html = re.sub(r'<a href="#(?!/)([^"]*)">(.*?)</a>', leading, part.html, flags=re.DOTALL)
+    return names
 
 
 def merged(parts):
@@ -180,12 +233,14 @@ def page_of(notebook, stem="lesson", *, minutes=None, students=False):
     with_hosts(notebook, states)
     slides = slides_of(notebook, Plan.of(stem), minutes)
     lesson = slides[0].title
+    names = link(slides)
+    slides[-1].parts.append(Part("licence", LICENCE))
     columns, group = [], None
-    for slide in slides:
+    for slide, name in zip(slides, names):
         if slide.group != group or not columns:
             columns.append([])
             group = slide.group
-        columns[-1].append(section(slide, lesson, students))
+        columns[-1].append(section(slide, lesson, students, name))
     body = "\n".join(f"<section>{''.join(column)}</section>" for column in columns)
     light, dark = (HtmlFormatter(style=name).get_style_defs(".highlight") for name in ("xcode", "github-dark"))
     style = (

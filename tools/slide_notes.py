@@ -56,6 +56,12 @@ class Plan:
         rows = self.parts.get(f"In {minutes} minutes")
         return None if rows is None else [plain(_unlinked(step)) for _, step, _ in ROW.findall(rows)]
 
+    def exercises(self, title, minutes):
+        """The numbers of the exercises that a plan does in this section."""
+        rows = ROW.findall(self._rows(minutes))
+        acts = [act for _, step, act in rows if same(plain(_unlinked(step)), title)]
+        return re.findall(r"\b\d+b?\.\d+\b", " ".join(act for act in acts if "Exercise" in act))
+
     def of_section(self, title):
         """HTML: what the plans do in this section."""
         told = []

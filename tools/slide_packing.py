@@ -3,11 +3,13 @@
 import re
 from dataclasses import dataclass, field
 
-from slide_parts import GAP, HEIGHT, LINE, WIDTH, Part
+from slide_parts import FEW, GAP, HEIGHT, LINE, WIDTH, Part
 
 TITLE, LONG_TITLE = 62, 106  # pixels that a title of one line, or of two, takes
 WORDY = 85  # words on a slide of text alone
-SMALLEST, LARGEST = 0.72, 1.45  # of its natural size: a figure's
+SMALLEST, LARGEST = 1.0, 1.45  # of its natural size: a figure's
+HARDLY = 15  # words with which a heading is still alone
+CLOSING = 45  # words that end a section, and need no slide of their own
 QUESTION = 45  # words of a prediction that is asked once more above its answer
 
 
@@ -34,6 +36,11 @@ class Slide:
         words = sum(part.words for part in self.parts)
         only_words = all(part.kind in ("text", "fold") and "<table" not in part.html for part in self.parts)
         return bool(self.parts) and only_words and words <= 80 and not self.big
+
+    @property
+    def is_lone(self):
+        """Whether it is a few words and nothing else."""
+        return self.is_sparse and not self.title and sum(part.words for part in self.parts) <= 60
 
     def has(self, *kinds):
         return any(part.kind in kinds for part in self.parts)
@@ -80,8 +87,8 @@ class Packer:
         words = sum(each.words for each in here.parts)
         crowded = {
             "text": shown
-            or (words and words + part.words > WORDY and not (len(here.parts) == 1 and here.parts[0].leads)),
-            "code": here.has("code", "output", "figure", "explorer", "fold"),
+            or (words > FEW and words + part.words > WORDY and not (len(here.parts) == 1 and here.parts[0].leads)),
+            "code": here.has("explorer", "fold") or (here.has("output", "figure") and not part.proves),
             "output": False,
         }[part.kind]
         if part.predicts:
@@ -96,7 +103,9 @@ class Packer:
         """A new slide for what code shows, to which the code comes along where both fit."""
         before = self.last
         code = before.parts[-1] if before.parts else None
-        if not code or code.kind != "code" or len(before.parts) < 2 or code.height + part.height > HEIGHT:
+        told = [each for each in before.parts[:-1] if not (each.kind == "text" and each.leads)]
+        alone = len(before.parts) < 2 or (before.title and not told)  # it would leave a heading alone
+        if not code or code.kind != "code" or alone or code.height + part.height > HEIGHT:
             return self.next_for(part)
         before.parts.pop()
         here = self.next_for(code)
@@ -110,7 +119,7 @@ class Packer:
         before = self.last
         here = self.new()
         leads_over = before.parts and before.parts[-1].kind == "text" and before.parts[-1].leads
-        if leads_over and (len(before.parts) > 1 or before.title) and not before.parts[-1].predicts:
+        if leads_over and len(before.parts) > 1 and not before.parts[-1].predicts:
             here.parts.append(before.parts.pop())
         if (part.hidden or part.leads) and part.kind != "text" and self.asked and self.asked.words <= QUESTION:
             again = Part("asked", f'<div class="again">{self.asked.html}</div>', self.asked.height * 0.85)
@@ -125,7 +134,7 @@ class Packer:
     def figure(self, part):
         here = self.last
         width, height = part.size
-        smallest = min(SMALLEST, WIDTH / width)
+        smallest = min(SMALLEST, WIDTH / width, (HEIGHT - GAP) / height)
         if here.room < smallest * height + GAP:
             self.forget_question(here)
         if part.starts or here.has("figure", "explorer", "fold") or here.room < smallest * height + GAP:
@@ -188,6 +197,47 @@ def packed(parts):
         else:
             packer.add(part)
             packer.last.notes += [note for note in part.notes if isinstance(note, str)]
-    slides = [slide for slide in packer.slides if slide.parts or slide.title]
+    slides = closed(headed([slide for slide in packer.slides if slide.parts or slide.title]))
+    for slide in slides:
+        if slide.parts and not slide.title and all(part.hidden for part in slide.parts):
+            slide.parts[0].hidden = False  # to come to it is the key
     enlarge(slides)
     return slides
+
+
+def headed(slides):
+    """The slides, in which a heading with hardly a word below it goes to the slide that it is the heading of."""
+    kept = []
+    for slide in slides:
+        before = kept[-1] if kept else Slide("")
+        hardly = (
+            before.title and not before.big and all(part.kind == "text" and not part.predicts for part in before.parts)
+        )
+        bare = hardly and sum(part.words for part in before.parts) <= HARDLY
+        follows = slide.parts and not slide.title and not slide.parts[0].starts
+        if bare and follows and slide.group == before.group and before.used + slide.used <= HEIGHT:
+            slide.title, slide.parts, slide.notes = before.title, before.parts + slide.parts, before.notes + slide.notes
+            kept.pop()
+        kept.append(slide)
+    return kept
+
+
+def closed(slides):
+    """The slides, in which a few words that close a section or lead to an exercise stand below what came before."""
+    kept = []
+    for slide, after in zip(slides, [*slides[1:], Slide("")]):
+        before = kept[-1] if kept else Slide("")
+        closes = after.title or after.group != slide.group
+        only_words = slide.parts and all(part.kind == "text" and not part.predicts for part in slide.parts)
+        few = sum(part.words for part in slide.parts) <= CLOSING and sum(part.height for part in slide.parts)
+        fits = (
+            few and not slide.parts[0].starts and few <= before.room and not before.big and not before.has("explorer")
+        )
+        if closes and only_words and fits and not slide.title and before.group == slide.group and before.parts:
+            for part in slide.parts:
+                part.hidden = any(each.hidden for each in before.parts)
+            before.parts += slide.parts
+            before.notes += slide.notes
+        else:
+            kept.append(slide)
+    return kept

@@ -22,6 +22,8 @@ WIDTH, HEIGHT = 1184, 600  # of what stands below a slide's line
 LETTERS, LINE, GAP = 84, 36, 14  # in a line of text; pixels of a line and after a paragraph
 LETTER = 0.602  # width of a letter of code, in times of its size
 MOST_LINES = 20  # of code or printed text on one slide
+LEAST_LETTERS = 16.0  # pixels: what the last row of a room still reads
+FEW = 30  # words that go with the list or the table below them
 FOLD = re.compile(r"<details>\s*<summary>(.*?)</summary>(.*?)</details>", re.DOTALL)
 LINKED_LESSON = re.compile(r"\[([^\]]+)\]\((?:\.\./|\w+\.ipynb)[^)]*\)")
 ONLY_IN_JUPYTER = re.compile(r"press Shift\+Enter|checks\.reset\(\)")
@@ -44,6 +46,7 @@ class Part:
     source: str = ""
     starts: bool = False  # a tag asks for a slide of its own
     leads: bool = False  # what follows in its cell answers a prediction
+    proves: bool = False  # code that only asserts
     notes: list = field(default_factory=list)
 
 
@@ -73,14 +76,16 @@ def parts_of_text(source):
 
 
 def _paragraphs(source):
-    for chunk in _chunks(source):
+    chunks = list(_chunks(source))
+    for chunk, after in zip(chunks, [*chunks[1:], ""]):
         heading = re.match(r"(#{1,6}) (.*)", chunk)
         if heading:
             yield Part(_kind_of_heading(len(heading[1]), heading[2]), title=_inline(heading[2]))
         elif not re.fullmatch(r"(← |Next: |Notation and words).*|.* →", chunk.replace("\n", " ")) and not (
             ONLY_IN_JUPYTER.search(chunk)
         ):
-            yield from _text(chunk)
+            listed = after.startswith("|") or bool(re.match(LIST_ITEM, after))
+            yield from _text(chunk, listed and len(chunk.split()) <= FEW)
 
 
 def _kind_of_heading(level, title):
@@ -106,12 +111,12 @@ def _inline(title):
     return re.search(r"<h1[^>]*>(.*?)(?:<a class=.anchor-link.*)?</h1>", markdown2html(f"# {title}"), re.DOTALL)[1]
 
 
-def _text(chunk):
+def _text(chunk, leads_over=False):
     """One part, or several where a list or a table is longer than a slide."""
     lines = chunk.split("\n")
     if chunk.startswith("|"):
         head, rows = lines[:2], lines[2:]
-        many = 8
+        many = math.ceil(len(rows) / math.ceil(len(rows) / 8))
         pieces = ["\n".join(head + rows[i : i + many]) for i in range(0, len(rows), many)]
     elif re.match(LIST_ITEM, chunk) and len(lines) > 1:
         pieces = _runs_of_items(lines)
@@ -119,7 +124,8 @@ def _text(chunk):
         pieces = [chunk]
     for piece in pieces:
         words = len(plain(piece).split())
-        leads = piece.rstrip("* ").endswith((":", ",")) or bool(re.fullmatch(r"\*\*[^*]+\*\*", piece))
+        ends = piece.rstrip("* ").endswith((":", ",")) or bool(re.fullmatch(r"\*\*[^*]+\*\*", piece))
+        leads = ends or (leads_over and piece is pieces[-1] and not piece.startswith("|"))
         asks = "**Predict" in piece
         yield Part("text", markdown2html(piece), _height(piece), words=words, predicts=asks and not leads, leads=leads)
 
@@ -145,16 +151,17 @@ def _height(chunk):
         share = LETTERS * 1.2 / len(rows[0])
         lines = [max(math.ceil(letters(plain(cell)) / share) for cell in row) for row in rows]
         return sum(30 * max(1, n) + 12 for n in lines) + GAP
-    lines = re.split(rf"\n(?={LIST_ITEM})|<br>", chunk)
+    lines = re.split(rf"<br>\n?|\n(?={LIST_ITEM})", chunk)
     return sum(max(1, math.ceil(letters(plain(line)) / LETTERS)) * LINE for line in lines) + GAP + 6 * (len(lines) - 1)
 
 
 # code ----------------------------------------------------------------------------------------------------------------
 
 
-def shown_code(source, with_output):
+def shown_code(source, with_output, drawn=False):
     """The code as a slide shows it: without imports, without helpers that only draw, and beside an output without the
-    assertions that hold it. Nothing is left of a cell that has nothing else."""
+    assertions that hold it; beside a figure, a long call that draws it says what it draws and not how. Nothing is left
+    of a cell that has nothing else."""
     try:
         body = ast.parse(source).body
     except SyntaxError:
@@ -167,9 +174,28 @@ def shown_code(source, with_output):
         first = min([statement.lineno, *(each.lineno for each in getattr(statement, "decorator_list", []))])
         for i in range(first - 1, statement.end_lineno):
             lines[i] = None
+    for statement in kept if drawn else ():
+        _shorten(statement, lines)
     left = "\n".join(line for line in lines if line is not None)
     left = re.sub(r"\n{3,}", "\n\n", left).strip("\n")
     return left if any(line and not line.lstrip().startswith("#") for line in left.split("\n")) else ""
+
+
+def _shorten(statement, lines):
+    """In place: a call of plots that takes several lines keeps, on one, the data that it draws."""
+    call = getattr(statement, "value", None)
+    if not isinstance(call, ast.Call) or not ast.unparse(call.func).startswith("plots."):
+        return
+    long = statement.end_lineno > statement.lineno
+    whole = "\n".join(line or "" for line in lines)
+    said = [re.sub(r"\s*\n\s*", " ", ast.get_source_segment(whole, argument)) for argument in call.args]
+    if not long or not said or not call.keywords or lines[statement.lineno - 1] is None:
+        return
+    begin = lines[statement.lineno - 1].split("plots.")[0] + f"{ast.unparse(call.func)}("
+    if letters(begin + ", ".join([*said, "...)"])) > 104:
+        said = said[:1]
+    short = begin + ", ".join([*said, "...)"])
+    lines[statement.lineno - 1 : statement.end_lineno] = [short] + [None] * (statement.end_lineno - statement.lineno)
 
 
 def _is_plumbing(statement, with_output):
@@ -192,18 +218,25 @@ def _serves_only_others(statement, body, kept):
     return bool(others) and not any(each in kept for each in others)
 
 
-def parts_of_code(source, leads=False):
+def parts_of_code(source, leads=False, cell=""):
+    """`cell` is the whole source of its cell, by which a teacher's plan finds it."""
     lines = source.split("\n")
     size = letters_that_fit(lines)
     coloured = highlight(source, PythonLexer(), HtmlFormatter(nowrap=True))
     html = f'<div class="highlight" style="font-size:{size:.1f}px"><pre>{coloured}</pre></div>'
-    yield Part("code", html, len(lines) * size * 1.35 + 16 + GAP, source=source, leads=leads)
+    proves = all(line.startswith(("assert ", " ", "#", ")")) or not line for line in lines)
+    yield Part("code", html, height_of_lines(lines, size), source=cell or source, leads=leads, proves=proves)
 
 
-def letters_that_fit(lines, least=13.0):
-    """How large, in pixels, the letters of these lines can be; few lines have larger ones."""
+def letters_that_fit(lines):
+    """How large, in pixels, the letters of these lines can be; few lines have larger ones, and very long ones wrap."""
     most = 24 if len(lines) <= 6 else 22 if len(lines) <= 10 else 20
-    return max(least, min(most, (WIDTH - 40) / (LETTER * max(1, *map(letters, lines)))))
+    return max(LEAST_LETTERS, min(most, (WIDTH - 40) / (LETTER * max(1, *map(letters, lines)))))
+
+
+def height_of_lines(lines, size):
+    room = int((WIDTH - 40) / (LETTER * size) + 0.01)
+    return sum(max(1, math.ceil(letters(line) / room)) for line in lines) * size * 1.35 + 16 + GAP
 
 
 # outputs -------------------------------------------------------------------------------------------------------------
@@ -248,7 +281,7 @@ def _printed(text, hidden):
     for i in range(0, len(lines), MOST_LINES):
         some = lines[i : i + MOST_LINES]
         html = f'<pre class="printed" style="font-size:{size:.1f}px">{ansi2html(chr(10).join(some))}</pre>'
-        yield Part("output", html, len(some) * size * 1.35 + 16 + GAP, hidden=hidden)
+        yield Part("output", html, height_of_lines(some, size), hidden=hidden)
 
 
 def _table(html, hidden, many=12):
@@ -267,6 +300,8 @@ def _table(html, hidden, many=12):
         return
     before, after = html[: html.index(rows[1])], html[html.rindex(rows[-1]) + len(rows[-1]) :]
     room, some, used = HEIGHT - heights[0] - 80, [], 0
+    tables = max(math.ceil(sum(heights[1:]) / room), math.ceil(len(rows[1:]) / many))
+    many = math.ceil(len(rows[1:]) / tables)  # of about the same length
     for row, height in zip(rows[1:], heights[1:]):
         if some and (used + height > room or len(some) == many):
             yield Part("output", before + "".join(some) + after, heights[0] + used + GAP, hidden=hidden)

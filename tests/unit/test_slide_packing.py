@@ -175,6 +175,30 @@ def test_a_plan_of_so_many_minutes_chooses_its_sections():
         slides(*cells, plan=PLAN, minutes=90)
 
 
+def test_a_plan_of_so_many_minutes_leaves_for_home_what_it_does_not_name_and_has_no_sittings():
+    stubs = [code("def f(x):\n    ...") for _ in range(2)]
+    ends = text("**End of sitting 1.** You can now say it.")
+    tasks = [
+        text("### Exercise 9.1 · f  (★☆☆, 5 minutes)\n\nTask."),
+        stubs[0],
+        text("### Exercise 9.2 · g\n\nTask."),
+        stubs[1],
+        ends,
+    ]
+    found = slides(
+        text("## 2. Two\n\nWords."), *tasks, plan=PLAN.replace("“How many?”", "“How many?” Exercise 9.2"), minutes=45
+    )
+    assert [slide_parts.plain(slide.title) for slide in found[1:]] == ["2. Two", "Exercise 9.2 · g", "Exit question"]
+    assert "End of sitting" not in " ".join(map(shown, found))
+
+
+def test_the_teacher_has_the_plan_on_every_slide_of_a_section_and_reads_how_the_next_one_begins():
+    told = "One two three four five six seven eight nine ten. " * 12
+    found = slides(text(f"## 2. Two\n\n{told}\n\n{told}"), plan=PLAN)[1:-1]
+    assert len(found) > 1 and all("40 of 45 minutes." in slide.notes[0] for slide in found)
+    assert make_slides.first_words(found[1]) == "One two three four five six seven eight nine …"
+
+
 def test_students_slides_have_no_teachers_page():
     fold = "<details><summary>What happened?</summary>\n\nForty-two.\n\n</details>"
     cells = [text(CARD), text(f"## 1. One\n\n{fold}")]
@@ -183,6 +207,66 @@ def test_students_slides_have_no_teachers_page():
         for students in (False, True)
     ]
     assert ['<aside class="notes">' in page for page in pages] == [True, False]
+
+
+def test_no_heading_stands_alone_and_none_with_a_line_that_says_little():
+    lines = "\n".join(f"line_{i} = {i}" for i in range(14))
+    shows = [printed(lines, "\n".join(map(str, range(14)))) for _ in range(2)]
+    found = slides(text("## 1. One\n\nHere they are:"), shows[0], text("## 2. Two\n\n*For specialists.*"), shows[1])
+    assert [slide.title for slide in found if slide.title and not slide.parts] == []
+    assert [part.kind for part in found[-2].parts] == ["text", "code"] and found[-2].title == "2. Two"
+
+
+def test_a_few_words_that_close_a_section_stand_below_what_they_close_and_are_not_said_before_it():
+    found = slides(
+        text("## 1. One"), printed("f()", "7", hidden=True), text("So it is seven."), text("## 2. Two\n\nWords.")
+    )
+    assert [(part.kind, part.hidden) for part in found[1].parts] == [("code", False), ("output", True), ("text", True)]
+    assert [slide.title for slide in found[1:]] == ["1. One", "2. Two"]
+
+
+def test_what_a_question_asks_is_not_answered_on_its_slide_before_a_key():
+    found = slides(
+        text("## 1. One\n\nHow much had it held?"), printed("print(42)", "42"), text("Said."), printed("f()", "7")
+    )
+    assert [part.hidden for slide in found[1:] for part in slide.parts if part.kind == "output"] == [True, False]
+
+
+def test_a_slide_that_would_be_empty_before_its_answer_shows_it():
+    long, more = ("\n".join(f"line_{i} = {i}" for i in range(count)) for count in (19, 20))
+    found = slides(text("## 1. One\n\nHow many?"), printed(long, more))
+    assert any(slide.parts[0].kind == "output" for slide in found[1:])
+    assert [slide for slide in found[1:] if not slide.title and all(part.hidden for part in slide.parts)] == []
+
+
+def test_printed_lines_that_are_long_wrap_and_are_not_made_small():
+    (part,) = slide_parts._printed("word " * 60, hidden=False)
+    assert f"{slide_parts.LEAST_LETTERS:.1f}px" in part.html and part.height > 3 * slide_parts.LEAST_LETTERS
+
+
+def test_a_long_table_is_cut_into_pieces_of_about_the_same_length():
+    rows = "".join(f"<tr><td>{i}</td><td>{'word ' * 20}</td></tr>" for i in range(14))
+    html = f"<table><tr><th>a</th><th>b</th></tr>{rows}</table>"
+    counts = [part.html.count("<tr>") - 1 for part in slide_parts._table(html, hidden=False)]
+    assert sum(counts) == 14 and max(counts) - min(counts) <= 1
+
+
+def test_a_call_that_draws_says_on_a_slide_what_it_draws_and_not_how():
+    long = 'x = 1\nplots.curves(x, {"a": x},\n             title="long",\n             log="xy");'
+    short = 'plots.curves(x, title="short")'
+    assert slide_parts.shown_code(long, True, drawn=True) == 'x = 1\nplots.curves(x, {"a": x}, ...)'
+    assert slide_parts.shown_code(short, True, drawn=True) == short and "log" in slide_parts.shown_code(long, True)
+
+
+def test_a_link_leads_to_its_slide_or_is_none():
+    cells = text("## 1. One\n\nGo on to [Two](#2.-Two), or to [Nowhere](#Nowhere)."), text("## 2. Two\n\nWords.")
+    page = make_slides.page_of(nbformat.v4.new_notebook(cells=[text(CARD), *cells]))
+    assert '<section id="2.-Two"' in page and '<a href="#/2.-Two">Two</a>, or to Nowhere.' in page
+
+
+def test_the_last_slide_names_the_licence_of_all():
+    page = make_slides.page_of(nbformat.v4.new_notebook(cells=[text(CARD), text("## 1. One\n\nWords.")]))
+    assert page.index("CC BY 4.0, The Multi-Head Attention Lab authors") > page.rindex("data-title")
 
 
 def test_a_figure_grows_into_the_room_that_is_left_and_not_beyond():

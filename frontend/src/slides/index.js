@@ -30,6 +30,10 @@ const inExplorer = (element) => Boolean(element?.closest(".mha-host"));
 let leaving = null;
 
 const onPaper = location.search.includes("print-pdf");
+if (onPaper) {
+  // reveal.js lays paper out from one frame to the next, and who prints without a window draws none
+  window.requestAnimationFrame = (next) => window.setTimeout(() => next(performance.now()), 0);
+}
 
 wear();
 const deck = new Reveal({
@@ -46,7 +50,7 @@ const deck = new Reveal({
   hash: true,
   postMessage: false,
   postMessageEvents: false,
-  pdfSeparateFragments: true, // a question without its answer, then with it
+  pdfSeparateFragments: false, // one page a slide, with its answers; ?print-pdf&pdfSeparateFragments has both
   pdfMaxPagesPerSlide: 1,
   keyboardCondition: (/** @type {Event} */ event) => event !== leaving && !inExplorer(document.activeElement),
 });
@@ -108,8 +112,8 @@ document.addEventListener(
   true, // before the explorer, which keeps its keys to itself
 );
 
+if (onPaper && location.search.includes("asked")) deck.on("pdf-ready", () => print());
 deck.initialize().then(() => {
   if (!onPaper) bodies.forEach((body) => near.observe(body));
-  else if (location.search.includes("asked")) deck.on("pdf-ready", () => print());
   document.body.dataset.ready = "true";
 });
