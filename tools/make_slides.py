@@ -196,14 +196,19 @@ def first_words(slide, many=9):
 
 def link(slides):
     """In place: a link to a section, and words of an explorer above, lead to its slide; the slides' names."""
-    names, explorer = [], ""
+    names, explorers = [], []
+
+    def to_explorer(found):
+        place = explorers[0 if found[2].endswith("top") else -1]
+        return f'{found[1]} <a href="#/{quote(place)}">{found[2]}</a>'
+
     for i, slide in enumerate(slides):
         anchor = plain(slide.title).replace(" ", "-")
         alive = any(part.kind == "explorer" and 'alt="Guess(' not in part.html for part in slide.parts)
         names.append(anchor if anchor and anchor not in names else f"explorer-{i + 1}" if alive else "")
-        for part in slide.parts if explorer else []:
-            part.html = part.html.replace("the explorer above", f'the <a href="#/{quote(explorer)}">explorer above</a>')
-        explorer = names[-1] if alive else explorer
+        for part in (part for part in slide.parts if explorers and part.kind == "text"):
+            part.html = re.sub(r"\b([Tt]he) (explorer(?: above| at the top)?)\b(?!')", to_explorer, part.html, count=1)
+        explorers += [names[-1]] * alive
     known = {quote(name): name for name in names if name}
 
     def leading(found):

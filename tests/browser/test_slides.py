@@ -115,7 +115,7 @@ def test_no_slide_of_a_lesson_that_ran_overflows_with_its_explorers_alive(opened
         page.add_style_tag(content=ALL_AT_ONCE)
         for host in page.locator(".mha-host").all():
             host.scroll_into_view_if_needed()
-            expect(host.locator(".mha-alive")).to_be_attached()  # before it is out of sight again: frames can be slow
+            expect(host).to_have_class(re.compile("mha-alive"))  # before it is out of sight again: frames can be slow
         page.wait_for_timeout(4500)  # ms, in which the last one finds its size
         assert page.evaluate(TOO_LARGE, 1.001) == []
         assert page.evaluate(SMALL) == []

@@ -264,6 +264,16 @@ def test_a_link_leads_to_its_slide_or_is_none():
     assert '<section id="2.-Two"' in page and '<a href="#/2.-Two">Two</a>, or to Nowhere.' in page
 
 
+def test_words_of_an_explorer_lead_back_to_it():
+    def shown_by(part):
+        return slide_packing.Slide("", parts=[slide_parts.Part("explorer", f'<img alt="{part}(">')])
+
+    text_of = [slide_parts.Part("text", f"Try it in {words}.") for words in ("the explorer", "the explorer at the top")]
+    found = [shown_by("Heads"), shown_by("Cost"), shown_by("Guess"), slide_packing.Slide("", parts=text_of)]
+    assert make_slides.link(found) == ["explorer-1", "explorer-2", "", ""]
+    assert [re.search('href="(.*?)"', part.html)[1] for part in text_of] == ["#/explorer-2", "#/explorer-1"]
+
+
 def test_the_last_slide_names_the_licence_of_all():
     page = make_slides.page_of(nbformat.v4.new_notebook(cells=[text(CARD), text("## 1. One\n\nWords.")]))
     assert page.index("CC BY 4.0, The Multi-Head Attention Lab authors") > page.rindex("data-title")
