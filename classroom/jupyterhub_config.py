@@ -76,6 +76,7 @@ c.Spawner.environment = {
     "JUPYTERLAB_DIR": str(lab / "lab"),
     "MHA_LAB_SHARED": str(CLASS / "shared"),
     "MHA_LAB_CLASS": os.environ.get("MHA_LAB_CLASS", "1"),  # solutions and second hints wait for the lecturer
+    "MHA_LAB_OPENED": str(CLASS / "shared" / "opened.txt"),  # "01 02" or "all" in it opens lessons
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
 }
 
