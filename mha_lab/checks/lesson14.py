@@ -85,13 +85,13 @@ IN_4_BITS = (
 )
 
 NO_SUCH_WINDOWS = (
-    "No record has windows so short, or so many layers with a window to one that sees everything: that is no evidence. "
-    "Which mixtures were trained?"
+    "No released model has windows so short, or no record so many layers with a window to one that sees everything: "
+    "that is no evidence. Which windows do models have, and which mixtures were trained?"
 )
 
 
 def no_such_windows(choice, found):
-    """Whether the record says nothing of far places in such a pattern."""
+    """Whether there is no evidence for far places in such a pattern."""
     return math.isnan(found["answers about far places"].value)
 
 

@@ -351,15 +351,16 @@ def _quality(model, brief, kv_heads, pattern, window, bits) -> tuple[Need, Need,
 
 
 RECORDED_WINDOW = 8  # of the recorded patterns, in documents of 64 tokens
+SHORTEST = min(model.window for model in published.MODELS if model.window)  # the record knows look-ups, and no nats
 
 
 def _far(pattern, window, tokens) -> tuple[float, str]:
     """The share of far answers that the record has for a pattern, and under which conditions: that of the recorded
     pattern with the next larger share of local layers, so that no choice looks better than what was trained. NaN where
-    no record has windows so short, or so many local layers to a global one."""
+    no released model has windows so short, or no record so many local layers to a global one."""
     found = tasks.recorded_modern().patterns
-    if window and window < RECORDED_WINDOW:
-        return NAN, f"no record has windows of fewer than {RECORDED_WINDOW} tokens"
+    if window and window < SHORTEST:
+        return NAN, f"no released model of our table has windows of fewer than {SHORTEST} tokens"
     local = 0.0 if window >= tokens else pattern.count("L") / len(pattern)
     shares = {kind: kind.count("L") / len(kind) for kind in found}
     most = max((kind for kind in found if "G" in kind), key=shares.get)

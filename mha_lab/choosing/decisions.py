@@ -5,10 +5,10 @@ recorded trainings or from the published models, and a cost from `cost`, in the 
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from mha_lab import communication, cost, published, tasks
-from mha_lab._door import whole
+from mha_lab._door import finite, whole
 from mha_lab.choosing import register
 from mha_lab.choosing.register import Place
 from mha_lab.tasks.memories_results import recorded_memories
@@ -17,6 +17,8 @@ EXAMPLE = next(model for model in published.MODELS if model.name == "Llama-3-8B"
 """The model in whose sizes costs are told, with 16 bits a number."""
 
 TOKENS = 8192
+STATE_BYTES = 4
+"""Of a number in a linear layer's state, to which every token adds: in 16 bits the sum would drift (lesson 12b)."""
 LINKS = communication.NVLINK, communication.INFINIBAND
 TODAY = tuple(model for model in published.MODELS if (model.year or 0) >= 2025)
 
@@ -126,12 +128,28 @@ def _released(text: str, has: Callable[[published.Model], object]) -> Evidence:
 def cache_bytes(
     model: published.Model = EXAMPLE, tokens: int = TOKENS, *, bytes_per_number: float = 2, **changed
 ) -> int:
-    """Bytes that a model keeps of one text, with some of its decisions changed: cache_bytes(num_kv_heads=1)."""
+    """Bytes that a model keeps of one text, with some of its decisions changed: cache_bytes(num_kv_heads=1). The states
+    of linear layers are summed up token by token, and counted in 32 bits.
+
+    Raises TypeError for a decision that no model has; ValueError for a size below 0, and where it is open how much the
+    layers keep, such as linear layers without a state."""
+    tokens, bytes_per_number = whole("tokens", tokens, at_least=0), finite("bytes_per_number", bytes_per_number)
+    if bytes_per_number <= 0:
+        raise ValueError(f"bytes_per_number={bytes_per_number:g}: it must be more than 0.")
+    names = [each.name for each in fields(published.Model)]
+    if unknown := sorted(changed.keys() - set(names)):
+        raise TypeError(f"a model has no {unknown[0]!r}; it has: {', '.join(names)}.")
     model = replace(model, **changed) if changed else model
-    kept = sum(
-        store.layers * store.numbers * store.entries(whole("tokens", tokens)) for store in published.stores(model)
+    if "S" in (model.kinds or "") and not model.state:
+        raise ValueError(f"pattern={model.pattern!r} has linear layers (S): `state` says how many numbers each keeps.")
+    stores = published.stores(model)
+    if not stores:
+        raise ValueError(f"{model.name}: its source leaves open how much its layers keep.")
+    sizes = {"state": STATE_BYTES}
+    kept = (
+        each.layers * each.numbers * each.entries(tokens) * sizes.get(each.kind, bytes_per_number) for each in stores
     )
-    return round(kept * bytes_per_number)
+    return round(sum(kept))
 
 
 def in_bytes(size: float) -> str:
@@ -251,7 +269,7 @@ def gate() -> Decision:
     text = _beside({"wider": "wider heads", "gate for each number": "a gate"}, lambda kind: found.text_loss[kind])
     return Decision(
         "output gate",
-        "none; σ(x W^G) before W^O where a large model is trained anew",
+        "none; σ(x W^G) before W^O where a large model is trained anew, by others' reports",
         cost=f"{feature:+.0%} of the layer's parameters a feature, {head:+.1%} a head; no cache",
         when_not="a trained model: its weights know no gate",
         **_why(
@@ -287,13 +305,15 @@ def positions() -> Decision:
     found = tasks.recorded_intents()
     main = {name: float(found.accuracy(name).mean()) for name in ("learned", "rotary", "relative")}
     places = tasks.recorded_modern().places
-    longer = {
-        kind: " ".join(f"{share:.2f}" for share in runs.mean(dim=0)[-1].tolist()) for kind, runs in places.items()
-    }
+    longer = {}
+    for kind, runs in places.items():
+        order, content = runs[:, -1].T.tolist()
+        seeds = " ".join(f"{share:.2f}" for share in sorted(content))
+        longer[kind] = f"order {min(order):.2f} to {max(order):.2f}, content {seeds}"
     return Decision(
         "positions",
         "rotary, of a quarter of d_head where texts get longer than in training",
-        cost="rotary: none. A relative bias: H · N² numbers, and no FlashAttention kernel",
+        cost="rotary: none. A relative bias: H · N² numbers, or FlexAttention, which makes them in its tiles",
         when_not="short texts, short training: a relative bias learns order sooner",
         **_why(
             _cell(
@@ -305,8 +325,8 @@ def positions() -> Decision:
             _claim("09.rotary-late", "rotary after 500 steps {short:.2f}, after 2,000 {long:.2f}"),
             _claim(
                 "12.quarter",
-                "trained on 64 tokens, read at 256, order and content: rotary {rotary}, a quarter rotary "
-                "{a quarter rotary}, none {none}".format(**longer),
+                "trained on 64 tokens, read at 256, by seed: rotary (base 10,000) {rotary}; a quarter rotary "
+                "{a quarter rotary}; none {none}".format(**longer),
             ),
             _released("rotate only a share of d_head", special("partial")),
         ),
@@ -378,11 +398,12 @@ def linear() -> Decision:
     words = {"SSSS": "four with a state", "SSSG": "three and a softmax", "GGGG": "four softmax"}
     right = ", ".join(f"{word} {float(found.stacks[kind][:, -1].mean()):.2f}" for kind, word in words.items())
     state = EXAMPLE.num_heads * EXAMPLE.d_head**2
-    cross = state // (2 * EXAMPLE.num_kv_heads * EXAMPLE.d_head)
+    cross = STATE_BYTES * state // (2 * 2 * EXAMPLE.num_kv_heads * EXAMPLE.d_head)
     return Decision(
         "linear layers",
         "none; 3 linear to 1 global where texts are long and many",
-        cost=f"a state of {in_bytes(2 * state)} a layer in place of a cache: smaller beyond {cross:,} tokens",
+        cost=f"a state of {in_bytes(STATE_BYTES * state)} a layer (32 bits) in place of a cache: smaller beyond "
+        f"{cross:,} tokens",
         when_not="all layers: a state of fixed size forgets what a cache keeps",
         **_why(
             _claim("12b.hybrid", f"four layers, {found.pairs[-1]} pairs to keep, right: {right}"),
@@ -404,7 +425,9 @@ def shared_layers() -> Decision:
         cost=f"cache {in_bytes(cache_bytes())} → {in_bytes(halved)} if half of the layers borrow; fewer parameters",
         when_not="while K/V heads can still be shared: that costs as little. A trained model",
         **_why(
-            _claim("12b.sharing", f"text, nats more: {told}"),
+            _claim(
+                "12b.sharing", f"text, 500 steps, nats more: {told} (tried at 2,000 too, one seed: 0.04, 0.04, 0.09)"
+            ),
             _released("share keys over layers", special("shared")),
         ),
     )
@@ -453,7 +476,11 @@ def parallelism() -> Decision:
         when_not="more GPUs than K/V heads: they keep copies. Between servers: cut by layers or by texts",
         **_why(
             _claim("13.same-numbers", "two and four ranks give one machine's numbers, to {apart:.0e}"),
-            _claim("13.pays", "one token, in a ring: 32 GPUs are slower than 4 from {threshold:.1f} µs of latency on"),
+            _claim(
+                "13.pays",
+                "Llama-3.1-405B, a token over the network, in a ring, 8 µs a message: a layer with its MLP is fastest "
+                "on {fastest} GPUs",
+            ),
             _claim("13.kv-cache", "8 K/V heads: a rank's cache falls to an eighth on 8 ranks, and on 64 no further"),
         ),
     )

@@ -111,6 +111,32 @@ def test_costs_are_those_of_the_example(sheet):
     assert windows == (8 * 8192 + 24 * 1024) * 2 * 8 * 128 * 2 and "352 MiB" in sheet["windows"].cost
 
 
+def test_a_state_is_counted_in_32_bits_whatever_the_cache_is_rounded_to(sheet):
+    linear, state = {"pattern": "SSSG", "state": 32 * 128**2}, 24 * 32 * 128**2 * 4
+    assert decisions.cache_bytes(**linear) == 2**28 + state == 304 * 2**20
+    assert decisions.cache_bytes(**linear, bytes_per_number=1) == 2**27 + state
+    assert (
+        "2.0 MiB a layer (32 bits)" in sheet["linear layers"].cost
+        and "beyond 512 tokens" in sheet["linear layers"].cost
+    )
+
+
+@pytest.mark.parametrize(
+    "given, error, words",
+    [
+        ({"pattern": "SSSG"}, ValueError, "linear layers (S): `state` says how many numbers each keeps"),
+        ({"bytes_per_number": -1}, ValueError, "bytes_per_number=-1: it must be more than 0"),
+        ({"bytes_per_number": float("nan")}, ValueError, "bytes_per_number=nan is not a finite number"),
+        ({"tokens": -1}, ValueError, "tokens=-1: it must be at least 0"),
+        ({"kv_heads": 8}, TypeError, "a model has no 'kv_heads'; it has: name, layers"),
+        ({"pattern": None}, ValueError, "its source leaves open how much its layers keep"),
+    ],
+)
+def test_bytes_of_what_is_no_cache_are_refused_in_one_sentence(given, error, words):
+    with pytest.raises(error, match=re.escape(words)):
+        decisions.cache_bytes(**given)
+
+
 def test_a_model_whose_source_leaves_something_open_has_it_not():
     known = replace(published.MODELS[0], qk_norm=True)
     models = [known, replace(known, qk_norm=None), replace(known, qk_norm=False)]
@@ -214,9 +240,9 @@ def test_a_model_that_was_not_timed_has_no_time(model):
 @pytest.mark.parametrize(
     "changed, why",
     [
-        ({"window": 1}, "no record has windows of fewer than 8 tokens"),
-        ({"window": 7}, "no record has windows of fewer than 8 tokens"),
-        ({"pattern": "L", "window": 7}, "no record has windows of fewer than 8 tokens"),
+        ({"window": 1}, "no released model of our table has windows of fewer than 128 tokens"),
+        ({"pattern": "LLLLLG", "window": 8}, "no released model of our table has windows of fewer than 128 tokens"),
+        ({"pattern": "L", "window": 127}, "no released model of our table has windows of fewer than 128 tokens"),
         ({"pattern": "LLLLLLG"}, "no record has more than 5 local layers for each global one, but those of none"),
         ({"pattern": "GLLLLLLLLLLL"}, "no record has more than 5 local layers for each global one, but those of none"),
     ],
@@ -229,7 +255,7 @@ def test_windows_that_no_record_has_are_no_evidence(brief, right, changed, why):
 
 def test_the_recorded_window_and_five_local_layers_are_read_from_the_record():
     for pattern, laid in ("LLLLLG", "5 local : 1 global"), ("LLG", "3 local : 1 global"), ("L", "all layers local"):
-        assert laid in choosing.chat(**CHAT | {"pattern": pattern, "window": 8})["answers about far places"].why
+        assert laid in choosing.chat(**CHAT | {"pattern": pattern, "window": 128})["answers about far places"].why
 
 
 def test_the_phone_computes_half_of_the_square_where_all_is_seen():
