@@ -1,5 +1,7 @@
 """Whether tensors fit each other, asked at the door of every attention, and told in one sentence with the shapes."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -122,6 +124,13 @@ def check_tokens(width: int, module: nn.Module, x: Tensor, context: Tensor | Non
             raise ValueError(f"{name} is {tokens.dtype} and this layer {weight.dtype}: convert one of them.")
     if context is not None and context.shape[0] != x.shape[0]:
         raise ValueError(f"x is a batch of {x.shape[0]} and context a batch of {context.shape[0]}: they must be equal.")
+
+
+def check_rotary(rotary: object, width: int) -> None:
+    """Raises TypeError where it is no function (x, start) → x, what a `Rotary` says of heads that it cannot turn."""
+    _door.instance("rotary", rotary, Callable, "a function (x, start) → x")
+    if hasattr(rotary, "check_width"):
+        rotary.check_width(width)
 
 
 def check_kind(name: str, given: Tensor, device: torch.device) -> None:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from mha_lab import _door
 from mha_lab._autograd import kernel_has_a_rule, may_write_over, only_first_derivatives, without_autocast
-from mha_lab._fits import check_shapes, check_tokens, layer_mask, scale_of
+from mha_lab._fits import check_rotary, check_shapes, check_tokens, layer_mask, scale_of
 from mha_lab._from_torch import layer_from_torch
 from mha_lab.kv_cache import KVCache
 from mha_lab.masks import causal_mask
@@ -202,7 +202,7 @@ class MultiHeadAttention(nn.Module):
         _door.instance("bias", bias, bool, "True or False")
         _door.share("dropout", dropout)
         if rotary is not None:
-            _door.instance("rotary", rotary, Callable, "a function (x, start) → x")
+            check_rotary(rotary, K)
         require_if_large(2 * d_model * (num_heads + G) * K * torch.get_default_dtype().itemsize)
         self.d_model, self.num_heads, self.num_kv_heads, self.d_head = d_model, num_heads, G, K
         self.dropout, self.rotary = dropout, rotary

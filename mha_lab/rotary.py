@@ -21,7 +21,8 @@ def rotate(x: Tensor, start: int = 0, *, base: float = 10_000.0, adjacent: bool 
               i + K/2, as in the weights of transformers. Weights of one layout give wrong scores in the other, of the
               right shape.
     share     how much of K is turned, its first numbers, as if a head had no more; the others compare words wherever
-              they stand (partial rotation: ¼ in GPT-NeoX, Black 2022, and in Qwen3-Next). 0 turns nothing.
+              they stand (partial rotation: ¼ in GPT-NeoX, Black 2022, and in Qwen3-Next). 0 turns nothing. A share of
+              three digits is enough: .333 of 192 are 64 numbers.
 
     The angles are float64 whatever x is: in float32 an angle of a million is off by up to 0.03.
     Raises ValueError or TypeError, in one sentence, for what cannot be turned.
@@ -43,6 +44,10 @@ class Rotary:
         self.base, self.adjacent, self.share = base, adjacent, share
         self._known = None, None
 
+    def check_width(self, d_head: int) -> None:
+        """Raises ValueError where heads of this width cannot be turned so: what a layer asks before its first token."""
+        _check_width(_door.whole("d_head", d_head), self.share)
+
     def __call__(self, x: Tensor, start: int = 0) -> Tensor:
         if isinstance(start, Tensor) or not (
             isinstance(x, Tensor) and (x.is_meta or readable(x))
@@ -62,15 +67,12 @@ def _check(x, start, base, share):
     _door.instance("x", x, Tensor, "a tensor (…, tokens, d_head)")
     if x.dim() < 2 or not x.is_floating_point():
         raise ValueError(f"x is {x.dtype} of shape {tuple(x.shape)}; it must be floats (…, tokens, d_head).")
-    K = x.shape[-1]
-    if K % 2 or K == 0:
-        odd = "odd" if K else "nothing to turn"
-        raise ValueError(f"rotary positions turn pairs of numbers: d_head={K} is {odd}.")
-    if not torch.compiler.is_compiling():  # to which a base may be a symbol
+    if torch.compiler.is_compiling():  # to which a base may be a symbol
+        _check_width(x.shape[-1], 1)
+    else:
         _check_base(base)
         _check_share(share)
-        if share != 1 and (abs(share * K - round(share * K)) > 1e-6 * K or round(share * K) % 2):
-            raise ValueError(f"share={share} of d_head={K} is {share * K:g} numbers: rotary positions turn pairs.")
+        _check_width(x.shape[-1], share)
     return start if torch.compiler.is_compiling() else _door.whole("start", start, at_least=None)
 
 
@@ -88,9 +90,23 @@ def _check_share(share):
         raise ValueError(f"share={share}: from 0 to 1 of a head can be turned.")
 
 
+def _check_width(K, share):
+    if K % 2 or K == 0:
+        odd = "odd" if K else "nothing to turn"
+        raise ValueError(f"rotary positions turn pairs of numbers: d_head={K} is {odd}.")
+    turned = _pairs(K, share)
+    if abs(share * K - turned) > min(0.001 * K, 0.5) or share > 0 == turned:
+        raise ValueError(f"share={share} of d_head={K} is {share * K:g} numbers: rotary positions turn pairs.")
+
+
+def _pairs(K, share):
+    """The even number nearest to this share of K."""
+    return 2 * round(share * K / 2)
+
+
 def _first(x, share):
     """The numbers of a head that are turned."""
-    return x if share == 1 else x[..., : round(share * x.shape[-1])]
+    return x if share == 1 else x[..., : _pairs(x.shape[-1], share)]
 
 
 def _joined(turned, x):

@@ -14,6 +14,7 @@ sinks and gates change one of its steps each; a class that inherits from several
 
 from mha_lab.variants.chunked import chunked_attention
 from mha_lab.variants.gates import GatedAttention, HeadGatedAttention, QKNormAttention
+from mha_lab.variants.indexer import IndexedCache, Indexer, indexer_loss
 from mha_lab.variants.latent import LatentAttention
 from mha_lab.variants.linear import (
     DeltaAttention,
@@ -25,14 +26,7 @@ from mha_lab.variants.linear import (
     linear_attention,
     linear_recurrence,
 )
-from mha_lab.variants.selected import (
-    IndexedCache,
-    Indexer,
-    SelectedAttention,
-    indexer_loss,
-    selected_attention,
-    top_keys,
-)
+from mha_lab.variants.selected import SelectedAttention, selected_attention, top_keys
 from mha_lab.variants.shared_layers import BorrowingAttention, lent
 from mha_lab.variants.sinks import (
     SinkAttention,

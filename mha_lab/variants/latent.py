@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mha_lab import _door
-from mha_lab._fits import check_tokens
+from mha_lab._fits import check_rotary, check_tokens
 from mha_lab.attention import attention, merge_heads, split_heads
 from mha_lab.kv_cache import KVCache
 from mha_lab.masks import causal_mask
@@ -56,9 +56,9 @@ class LatentAttention(nn.Module):
         if R % 2:
             raise ValueError(f"d_rotary={R}: rotary positions turn pairs of numbers, and {R} is odd.")
         if rotary is not None:
-            _door.instance("rotary", rotary, Callable, "a function (x, start) → x")
             if not R:
                 raise ValueError("rotary turns d_rotary numbers of each query and key, and d_rotary is 0.")
+            check_rotary(rotary, R)
         numbers = d_model * (H * (K + R + V) + d_latent + R) + d_latent * H * (K + V)
         require_if_large(numbers * torch.get_default_dtype().itemsize)
         self.d_model, self.num_heads, self.d_head, self.d_value, self.d_latent, self.d_rotary = (

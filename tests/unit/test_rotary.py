@@ -7,6 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mha_lab import KVCache, MultiHeadAttention, rotary, window_mask
 from mha_lab.rotary import Rotary, rotate
+from mha_lab.variants import Indexer, LatentAttention, SelectedAttention
 
 D_MODEL = 24
 
@@ -201,6 +202,33 @@ def test_a_share_turns_the_first_numbers_as_if_a_head_had_no_more(share, adjacen
     close(grad, naive)
 
 
+@pytest.mark.parametrize("share, K, turned", [(0.333, 192, 64), (0.334, 192, 64), (0.25, 64, 16), (1 / 3, 192, 64)])
+def test_a_share_of_three_digits_means_the_nearest_pair(share, K, turned):
+    x = seeded(2, 3, K)
+    for found in rotate(x, 5, share=share), Rotary(share=share)(x, 5):
+        close(found, torch.cat([rotate(x[..., :turned], 5), x[..., turned:]], dim=-1))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda turn: MultiHeadAttention(64, 4, rotary=turn),
+        lambda turn: LatentAttention(64, 4, 8, d_rotary=16, rotary=turn),
+        lambda turn: Indexer(64, width=16, rotary=turn),
+        lambda turn: SelectedAttention(160, 4, keys=2, indexer_width=16, rotary=turn),  # heads of 40 could be turned
+    ],
+)
+def test_a_share_that_a_layer_cannot_turn_is_told_when_the_layer_is_made(make):
+    with pytest.raises(ValueError, match="share=0.3 of d_head=16 is 4.8 numbers: rotary positions turn pairs"):
+        make(Rotary(share=0.3))
+    make(Rotary(share=0.5))
+
+
+def test_a_head_of_an_odd_width_is_told_when_the_layer_is_made():
+    with pytest.raises(ValueError, match="d_head=5 is odd"):
+        MultiHeadAttention(20, 4, rotary=Rotary())
+
+
 def test_what_is_not_turned_compares_words_wherever_they_stand():
     query, key = seeded(1, 16), seeded(1, 16, seed=1)
     query[:, :4] = 0  # a quarter is turned, and this query asks with the rest alone
@@ -230,6 +258,8 @@ def test_decoding_with_a_share_is_recomputation():
     "share, error, sentence",
     [
         (0.3, ValueError, "share=0.3 of d_head=8 is 2.4 numbers: rotary positions turn pairs"),
+        (0.01, ValueError, "share=0.01 of d_head=8 is 0.08 numbers"),
+        (0.001, ValueError, "share=0.001 of d_head=8 is 0.008 numbers"),
         (0.375, ValueError, "share=0.375 of d_head=8 is 3 numbers"),
         (1.5, ValueError, "share=1.5: from 0 to 1 of a head can be turned"),
         (-0.5, ValueError, "share=-0.5: from 0 to 1"),

@@ -68,6 +68,52 @@ def test_one_new_query_that_fetches_its_keys_has_the_numbers_and_gradients_of_th
         close(ours, theirs)
 
 
+@pytest.mark.parametrize("N", [1, 3])
+@pytest.mark.parametrize("shape", [(2, 4), (1, 4), (2, 1)], ids=str)
+@pytest.mark.parametrize("given", [(2, 1), (1, 1), (2, 4)], ids=str)
+def test_a_mask_of_each_head_or_text_is_never_looked_behind(N, shape, given):
+    inputs, scores = text(N=N), seeded(*given, N, 6, seed=3)
+    mask = seeded(*shape, N, 6, seed=4) > -0.3
+    output, weights = selected_attention(*inputs, scores, count=2, mask=mask)
+    mask, scores = mask.expand(2, 4, N, 6), scores.expand(2, 4, N, 6)
+    assert (weights[~mask] == 0).all()
+    assert ((weights > 0).sum(dim=-1) == mask.sum(dim=-1).clamp(max=2)).all()
+    close(output, attention(*inputs, mask=top_keys(scores, 2, mask=mask))[0])
+
+
+@pytest.mark.parametrize("alone", [0, 1, 2], ids=["query", "keys", "scores"])
+def test_one_new_query_is_fetched_for_every_text_whichever_stands_for_all(alone):
+    query, key, value = text(N=1)
+    scores = seeded(2, 1, 1, 6, seed=3)
+    given = [query, key, value, scores]
+    for which in ((0,), (1, 2), (3,))[alone]:
+        given[which] = given[which][:1]
+    found, _ = selected_attention(*given, count=2)
+    whole = [x.expand(2, *x.shape[1:]) for x in given]
+    close(found, attention(*whole[:3], mask=top_keys(whole[3], 2))[0])
+
+
+def test_a_score_of_minus_infinity_hides_its_key_and_nan_is_told():
+    (query, key, value), scores = (
+        text(N=1),
+        torch.tensor([[[[0.0, -torch.inf, -torch.inf, 2.0, -torch.inf, -torch.inf]]]]),
+    )
+    assert top_keys(scores, 3)[0, 0, 0].tolist() == [True, False, False, True, False, False]
+    _, fetched = selected_attention(query, key, value, scores, count=3)
+    _, hidden = selected_attention(query, key, value, scores.expand(2, 4, 1, 6), count=3)
+    close(fetched, hidden)
+    assert (fetched > 0).sum(dim=-1).eq(2).all()
+    scores = scores.index_fill(-1, torch.tensor([1]), torch.nan)
+    for call in (
+        lambda: top_keys(scores, 3),
+        lambda: selected_attention(query, key, value, scores, count=3),
+        lambda: selected_attention(query, key, value, scores.expand(2, 4, 1, 6), count=3),
+    ):
+        with pytest.raises(ValueError, match="scores are NaN: keys are chosen by their order, and NaN has none"):
+            call()
+    assert top_keys(scores, 3, mask=~scores.isnan()).sum() == 2  # what is hidden may be anything
+
+
 def test_all_keys_are_plain_attention():
     inputs, scores = text(), seeded(2, 1, 6, 6, seed=3)
     for ours, theirs in zip(selected_attention(*inputs, scores, count=6), attention(*inputs)):
@@ -156,6 +202,38 @@ def test_what_a_selected_attention_refuses_is_one_sentence_with_the_shapes(chang
 def test_what_an_indexers_loss_refuses_is_one_sentence_with_the_shapes(scores, weights, mask, kind, words):
     with pytest.raises(kind, match=words):
         indexer_loss(scores, weights, mask=mask)
+
+
+EVEN = torch.full((2, 4, 5, 5), 0.2, dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    "weights, mask, words",
+    [
+        (seeded(2, 4, 5, 5), None, "a row of weights sums to"),
+        (5 * EVEN, None, "a row of weights sums to 5: none lies below 0, and a row sums to 1"),
+        (EVEN.where(EVEN.cumsum(-1) > 0.3, torch.nan), None, "a row of weights sums to nan"),
+        (EVEN + torch.tensor([-0.5, 0.5, 0, 0, 0]), None, "a weight is -0.3"),
+        (EVEN, causal_mask(5), "the mask hides a key to which the heads give 0.2: weights and mask disagree"),
+    ],
+    ids=["any numbers", "too large", "NaN", "below 0", "behind the mask"],
+)
+def test_an_indexers_loss_takes_weights_alone(weights, mask, words):
+    with pytest.raises(ValueError, match=words):
+        indexer_loss(seeded(2, 5, 5), weights, mask=mask)
+
+
+def test_scores_of_minus_infinity_are_a_mask_to_the_loss_and_queries_that_see_nothing_cost_nothing():
+    seen = causal_mask(5)
+    weights = seeded(2, 4, 5, 5).masked_fill(~seen, -torch.inf).softmax(dim=-1)
+    scores = seeded(2, 5, 5, seed=4)
+    hidden = scores.masked_fill(~seen, -torch.inf).requires_grad_()
+    loss = indexer_loss(hidden, weights)
+    close(loss, indexer_loss(scores, weights, mask=seen))
+    assert torch.autograd.grad(loss, hidden)[0].isfinite().all()
+    blind = seen & (torch.arange(5) != 2)[:, None]
+    nothing = weights * (torch.arange(5) != 2)[:, None]
+    assert indexer_loss(scores, nothing, mask=blind).isfinite()
 
 
 # the indexer ---------------------------------------------------------------------------------------------------------
