@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from mha_lab import _door
 from mha_lab._autograd import without_autocast
 from mha_lab._fits import check_tokens
-from mha_lab._shown import readable
 from mha_lab.attention import MultiHeadAttention
 from mha_lab.memory import require_if_large
+from mha_lab.variants._state import StateCache, checked
 
 
 def linear_recurrence(
@@ -59,6 +59,7 @@ def gated_delta_recurrence(
     As `linear_recurrence`, but for what is added: key (write · (value − stateᵀ key))ᵀ (Schlag 2021, arXiv:2102.11174;
     Yang 2024, arXiv:2412.06464). write (..., N), from 0 to 1 where keys have length 1: 0 leaves the state, 1 makes it
     say the value at this key."""
+    _door.instance("write", write, Tensor, "a tensor (…, tokens)")
     return _by_tokens(query, key, value, write, log_decay, state)
 
 
@@ -76,12 +77,13 @@ def gated_delta(
 
     What each token adds depends on what the tokens before it in the chunk added: one triangular system gives all of it
     (Yang 2024, arXiv:2406.06484, section 3.2). Then it is linear attention with these in place of the values."""
+    _door.instance("write", write, Tensor, "a tensor (…, tokens)")
     return _by_chunks(query, key, value, write, log_decay, state, chunk)
 
 
 def _by_tokens(query, key, value, write, log_decay, state):
     dtype = value.dtype if isinstance(value, Tensor) else None
-    query, key, value, write, log_decay, state = _checked(query, key, value, write, log_decay, state)
+    query, key, value, write, log_decay, state = checked(query, key, value, write, log_decay, state)
     outputs = []
     for n in range(query.shape[-2]):
         k, new = key[..., n, :], value[..., n, :]
@@ -95,7 +97,7 @@ def _by_tokens(query, key, value, write, log_decay, state):
 
 def _by_chunks(query, key, value, write, log_decay, state, chunk):
     dtype = value.dtype if isinstance(value, Tensor) else None
-    query, key, value, write, log_decay, state = _checked(query, key, value, write, log_decay, state)
+    query, key, value, write, log_decay, state = checked(query, key, value, write, log_decay, state)
     N = query.shape[-2]
     chunk = max(N, 1) if chunk is None else _door.whole("chunk", chunk)
     require_if_large(3 * state[..., 0, 0].numel() * min(N, chunk) ** 2 * query.element_size(), query.device)
@@ -103,17 +105,20 @@ def _by_chunks(query, key, value, write, log_decay, state, chunk):
     for start in range(0, N, chunk):
         part = slice(start, min(start + chunk, N))
         q, k, v = (x[..., part, :] for x in (query, key, value))
-        faded = log_decay[..., part].cumsum(dim=-1)  # since the chunk began
+        all_gone = log_decay[..., part].exp() == 0  # of which no sum can be taken: −∞ less −∞ is no number
+        faded = log_decay[..., part].masked_fill(all_gone, 0.0).cumsum(dim=-1)  # since the chunk began
+        gone = all_gone.cumsum(dim=-1)  # how often all was
         since = faded[..., :, None] - faded[..., None, :]  # from key to query
-        future = torch.ones(since.shape[-2:], dtype=torch.bool, device=since.device).triu_(1)
-        since = since.masked_fill(future, -torch.inf).exp()
-        before = faded[..., None].exp()
+        hidden = torch.ones(since.shape[-2:], dtype=torch.bool, device=since.device).triu_(1)  # the future
+        since = since.masked_fill(hidden | (gone[..., :, None] != gone[..., None, :]), -torch.inf).exp()
+        before = faded.masked_fill(gone > 0, -torch.inf)[..., None].exp()
         if write is not None:
             b = write[..., part, None]
             system = torch.tril(b * (k @ k.mT) * since, -1)
             v = torch.linalg.solve_triangular(system, b * (v - before * (k @ state)), upper=False, unitriangular=True)
         outputs.append(before * (q @ state) + ((q @ k.mT) * since) @ v)
-        left = (faded[..., -1:] - faded)[..., None].exp()  # of what each token added, at the chunk's end
+        left = (faded[..., -1:] - faded).masked_fill(gone != gone[..., -1:], -torch.inf)
+        left = left[..., None].exp()  # of what each token added, at the chunk's end
         state = before[..., -1:, :] * state + (left * k).mT @ v
     return _joined(outputs, query, value).to(dtype), state
 
@@ -125,67 +130,7 @@ def _joined(outputs, query, value):
     return value.new_zeros(*batch, 0, value.shape[-1])
 
 
-def _checked(query, key, value, write, log_decay, state):
-    """All of them in at least 32 bits, where they fit; ValueError or TypeError in one sentence where they do not.
-
-    In front of the last two dimensions some may be 1, so that a key of several queries is not copied."""
-    for name, x in {"query": query, "key": key, "value": value}.items():
-        _door.instance(name, x, Tensor, "a tensor")
-        if x.dim() < 2 or not x.is_floating_point():
-            raise ValueError(f"{name} is {x.dtype} of shape {tuple(x.shape)}; it must be floats (…, tokens, width).")
-    if query.shape[-2:] != key.shape[-2:] or key.shape[-2] != value.shape[-2]:
-        raise ValueError(
-            f"query {tuple(query.shape)}, key {tuple(key.shape)} and value {tuple(value.shape)}: each token has one of "
-            "each, and query and key are equally wide."
-        )
-    (*_, N, K), width = query.shape, value.shape[-1]
-    try:
-        torch.broadcast_shapes(query.shape[:-2], key.shape[:-2], value.shape[:-2])
-    except RuntimeError:
-        shapes = ", ".join(str(tuple(x.shape)) for x in (query, key, value))
-        raise ValueError(f"query, key and value have shapes {shapes}: in front they must be equal, or 1.") from None
-    for name, x in {"log_decay": log_decay, "write": write}.items():
-        if x is not None:
-            _door.instance(name, x, Tensor, "a tensor")
-            if x.shape[-1:] != (N,) or not x.is_floating_point():
-                raise ValueError(f"{name} is {x.dtype} of shape {tuple(x.shape)}; it must be floats (…, {N} tokens).")
-    if log_decay is not None and log_decay.numel() and readable(log_decay) and (largest := log_decay.max()) > 0:
-        raise ValueError(
-            f"log_decay has a {largest:.3g}: it must be 0 or less, for a state is multiplied by its exp and may fade "
-            "but not grow. log(decay) of a decay between 0 and 1 is meant."
-        )
-    held = torch.broadcast_shapes(key.shape[:-2], value.shape[:-2])
-    if state is None:
-        state = value.new_zeros(*held, K, width)
-    _door.instance("state", state, Tensor, "a tensor (…, K, width)")
-    if state.shape[-2:] != (K, width):
-        raise ValueError(
-            f"the state has shape {tuple(state.shape)}; keys of {K} numbers and values of {width} fill one of "
-            f"{(*held, K, width)}."
-        )
-    log_decay = value.new_zeros(N) if log_decay is None else log_decay
-    exact = torch.promote_types(query.dtype, torch.float32)
-    return tuple(None if x is None else x.to(exact) for x in (query, key, value, write, log_decay, state))
-
-
 # layers --------------------------------------------------------------------------------------------------------------
-
-
-class StateCache:
-    """What a linear layer remembers of one batch of texts: a state, as large after a million tokens as after one."""
-
-    def __init__(self):
-        self.state: Tensor | None = None
-        """(B, G, K, width), or None before the first token."""
-        self.seen = 0
-
-    @property
-    def nbytes(self) -> int:
-        return 0 if self.state is None else self.state.nbytes
-
-    def __repr__(self) -> str:
-        held = "empty" if self.state is None else f"a state of {tuple(self.state.shape)}"
-        return f"StateCache({held}, {self.seen} tokens seen)"
 
 
 class LinearAttention(MultiHeadAttention):
@@ -231,7 +176,7 @@ class LinearAttention(MultiHeadAttention):
         query, key, value = self.project(x, x)
         shared = self.num_heads // self.num_kv_heads
         query, key, value = query.unflatten(1, (-1, shared)), key[:, :, None], value[:, :, None]
-        held = None if cache is None or cache.state is None else cache.state[:, :, None]
+        held = None if cache is None else cache.held_for(self, (x.shape[0], self.num_kv_heads))
         with without_autocast(x.device):
             heads, state = self.remember(x, query, key, value, held)
             if need_weights:
@@ -239,7 +184,7 @@ class LinearAttention(MultiHeadAttention):
                 weights, _ = self.remember(x, query, key, unit, None, norm=False)
         output = self.combine(heads.flatten(1, 2).to(value.dtype), x)
         if cache is not None:
-            cache.state, cache.seen = state[:, :, 0], cache.seen + x.shape[1]
+            cache.keep(self, state[:, :, 0], x.shape[1])
         return (output, weights.flatten(1, 2)) if need_weights else output
 
     def remember(self, x, query, key, value, state, *, norm=True) -> tuple[Tensor, Tensor]:

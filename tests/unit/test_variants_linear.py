@@ -1,5 +1,7 @@
 """Linear attention and the gated delta rule: a recurrence over a state, equal to masked products of the whole text."""
 
+import copy
+import pickle
 import re
 
 import pytest
@@ -174,6 +176,58 @@ def test_no_rule_takes_a_decay_that_grows_and_a_state_is_a_tensor():
         rule(query, key, value, *given, log_decay=0 * grows)  # 0 is no decay
 
 
+@pytest.mark.parametrize("lost", [-torch.inf, -1e30, -800.0], ids=str)
+def test_what_fades_to_nothing_is_gone_and_what_comes_after_is_exact_in_both_forms(lost):
+    query, key, value, write, log_decay, state = text()
+    log_decay[0, 0, 3], log_decay[1, :, [0, 5]], log_decay[1, 1] = lost, lost, lost
+    given = [x.requires_grad_() for x in (query, key, value, write, log_decay, state)]
+    options = {"log_decay": log_decay, "state": state}
+    for rule, recurrence, takes in (
+        (gated_delta, gated_delta_recurrence, given[:4]),
+        (linear_attention, linear_recurrence, given[:3]),
+    ):
+        expected = recurrence(*takes, **options)
+        wanted = gradients(expected[0], [*takes, log_decay, state])
+        for chunk in (None, 1, 3, 64):
+            found = rule(*takes, chunk=chunk, **options)
+            for ours, theirs in zip(found, expected):
+                close(ours, theirs)
+            for ours, theirs in zip(gradients(found[0], [*takes, log_decay, state]), wanted):
+                close(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "change, kind, words",
+    [
+        ({"write": None}, TypeError, "write is None; it must be a tensor"),
+        ({"write": seeded(3, 2, 7)}, ValueError, "write is torch.float64 of shape (3, 2, 7)"),
+        ({"write": torch.ones(2, 2, 7, dtype=torch.bool)}, ValueError, "write is torch.bool"),
+        ({"log_decay": -seeded(5, 7).abs()}, ValueError, "log_decay is torch.float64 of shape (5, 7)"),
+        ({"log_decay": -seeded(1, 2, 2, 7).abs()}, ValueError, "and room for (2, 2, 7): floats, and in front equal"),
+        ({"state": seeded(3, 2, 3, 4)}, ValueError, "state is torch.float64 of shape (3, 2, 3, 4)"),
+        ({"state": torch.ones(2, 2, 3, 4, dtype=torch.long)}, ValueError, "state is torch.int64"),
+        ({"state": torch.ones(2, 2, 3, 4, dtype=torch.bool)}, ValueError, "state is torch.bool"),
+        ({"state": seeded(2, 2, 3, 4).to("meta")}, ValueError, "state is on meta and query on cpu"),
+        ({"key": seeded(2, 2, 7, 3).to("meta")}, ValueError, "key is on meta and query on cpu"),
+    ],
+)
+def test_writes_decays_and_states_are_floats_that_make_no_larger_batch(change, kind, words):
+    given = dict(zip(("query", "key", "value", "write"), text())) | change
+    for rule in gated_delta, gated_delta_recurrence:
+        with pytest.raises(kind, match=re.escape(words)):
+            rule(
+                *(given[name] for name in ("query", "key", "value", "write")),
+                **{name: given[name] for name in ("log_decay", "state") if name in given},
+            )
+
+
+def test_a_batch_of_one_is_not_made_larger_by_what_it_is_given():
+    query, key, value, *_ = text(batch=(1, 2))
+    for name, given in {"log_decay": torch.zeros(3, 2, 7), "state": seeded(3, 2, 3, 4)}.items():
+        with pytest.raises(ValueError, match=f"{name} is .* of shape \\(3, 2, "):
+            linear_attention(query, key, value, **{name: given})
+
+
 # layers --------------------------------------------------------------------------------------------------------------
 
 
@@ -229,6 +283,26 @@ def test_token_by_token_is_everything_at_once_and_the_state_does_not_grow(kind):
     width = 4 if kind is LinearAttention else 3  # and the count of what was added
     assert set(sizes) == {2 * 2 * 3 * width * 8} and cache.seen == 9
     assert f"(2, 2, 3, {width})" in repr(cache) and "9 tokens seen" in repr(cache)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_a_cache_serves_one_layer_and_one_batch(kind):
+    layer, x, cache = layer_of(kind, 2), seeded(1, 5, 12), StateCache()
+    first = layer(x, cache=cache)
+    held = cache.state
+    with pytest.raises(ValueError, match=r"\(batch, kv heads\) \(1, 2\) and was given \(3, 2\)"):
+        layer(seeded(3, 1, 12), cache=cache)
+    with pytest.raises(ValueError, match="holds another layer's state of 5 tokens: use one cache for each layer"):
+        layer_of(kind, 2)(x, cache=cache)
+    assert cache.state is held and cache.seen == 5
+    twin = copy.deepcopy(cache)  # a copy belongs to the layer that uses it first
+    with torch.no_grad():
+        layer(x, cache=(other := StateCache()))
+    assert torch.equal(pickle.loads(pickle.dumps(other)).state, held)
+    close(layer_of(kind, 2)(x, cache=twin), layer(x, cache=cache))
+    with pytest.raises(ValueError, match=r"\(1, 2\) and was given \(1, 1\)"):
+        layer_of(kind, 1)(x, cache=copy.copy(cache))
+    assert not torch.equal(first, layer(x, cache=cache))
 
 
 @pytest.mark.parametrize("kind", LAYERS)
