@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from mha_lab import _door
+from mha_lab._fits import check_tokens
 from mha_lab.attention import MultiHeadAttention, split_heads
 from mha_lab.memory import require_if_large
 
@@ -27,6 +29,11 @@ class GatedAttention(MultiHeadAttention):
 
     def combine(self, heads: Tensor, x: Tensor) -> Tensor:
         """As in `MultiHeadAttention`, after the gates (B, H, N, K), or (B, H, N, 1) where a head has one."""
+        check_tokens(self.d_model, self.gate_proj, x)
+        _door.instance("heads", heads, Tensor, "a tensor (B, H, N, K)")
+        expected = x.shape[0], self.num_heads, x.shape[1], self.d_head
+        if heads.shape != expected:
+            raise ValueError(f"heads have shape {tuple(heads.shape)}; of these tokens x they must have {expected}.")
         gates = split_heads(self.gate_proj(x).sigmoid(), self.num_heads)
         return super().combine(heads * gates, x)
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from mha_lab import _door
 from mha_lab._autograd import without_autocast
 from mha_lab._fits import check_kind, check_shapes, fits, scale_of
+from mha_lab._shown import readable
 from mha_lab.attention import MultiHeadAttention, fused_attention, matmul_by_group
 from mha_lab.kv_cache import KVCache
 from mha_lab.memory import require_if_large
@@ -29,7 +30,7 @@ def sink_attention(
     """`attention` beside a sink: one more key, which no mask hides and which has nothing to give.
 
     sink    its logit, beside which the scores stand in the softmax: (H,), one a head, or broadcastable to
-            (..., H, N, 1), one for each query. −∞ closes it: what is left is `attention`.
+            (..., H, N, 1), one for each query. −∞ closes it: what is left is `attention`; ∞ takes all.
 
     It is a gate on the row: with a sink s, output and weights are σ(logsumexp(scores) − s) times those of `attention`.
     Returns both, the weights without the sink's column: a row sums to that gate. A query that may attend to nothing has
@@ -46,7 +47,7 @@ def sink_attention(
             scores = scores + score_bias.to(exact)
         if mask is not None:
             scores = scores.masked_fill(~mask, -torch.inf)
-        sink = sink.to(exact).clamp(min=torch.finfo(exact).min)
+        sink = sink.to(exact).clamp(torch.finfo(exact).min, torch.finfo(exact).max)  # ∞ less ∞ is no number
         weights = torch.cat([scores, sink.expand(*scores.shape[:-1], 1)], dim=-1).softmax(dim=-1)[..., :-1]
         if dropout:
             weights = F.dropout(weights, dropout)
@@ -105,6 +106,8 @@ def _one_column(sink, query):
             f"sink has shape {tuple(sink.shape)} and the queries {tuple(query.shape)}; it must be one logit a head, "
             f"(H,), or broadcastable to {scores}, one for each query."
         )
+    if readable(sink) and (unknown := int(sink.isnan().sum())):  # the fused kernel would make 0 of it
+        raise ValueError(f"{unknown} of {sink.numel()} logits of the sink are NaN: each must be a number, −∞ or ∞.")
     return column
 
 

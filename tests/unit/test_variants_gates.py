@@ -110,6 +110,18 @@ def test_normed_scores_stay_small_however_large_the_weights():
     assert (query @ key.mT / 6**0.5).abs().max() <= 6**0.5
 
 
+@pytest.mark.parametrize("kind", [GatedAttention, HeadGatedAttention])
+@pytest.mark.parametrize("shape", [(2, 4, 1, 6), (2, 4, 5, 6), (1, 4, 7, 6), (2, 2, 7, 6), (2, 4, 7, 1)], ids=str)
+def test_gates_are_those_of_the_same_tokens(kind, shape):
+    layer, x = made(kind), seeded(2, 7, 24)
+    with pytest.raises(ValueError, match=r"of these tokens x they must have \(2, 4, 7, 6\)"):
+        layer.combine(seeded(*shape), x)
+    with pytest.raises(ValueError, match=r"x has shape \(2, 7, 23\); this layer takes"):
+        layer.combine(seeded(2, 4, 7, 6), x[..., :-1])
+    with pytest.raises(TypeError, match="heads is the list"):
+        layer.combine([1.0], x)
+
+
 @pytest.mark.parametrize("kind", ALL)
 def test_both_paths_and_their_gradients_are_equal(kind):
     layer, x = made(kind, rotary=rotate, d_head=8), seeded(2, 7, 24).requires_grad_()

@@ -6,7 +6,7 @@ from torch import nn
 
 from mha_lab import KVCache, MultiHeadAttention, causal_mask, tasks
 from mha_lab.models.memories import SharingEncoder
-from mha_lab.rotary import rotate
+from mha_lab.rotary import Rotary, rotate
 from mha_lab.variants import BorrowingAttention, lent
 
 
@@ -107,6 +107,53 @@ def test_what_cannot_be_borrowed_is_told():
         lent(borrows, seeded(2, 6, 16))
     with pytest.raises(TypeError, match="makes its own"):
         BorrowingAttention.from_torch(nn.MultiheadAttention(16, 4))
+
+
+@pytest.mark.parametrize(
+    "options, kind, words",
+    [
+        ({"causal": "no"}, TypeError, "causal is the str 'no'; it must be True or False"),
+        ({"need_weights": 1}, TypeError, "need_weights is the int 1; it must be True or False"),
+        ({"mask": torch.ones(6, 6)}, TypeError, "mask has dtype torch.float32; it must be torch.bool"),
+        (
+            {"mask": torch.ones(5, 6, dtype=torch.bool)},
+            ValueError,
+            r"mask has shape \(5, 6\) and the scores \(2, 4, 6, 6\)",
+        ),
+        ({"mask": [True]}, TypeError, r"mask is the list \[True\]"),
+    ],
+)
+@pytest.mark.parametrize("causal", [False, True])
+def test_options_that_a_borrowing_layer_does_not_know_are_told(options, kind, words, causal):
+    lends, borrows = pair()
+    with pytest.raises(kind, match=words):
+        borrows(seeded(2, 6, 16), *lent(lends, seeded(2, 6, 16)), **{"causal": causal, **options})
+
+
+def test_a_mask_of_three_dimensions_is_one_for_each_text_as_in_every_layer():
+    lends, borrows = pair()
+    x = seeded(4, 6, 16)  # as many texts as heads
+    mask, made = seeded(4, 6, 6, seed=5) > -1, lent(lends, x)
+    close(borrows(x, *made, mask=mask), borrows(x, *made, mask=mask[:, None]))
+
+
+@pytest.mark.parametrize(
+    "theirs, ours, words",
+    [
+        (None, rotate, "lends does not turn its keys, and this one turns its queries"),
+        (rotate, None, "lends turns its keys, and this one does not turn its queries"),
+        (Rotary(), Rotary(base=500.0), "must be equal"),
+        (Rotary(share=0.5), Rotary(), "must be equal"),
+    ],
+)
+def test_a_layer_that_turns_otherwise_cannot_borrow(theirs, ours, words):
+    (lends, _), (_, borrows), x = pair(theirs), pair(ours), seeded(2, 6, 16)
+    cache = KVCache()
+    lends(x, cache=cache)
+    for made in lent(lends, x), lent(lends, x, cache=cache):
+        with pytest.raises(ValueError, match=words):
+            borrows(x, *made, causal=True)
+    borrows(x, *lent(pair(ours)[0], x), causal=True)
 
 
 # the small model -----------------------------------------------------------------------------------------------------

@@ -99,6 +99,25 @@ def test_a_closed_sink_leaves_attention(rows):
     close(fused_sink_attention(*inputs, closed, **rows), attention(*inputs, **rows)[0])
 
 
+def test_a_sink_of_infinity_takes_all_and_nan_is_told_on_both_paths():
+    inputs, all_of_it = projected(), torch.tensor([torch.inf, 0, 0, 0], dtype=torch.float64)
+    output, weights = sink_attention(*inputs, all_of_it)
+    assert (output[:, 0] == 0).all() and (weights[:, 0] == 0).all()
+    close(output[:, 1:], sink_attention(*inputs, torch.zeros_like(all_of_it))[0][:, 1:])
+    close(fused_sink_attention(*inputs, all_of_it), output)
+    unknown = torch.tensor([torch.nan, 0, 0, torch.nan], dtype=torch.float64)
+    layer, x = SinkAttention(24, 4).double(), seeded(2, 5, 24)
+    layer.sink.data.copy_(unknown)
+    for call in (
+        lambda: sink_attention(*inputs, unknown),
+        lambda: fused_sink_attention(*inputs, unknown),
+        lambda: layer(x, causal=True),
+        lambda: layer(x, need_weights=True),
+    ):
+        with pytest.raises(ValueError, match="2 of 4 logits of the sink are NaN"):
+            call()
+
+
 def test_the_fused_sink_has_the_gradients_of_the_explicit_one():
     inputs = [x.requires_grad_() for x in (*projected(), SINK.clone())]
     expected = gradients(sink_attention(*inputs, mask=causal_mask(5))[0], inputs)
