@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mha_lab import _door
 from mha_lab.attention import MultiHeadAttention
 from mha_lab.memory import shapes_only
+from mha_lab.parallel.group import check_group
 
 
 def heads_of(num_heads: int, rank: int, ranks: int) -> range:
@@ -87,6 +88,7 @@ class AcrossRanks(nn.Module):
 
     def __init__(self, layer: MultiHeadAttention):
         super().__init__()
+        check_group("AcrossRanks")
         self.part = part_of(layer, dist.get_rank(), dist.get_world_size())
 
     def forward(self, x: Tensor, context: Tensor | None = None, **options) -> Tensor | tuple[Tensor, Tensor]:

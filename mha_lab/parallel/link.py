@@ -10,6 +10,7 @@ import torch.distributed as dist
 from mha_lab import _door
 from mha_lab.attention import MultiHeadAttention
 from mha_lab.communication import Link, all_reduce_bytes
+from mha_lab.parallel.group import check_group
 from mha_lab.parallel.heads import AcrossRanks
 from mha_lab.parallel.processes import run
 
@@ -60,6 +61,7 @@ def layer_times(
 
 def fastest(act: Callable[[], object], repeats: int) -> LayerTime:
     """Seconds of the fastest call on this rank; before each, all ranks wait for one another."""
+    check_group("fastest")
     act()
     work, wall = [], []
     for _ in range(repeats):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mha_lab import _door
 from mha_lab._fits import check_shapes, scale_of
+from mha_lab.parallel.group import check_group
 
 
 def ring_attention(
@@ -24,9 +25,15 @@ def ring_attention(
     queries on N keys. Gradients go round too. In 16 bits scores are computed in 32."""
     check_shapes(query, key, value)
     _door.instance("causal", causal, bool, "True or False")
+    if query.dim() != 4:
+        raise ValueError(f"query has shape {tuple(query.shape)}; a rank's are (B, H, N, K).")
     B, H, N, K = query.shape
+    if not B == key.shape[0] == value.shape[0]:
+        batches = f"{B}, {key.shape[0]} and {value.shape[0]}"
+        raise ValueError(f"query, key and value are batches of {batches}: what goes round must be of one batch.")
     if key.shape[-2] != N:
         raise ValueError(f"{N} queries and {key.shape[-2]} keys: a rank holds both of its own tokens.")
+    check_group("ring_attention")
     G = key.shape[1]
     folded = query.reshape(B, G, H // G * N, K)  # the heads of a group are rows that look at the same keys
     return _Ring.apply(folded, key, value, scale_of(scale, query), causal).reshape(B, H, N, value.shape[-1])
@@ -37,6 +44,14 @@ def merged(output: Tensor, lse: Tensor, more: Tensor, more_lse: Tensor) -> tuple
 
     lse (…, N): of each query the logarithm of the sum of exp(score) over its keys. An output weighs as much as that
     sum; the larger of the two is taken out before anything is exponentiated. A query without keys so far has −∞."""
+    for name, x in {"output": output, "lse": lse, "more": more, "more_lse": more_lse}.items():
+        _door.instance(name, x, Tensor, "a tensor")
+        expected = output.shape[:-1] if name.endswith("lse") else output.shape
+        if not output.dim() or not x.is_floating_point() or x.shape != expected:
+            raise ValueError(
+                f"{name} is {x.dtype} of shape {tuple(x.shape)} beside an output {tuple(output.shape)}: both outputs "
+                "are floats (…, N, K) of one shape, and both lse floats (…, N)."
+            )
     both = torch.logaddexp(lse, more_lse)
     safe = both.masked_fill(both == -torch.inf, 0.0)  # −∞ less −∞ is no number
     return output * (lse - safe).exp()[..., None] + more * (more_lse - safe).exp()[..., None], both

@@ -8,6 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from mha_lab.attention import MultiHeadAttention
+from mha_lab.parallel.group import check_group
 from mha_lab.parallel.heads import AcrossRanks
 
 
@@ -57,6 +58,7 @@ def parallelized(layer: MultiHeadAttention, *, own_counts: bool = True) -> nn.Mo
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
+    check_group("parallelized")
     ranks = dist.get_world_size()
     plan = {"q_proj": ColwiseParallel(), "k_proj": ColwiseParallel(), "v_proj": ColwiseParallel()}
     plan["out_proj"] = RowwiseParallel()

@@ -260,6 +260,58 @@ def test_two_outputs_are_merged_by_what_they_stand_for():
     close(lse, scores.logsumexp(-1))
 
 
+HALF = torch.zeros(2, 3), torch.zeros(2)
+
+
+@pytest.mark.parametrize(
+    "given, kind, words",
+    [
+        ((torch.zeros(3, 2), torch.zeros(3, 1), torch.zeros(3, 2), torch.zeros(3)), ValueError, r"lse is .* \(3, 1\)"),
+        ((torch.zeros(3, 2), torch.zeros(3), torch.zeros(3, 2), torch.zeros(1)), ValueError, r"more_lse is .* \(1,\)"),
+        ((*HALF, torch.zeros(2, 4), torch.zeros(2)), ValueError, r"more is .* \(2, 4\) beside an output \(2, 3\)"),
+        ((*HALF, torch.zeros(3), torch.zeros(2)), ValueError, r"more is .* \(3,\)"),
+        ((HALF[0], torch.zeros(2).long(), *HALF), ValueError, "lse is torch.int64"),
+        ((torch.tensor(1.0), *HALF, HALF[1]), ValueError, r"output is .* \(\)"),
+        ((*HALF, [1.0], HALF[1]), TypeError, r"more is the list \[1.0\]; it must be a tensor"),
+    ],
+)
+def test_outputs_that_are_not_of_the_same_queries_are_not_merged(given, kind, words):
+    with pytest.raises(kind, match=words):
+        parallel.merged(*given)
+
+
+RANKS_OWN = torch.ones(2, 2, 4, 3)
+
+
+@pytest.mark.parametrize(
+    "call, kind, words",
+    [
+        (
+            lambda: parallel.ring_attention(*3 * [RANKS_OWN[0]]),
+            ValueError,
+            r"shape \(2, 4, 3\); a rank's are \(B, H, N, K\)",
+        ),
+        (lambda: parallel.ring_attention(*3 * [RANKS_OWN[None]]), ValueError, r"a rank's are \(B, H, N, K\)"),
+        (lambda: parallel.ring_attention(RANKS_OWN, *2 * [RANKS_OWN[:1]]), ValueError, "batches of 2, 1 and 1"),
+        (
+            lambda: parallel.ring_attention(*3 * [RANKS_OWN]),
+            RuntimeError,
+            "ring_attention speaks to other ranks, and there",
+        ),
+        (
+            lambda: parallel.AcrossRanks(layer_of()),
+            RuntimeError,
+            "AcrossRanks speaks .* parallel.run or torchrun starts",
+        ),
+        (lambda: link.fastest(list, 1), RuntimeError, "fastest speaks to other ranks"),
+        (lambda: shown.parallelized(layer_of()), RuntimeError, "parallelized speaks to other ranks"),
+    ],
+)
+def test_what_needs_ranks_says_so_and_what_does_not_go_round_too(call, kind, words):
+    with pytest.raises(kind, match=words):
+        call()
+
+
 def in_a_ring(q, k, v):
     """On this rank's part of a short text in 16 bits; and the bytes that it holds at its worst moment, of two texts."""
     rank, ranks = dist.get_rank(), dist.get_world_size()
