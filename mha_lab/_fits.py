@@ -127,7 +127,7 @@ def check_tokens(width: int, module: nn.Module, x: Tensor, context: Tensor | Non
 
 
 def check_rotary(rotary: object, width: int) -> None:
-    """Raises TypeError where it is no function (x, start) → x, what a `Rotary` says of heads that it cannot turn."""
+    """Raises TypeError where it is no function (x, start) → x, ValueError where it cannot turn heads so wide."""
     _door.instance("rotary", rotary, Callable, "a function (x, start) → x")
     if hasattr(rotary, "check_width"):
         rotary.check_width(width)
