@@ -3,7 +3,7 @@
 import re
 from html import escape
 
-from run_notebooks import LESSONS, read
+import run_notebooks
 
 from mha_lab import _whole
 from mha_lab.widgets import _static
@@ -12,11 +12,11 @@ from mha_lab.widgets import _static
 def write(folder, style):
     """A page that leads to the handouts of the folder: every lesson with its question and its time."""
     rows, others = [], []
-    for path in sorted(LESSONS.glob("*.ipynb")):
+    for path in sorted(run_notebooks.LESSONS.glob("*.ipynb")):
         page = folder / f"{path.stem}.html"
         if not page.exists():
             continue
-        title, question, time = card(read(path))
+        title, question, time = card(run_notebooks.read(path))
         link = f'<a href="{page.name}">{title or path.stem}</a>{pdf_of(page)}'
         if time:
             rows += [f"<tr><td>{link}</td><td>{question}</td><td>{time}</td></tr>"]

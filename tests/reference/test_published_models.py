@@ -31,6 +31,10 @@ KINDS = {
 }
 
 
+FULL_IN_THE_CHECKPOINT = {"Kimi-Linear-48B-A3B": (4, 8, 12, 16, 20, 24, 27)}
+"""Full layers, counted from 1, that a checkpoint's configuration lists itself; the class's default has others."""
+
+
 def configuration(model):
     """The text decoder's configuration with all its defaults."""
     package = CLASS.search(model.source)[1]
@@ -74,6 +78,8 @@ def test_sizes_are_the_class_defaults(model):
 def test_layers_are_those_of_the_class(model):
     config = configuration(model)
     kinds = [KINDS[kind] for kind in getattr(config, "layer_types", None) or ["full_attention"] * model.layers]
+    if full := FULL_IN_THE_CHECKPOINT.get(model.name):
+        kinds = ["G" if layer in full else "S" for layer in range(1, model.layers + 1)]
     assert model.kinds.replace("N", "G") == "".join(kinds)
     positions = getattr(config, "no_rope_layers", None) or getattr(config, "layer_rope_theta", None)
     if positions and not all(positions):

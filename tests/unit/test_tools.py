@@ -268,6 +268,7 @@ BY_THEMSELVES = {
     "mha_lab/_whole.py": "is the way",
     "tools/set_up.py": "runs before anything is installed, and writes beside by its own few lines",
     "benchmarks/lessons.py": "writes copies into a temporary folder",
+    "tools/class_env.py": "makes an environment anew; a line that is written last says that it is whole",
     "mha_lab/parallel/processes.py": "writes into a temporary folder, which ends with the call",
     "mha_lab/parallel/_rank.py": "writes into that folder; its answers are written beside and renamed",
 }
@@ -445,8 +446,9 @@ def test_a_broken_lesson_stops_no_other_handout_either(lessons, tmp_path, monkey
     monkeypatch.setattr(make_handouts, "HANDOUTS", tmp_path / "handouts")
     assert make_handouts.main(["07", "11", "12"]) == 2
     assert "2 of 3 failed and were left as they were: 07_binary.ipynb, 11_error.ipynb" in capsys.readouterr().out
-    (page,) = (tmp_path / "handouts").iterdir()
-    assert page.name == "12_good.html" and "<title>12_good</title>" in page.read_text(encoding="utf-8")
+    pages = {page.name: page.read_text(encoding="utf-8") for page in (tmp_path / "handouts").iterdir()}
+    assert pages.keys() == {"12_good.html", "index.html"} and "<title>12_good</title>" in pages["12_good.html"]
+    assert "12_good.html" in pages["index.html"] and "11_error.html" not in pages["index.html"]
 
 
 def test_with_lesson_14_comes_the_sheet_of_decisions(tmp_path, monkeypatch):
@@ -454,7 +456,7 @@ def test_with_lesson_14_comes_the_sheet_of_decisions(tmp_path, monkeypatch):
     monkeypatch.setattr(make_handouts.shutil, "which", lambda name: None)
     assert make_handouts.sheet(Path("13_x.ipynb")) == "" and not list(tmp_path.iterdir())
     said = make_handouts.sheet(Path("14_choosing.ipynb"))
-    assert "choosing.html, which a browser prints on one sheet (no Chromium was found to do it)" in said
+    assert "choosing.html, one sheet of A4; no PDF, for no Chromium was found to print it" in said
     assert [path.name for path in tmp_path.iterdir()] == ["choosing.html"]
 
 
