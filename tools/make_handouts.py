@@ -204,8 +204,13 @@ def main(arguments):
     parser.add_argument("--pdf", action="store_true", help="print each page to a PDF beside it, with a Chromium")
     options = parser.parse_args(arguments)
     failed = for_each_lesson(parser, options.lessons, lambda path: make(path, options.answers, options.pdf))
-    if HANDOUTS.exists():
+    if not HANDOUTS.exists():
+        return failed
+    try:
         handout_index.write(HANDOUTS, style)
+    except OSError as error:
+        print(f"index.html was left as it was: {error.strerror or error}.", flush=True)
+        return failed + 1
     return failed
 
 

@@ -185,7 +185,25 @@ def test_a_full_disk_leaves_the_handout_of_before(tmp_path, monkeypatch, capsys)
         write_lesson(lessons / "01_first.ipynb", PRINTS.replace(str(LETTERS), str(LETTERS * 4)))
         assert make_handouts.main([]) == 1
         assert "No space left" in (said := capsys.readouterr().out) or "File too large" in said
-        assert (handouts / "01_first.html").read_bytes() == page and len(os.listdir(handouts)) == 1
+        assert (handouts / "01_first.html").read_bytes() == page
+        assert sorted(os.listdir(handouts)) == ["01_first.html", "index.html"], "and nothing half written is left"
+
+
+def test_a_full_disk_leaves_the_index_of_handouts_of_before(tmp_path, monkeypatch, capsys):
+    def no_room(*_):
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "lessons").mkdir()
+    (tmp_path / "handouts").mkdir()
+    monkeypatch.setattr(run_notebooks, "LESSONS", tmp_path / "lessons")
+    monkeypatch.setattr(make_handouts, "HANDOUTS", tmp_path / "handouts")
+    write_lesson(tmp_path / "lessons" / "01_first.ipynb", "1 + 1")
+    assert make_handouts.main([]) == 0
+    index = (tmp_path / "handouts" / "index.html").read_bytes()
+    monkeypatch.setattr(make_handouts.handout_index._whole, "write", no_room)
+    assert make_handouts.main([]) >= 1
+    assert "index.html was left as it was: No space left on device." in capsys.readouterr().out
+    assert (tmp_path / "handouts" / "index.html").read_bytes() == index
 
 
 def test_a_full_disk_leaves_the_saved_page_of_before(tmp_path):
