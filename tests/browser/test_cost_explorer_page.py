@@ -98,7 +98,7 @@ def test_a_model_of_today_is_shown_with_its_own_d_head_and_what_is_left_out(lab,
     expect(small).to_contain_text(
         "Layers: 39 local (2,048 tokens), 13 global without positions; shown is a global one."
     )
-    assert menu.locator("option:disabled").count() == 4
+    assert menu.locator("option:disabled").count() == 3
     lab.expect_python(
         "[explorer.d_model, explorer.num_heads, explorer.num_kv_heads, explorer.d_head]", [6656, 32, 2, 128]
     )

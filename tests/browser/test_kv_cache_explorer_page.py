@@ -53,7 +53,7 @@ def test_the_menu_tells_own_files_from_class_defaults_and_names_what_is_not_know
     ]
     assert menu.locator("option:not(:disabled)").count() == len(DECODERS)
     words = menu.locator("option:disabled").all_text_contents()
-    assert "GLM-4.5-Air: its source does not say d_head" in words and len(words) == 3
+    assert "GLM-4.5-Air: its source does not say d_head" in words and len(words) == 2
 
 
 def test_each_kind_of_layer_has_its_line_and_what_is_left_out_is_said(lab, root):

@@ -205,7 +205,7 @@ def test_the_plot_lights_who_answers_marks_who_is_pointed_at_and_opens_on_a_clic
     root.get_by_label("upwards").select_option("cached")
     root.get_by_label("across").select_option("year")
     lab.expect_python("[table.across, table.up]", ["year", "cached"])
-    expect(root.locator(".mha-models-dot")).to_have_count(41)
+    expect(root.locator(".mha-models-dot")).to_have_count(42)
     lab.page.mouse.move(1, 1)
     expect(root.locator("figcaption")).to_have_text("Inkling-2-Small: year 2026, cache a token 98,304")
 

@@ -433,7 +433,7 @@ def test_a_lesson_opens_from_disk_with_its_explorers_alive(opened, tmp_path, mon
     expect(page.locator(".mha-heads-facts").first).to_contain_text("heads H16")
     page.locator("details:not([open]) > summary").first.click()
     expect(page.locator("details[open]").first).to_contain_text(re.compile(r"\w"))
-    expect(page.get_by_text("Hints and solution of").first).to_be_visible()
+    expect(page.get_by_text("Hints and solution of").filter(visible=True).first).to_be_visible()
 
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
