@@ -44,13 +44,11 @@ def gesture(page, lot, box):
             "([css, i]) => { const all = document.querySelectorAll(css); all[i % all.length].focus(); }",
             [CONTROLS, lot.randrange(99)],
         )
+    for opened in page.context.pages[1:]:  # a link to a lesson; a page behind another one answers a pointer in a second
+        opened.close()
 
 
-# MockInterview's page does not come to an end of its 500 gestures here: a fault to be found.
-TRIED = [(name, explorer) for name, explorer in explorers() if name != "MockInterview"]
-
-
-@pytest.mark.parametrize("name, explorer", TRIED, ids=[name for name, _ in TRIED])
+@pytest.mark.parametrize("name, explorer", explorers(), ids=EXPLORERS)
 def test_500_gestures_bring_no_error_and_no_growing_page(browser, tmp_path, name, explorer):
     context = browser.new_context(viewport={"width": 1280, "height": 900}, has_touch=True, offline=True)
     page = context.new_page()
