@@ -19,12 +19,11 @@ import wall_records
 from wall_counts import ORDER, exercises, predictions, statements
 from wall_records import Class
 
-from mha_lab import _whole
+from mha_lab import _page, _whole
 from mha_lab.widgets.true_or_false import WORDS
 
 STYLE = Path(__file__).with_suffix(".css")
 MOST_MISTAKES = 12
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
 
 
 def page(found: Class, names: bool = False, all_words: bool = False) -> str:
@@ -38,23 +37,8 @@ def page(found: Class, names: bool = False, all_words: bool = False) -> str:
         _statements(statements(found)),
         _not_read(found, names),
     ]
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>The wall</title>
-<style>
-{STYLE.read_text(encoding="utf-8")}</style>
-</head>
-<body>
-<main>
-{"".join(filter(None, parts))}
-</main>
-</body>
-</html>
-"""
+    body = "\n".join(["<main>", "".join(filter(None, parts)), "</main>"])
+    return _page.whole("The wall", body, STYLE.read_text(encoding="utf-8"))
 
 
 def _sum(found, rows, asked):

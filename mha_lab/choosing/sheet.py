@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from mha_lab import _whole
+from mha_lab import _page
 from mha_lab.choosing.decisions import EXAMPLE, TOKENS, Decision, decisions
 
 HEADS = "decision", "begin with", "because", "what it costs", "when not"
@@ -65,39 +65,20 @@ class Sheet:
             "<tr>" + "".join(f'<td data-head="{h}">{c}</td>' for h, c in zip(HEADS, self._cells(row, suffix))) + "</tr>"
             for row in self.rows
         ]
-        return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Choosing attention</title>
-<style>
-{PRINTED.read_text(encoding="utf-8")}</style>
-</head>
-<body>
-<h1>Choosing attention: where to begin, why, and when not</h1>
+        body = f"""<h1>Choosing attention: where to begin, why, and when not</h1>
 <p>{about()}</p>
 <table><colgroup>{columns}</colgroup>
 <thead><tr>{head}</tr></thead>
 <tbody>
 {chr(10).join(rows)}
-</tbody></table>
-</body>
-</html>
-"""
+</tbody></table>"""
+        return _page.whole("Choosing attention", body, PRINTED.read_text(encoding="utf-8"))
 
     def save_html(self, path: str | Path) -> Path:
         """Save the sheet as one HTML page that prints on one A4 sheet; the path is returned.
 
         Raises ValueError for a path that does not end in .html, OSError where the file cannot be written."""
-        path = Path(path)
-        if path.suffix.lower() not in (".html", ".htm"):
-            raise ValueError(f"{str(path)!r} must end in .html, so that a double click opens it in the browser.")
-        try:
-            _whole.write(path, self.html())
-        except OSError as problem:
-            raise type(problem)(f"{str(path)!r} cannot be written: {problem.strerror}.") from None
-        return path
+        return _page.write(path, self.html())
 
 
 def page() -> Sheet:

@@ -7,7 +7,7 @@ import re
 from html import escape
 from pathlib import Path
 
-from mha_lab import _data, _whole
+from mha_lab import _data, _page
 
 HERE = _data.PACKAGE / "widgets/static"
 PROTOCOL = re.compile(r"_(model|view|dom)_\w+|_esm|_css|_anywidget_id|layout|tabbable|tooltip")  # no state of ours
@@ -21,8 +21,7 @@ WITHOUT_KERNEL = {
 # Everything a page needs is in it, and the browser itself refuses to fetch anything else, to send a form anywhere, and
 # to run any script but the one with this hash, which brings the explorers to life, from blobs that only it can make.
 SELF_CONTAINED = (
-    "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'sha256-{hash}' blob:; "
-    "form-action 'none'; base-uri 'none'"
+    "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'sha256-{hash}' blob:"
 )
 
 
@@ -33,17 +32,10 @@ def save_html(self, path: str | Path, *, title: str | None = None) -> Path:
     no script runs, and in print, the explorer's picture stands.
 
     Raises ValueError for a path that does not end in .html, OSError where the file cannot be written."""
-    path = Path(path)
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"{str(path)!r} must end in .html, so that a double click opens it in the browser.")
     # TrueOrFalse → True Or False, KVCacheExplorer → KV Cache Explorer
     title = title or re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", type(self).__name__)
     body = f"<h1>{escape(title)}</h1>\n{host(self.model_id, *self._repr_mimebundle_())}"
-    try:
-        _whole.write(path, document(title, body, {self.model_id: self.get_state()}))
-    except OSError as problem:
-        raise type(problem)(f"{str(path)!r} cannot be written: {problem.strerror}.") from None
-    return path
+    return _page.write(path, document(title, body, {self.model_id: self.get_state()}))
 
 
 def host(model_id: str, data: dict, metadata: dict) -> str:
@@ -72,25 +64,16 @@ def document(title: str, body: str, states: dict[str, dict], *, style: str = "",
     script = "\n" + (HERE / f"{page}.js").read_text(encoding="utf-8")
     policy = SELF_CONTAINED.format(hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode())
     css = "\n".join([(HERE / f"{page}.css").read_text(encoding="utf-8"), style, *styles.values()])
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>
-{css}</style>
-</head>
-<body>
-<main>
+    return _page.whole(
+        title,
+        f"""<main>
 {body}
 </main>
 <script type="application/json" id="mha-explorers">{_json({"modules": modules, "models": models})}</script>
-<script type="module">{script}</script>
-</body>
-</html>
-"""
+<script type="module">{script}</script>""",
+        css,
+        policy,
+    )
 
 
 def _json(value) -> str:

@@ -1,6 +1,8 @@
 """A real JupyterLab in a real Chromium, started once: `lab.show(code)` runs a cell and gives its output on the page."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from live_lab import Lab, Server, steady
@@ -43,19 +45,35 @@ def own_lab(browser: Browser, server: Server, request) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def opened(browser, tmp_path):
-    """opened(explorer, **context): its saved page, without a network. An error on it fails the test."""
+def from_disk(browser):
+    """from_disk(path, query="", **context): a file in a browser without a network. A complaint or a request fails the
+    test."""
     contexts, complaints = [], []
 
-    def opened(explorer, **options):
-        contexts.append(browser.new_context(offline=True, **options))
-        page = contexts[-1].new_page()
+    def from_disk(path, query="", **options):
+        context = browser.new_context(**{"offline": True, "viewport": {"width": 1280, "height": 900}, **options})
+        contexts.append(context)
+        context.route(re.compile("^(?!file:|blob:|data:)"), lambda route: route.abort())
+        context.on("requestfailed", lambda request: complaints.append(request.url))
+        context.on("console", lambda message: complaints.append(message.text))
+        page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(explorer.save_html(tmp_path / "page.html").as_uri())
-        steady(page.locator(".mha"))
+        page.goto(Path(path).as_uri() + query)
         return page
 
-    yield opened
+    yield from_disk
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def opened(from_disk, tmp_path):
+    """opened(explorer, **context): its saved page, from disk."""
+
+    def opened(explorer, **options):
+        page = from_disk(explorer.save_html(tmp_path / "page.html"), **options)
+        steady(page.locator(".mha"))
+        return page
+
+    return opened

@@ -2,7 +2,6 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import SimpleNamespace
 
 import make_handouts
@@ -34,28 +33,6 @@ from mha_lab.widgets._static import document, host
 WORDS = ["trophy", "suitcase", "it"]
 
 
-@pytest.fixture
-def opened(browser):
-    """opened(path, **options): the file in a browser without a network. A complaint or a request fails the test."""
-    contexts, complaints = [], []
-
-    def opened(path, **options):
-        context = browser.new_context(offline=True, **{"viewport": {"width": 1280, "height": 900}, **options})
-        contexts.append(context)
-        context.route(re.compile("^(?!file:|blob:|data:)"), lambda route: route.abort())
-        context.on("requestfailed", lambda request: complaints.append(request.url))
-        context.on("console", lambda message: complaints.append(message.text))
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(Path(path).as_uri())
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
 def projection():
     query, key = np.random.default_rng(0).normal(size=(2, 3, 12))
     return HeadExplorer.from_projection(query, key, WORDS, num_heads=4)
@@ -65,8 +42,8 @@ def pixels(page):
     return page.locator("canvas").first.evaluate("(canvas) => canvas.toDataURL()")
 
 
-def test_the_head_count_slider_redraws_the_maps(opened, tmp_path):
-    page = opened(projection().save_html(tmp_path / "page.html"))
+def test_the_head_count_slider_redraws_the_maps(from_disk, tmp_path):
+    page = from_disk(projection().save_html(tmp_path / "page.html"))
     expect(page.locator(".mha-heads[data-drawn]")).to_have_count(1)
     expect(page.locator(".mha-still")).to_be_hidden()
     before = pixels(page)
@@ -75,9 +52,9 @@ def test_the_head_count_slider_redraws_the_maps(opened, tmp_path):
     assert pixels(page) != before
 
 
-def test_a_trained_model_changes_its_layer_and_says_how_a_sentence_could_be_read(opened, tmp_path):
+def test_a_trained_model_changes_its_layer_and_says_how_a_sentence_could_be_read(from_disk, tmp_path):
     explorer = HeadExplorer(recorded()[:2], model=lambda: None)
-    page = opened(explorer.save_html(tmp_path / "page.html"))
+    page = from_disk(explorer.save_html(tmp_path / "page.html"))
     expect(page.locator(".mha-heads[data-drawn]")).to_have_count(1)
     before = pixels(page)
     page.get_by_role("slider", name="Layer").press("ArrowRight")
@@ -87,9 +64,9 @@ def test_a_trained_model_changes_its_layer_and_says_how_a_sentence_could_be_read
     expect(page.get_by_text("This page has no kernel.")).to_contain_text("open the notebook in JupyterLab")
 
 
-def test_timings_are_read_and_measuring_says_that_it_needs_python(opened, tmp_path):
+def test_timings_are_read_and_measuring_says_that_it_needs_python(from_disk, tmp_path):
     explorer = HeadExplorer.from_projection(*recorded_projection(), num_heads=12)
-    page = opened(explorer.save_html(tmp_path / "page.html"))
+    page = from_disk(explorer.save_html(tmp_path / "page.html"))
     expect(page.get_by_role("button", name="Measure")).to_be_disabled()
     expect(page.get_by_text("Measuring needs Python")).to_be_visible()
     page.get_by_role("radio", name="512").check()
@@ -201,8 +178,8 @@ def look_from_a_word(page):
         (guess, say),
     ],
 )
-def test_every_explorer_answers_without_a_kernel(explorer, gesture, opened, tmp_path):
-    gesture(opened(explorer().save_html(tmp_path / "page.html")))
+def test_every_explorer_answers_without_a_kernel(explorer, gesture, from_disk, tmp_path):
+    gesture(from_disk(explorer().save_html(tmp_path / "page.html")))
 
 
 LOOKS = """(root) => [...root.querySelectorAll('*')].map((node) => {
@@ -212,26 +189,26 @@ LOOKS = """(root) => [...root.querySelectorAll('*')].map((node) => {
 })"""
 
 
-@pytest.mark.parametrize(
-    "explorer",
-    [
-        lambda: HeadExplorer(recorded()[:1], hidden=["[CLS]"]),
-        lambda: AttentionStepper(np.eye(3), np.eye(3), np.eye(3), WORDS, stage=4),
-        TrueOrFalse,
-        lambda: OutputMixer(np.ones((2, 3, 2)), np.ones((4, 3)), WORDS),
-        CostExplorer,
-        KVCacheExplorer,
-        LayerMap,
-        MockInterview,
-        ModelTable,
-        TileExplorer,
-        switches,
-        intent,
-        guess,
-    ],
-)
-def test_an_explorer_looks_the_same_beside_all_others(explorer, opened, tmp_path):
-    page = opened(explorer().save_html(tmp_path / "page.html"))
+EACH = [
+    lambda: HeadExplorer(recorded()[:1], hidden=["[CLS]"]),
+    lambda: AttentionStepper(np.eye(3), np.eye(3), np.eye(3), WORDS, stage=4),
+    TrueOrFalse,
+    lambda: OutputMixer(np.ones((2, 3, 2)), np.ones((4, 3)), WORDS),
+    CostExplorer,
+    KVCacheExplorer,
+    LayerMap,
+    MockInterview,
+    ModelTable,
+    TileExplorer,
+    switches,
+    intent,
+    guess,
+]
+
+
+@pytest.mark.parametrize("explorer", EACH)
+def test_an_explorer_looks_the_same_beside_all_others(explorer, from_disk, tmp_path):
+    page = from_disk(explorer().save_html(tmp_path / "page.html"))
     root = page.locator(".mha-alive .mha")
     expect(root).to_have_count(1)
     page.wait_for_timeout(100)  # ms; what moves when it appears has come to rest
@@ -242,20 +219,20 @@ def test_an_explorer_looks_the_same_beside_all_others(explorer, opened, tmp_path
     assert root.evaluate(LOOKS) == alone
 
 
-def test_two_explorers_of_one_class_move_apart_and_two_views_of_one_together(opened, tmp_path):
+def test_two_explorers_of_one_class_move_apart_and_two_views_of_one_together(from_disk, tmp_path):
     first, second = projection(), projection()
     body = "".join(host(e.model_id, *e._repr_mimebundle_()) for e in (first, first, second))
     path = tmp_path / "page.html"
     path.write_text(document("Three", body, {e.model_id: e.get_state() for e in (first, second)}), encoding="utf-8")
-    page = opened(path)
+    page = from_disk(path)
     page.get_by_role("slider", name="Heads").first.press("ArrowRight")
     for view, heads in enumerate((6, 6, 4)):
         expect(page.locator(".mha-heads-facts").nth(view)).to_contain_text(f"heads H{heads}")
 
 
 @pytest.mark.parametrize("way", ["no script", "print"])
-def test_the_picture_stands_without_scripts_and_in_print(way, opened, tmp_path):
-    page = opened(projection().save_html(tmp_path / "page.html"), java_script_enabled=way == "print")
+def test_the_picture_stands_without_scripts_and_in_print(way, from_disk, tmp_path):
+    page = from_disk(projection().save_html(tmp_path / "page.html"), java_script_enabled=way == "print")
     if way == "print":
         expect(page.locator(".mha-heads[data-drawn]")).to_have_count(1)
         page.emulate_media(media="print")
@@ -263,16 +240,16 @@ def test_the_picture_stands_without_scripts_and_in_print(way, opened, tmp_path):
     expect(page.locator("img")).to_be_visible()
 
 
-def test_a_module_that_fails_says_so_and_leaves_the_picture(opened, tmp_path):
+def test_a_module_that_fails_says_so_and_leaves_the_picture(from_disk, tmp_path):
     explorer = projection()
     explorer._esm = "export default { render() { throw new Error('out of ink'); } };"
-    page = opened(explorer.save_html(tmp_path / "page.html"))
+    page = from_disk(explorer.save_html(tmp_path / "page.html"))
     expect(page.get_by_text("This explorer did not start (out of ink): its picture stays.")).to_be_visible()
     expect(page.locator("img")).to_be_visible()
 
 
-def test_the_page_is_as_dark_as_the_reader_has_it_and_axe_finds_no_violation(opened, tmp_path):
-    page = opened(projection().save_html(tmp_path / "page.html"), color_scheme="dark")
+def test_the_page_is_as_dark_as_the_reader_has_it_and_axe_finds_no_violation(from_disk, tmp_path):
+    page = from_disk(projection().save_html(tmp_path / "page.html"), color_scheme="dark")
     body = page.locator("body")
     for is_light, scheme, background in ("false", "dark", "rgb(17, 17, 17)"), ("true", "light", "rgb(255, 255, 255)"):
         page.emulate_media(color_scheme=scheme)
@@ -357,9 +334,9 @@ def predicted(tmp_path):
 
 
 def test_what_answers_a_prediction_waits_behind_a_fold_and_an_explorer_in_it_starts_when_it_is_opened(
-    opened, predicted
+    from_disk, predicted
 ):
-    page = opened(predicted)
+    page = from_disk(predicted)
     expect(page.get_by_text("at once")).to_be_visible()
     answer = page.locator("details").get_by_text("42", exact=True)
     expect(answer).to_be_hidden()
@@ -379,8 +356,8 @@ def test_what_answers_a_prediction_waits_behind_a_fold_and_an_explorer_in_it_sta
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_what_a_fold_holds_is_printed_at_the_end_and_needs_no_script(scripts, opened, predicted):
-    page = opened(predicted, java_script_enabled=scripts)
+def test_what_a_fold_holds_is_printed_at_the_end_and_needs_no_script(scripts, from_disk, predicted):
+    page = from_disk(predicted, java_script_enabled=scripts)
     folded, at_the_end = page.locator("details").get_by_text("42"), page.locator(".answers").get_by_text("42")
     expect(at_the_end).to_be_hidden()
     page.emulate_media(media="print")
@@ -395,7 +372,7 @@ def test_what_a_fold_holds_is_printed_at_the_end_and_needs_no_script(scripts, op
     expect(folded).to_be_visible()
 
 
-def test_long_code_wide_tables_and_long_words_make_no_handout_wider_than_a_phone(opened, tmp_path):
+def test_long_code_wide_tables_and_long_words_make_no_handout_wider_than_a_phone(from_disk, tmp_path):
     table = "| one | two | three |\n|---|---|---|\n| a few words | and some more of them | `a.name_of_a_tensor[-2]` |"
     path_in_a_list = "a/folder" * 20
     cells = [
@@ -404,28 +381,28 @@ def test_long_code_wide_tables_and_long_words_make_no_handout_wider_than_a_phone
     ]
     path = tmp_path / "page.html"
     path.write_text(make_handouts.handout(nbformat.v4.new_notebook(cells=cells)), encoding="utf-8")
-    page = opened(path)
+    page = from_disk(path)
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
-def test_a_link_to_a_section_of_a_handout_finds_it(opened, tmp_path):
+def test_a_link_to_a_section_of_a_handout_finds_it(from_disk, tmp_path):
     text = "# 99 · Links\n[there](99_links.ipynb#2.-To-hide-a-word:-−∞,-not-0)\n\n" + "line\n\n" * 99
     cell = nbformat.v4.new_markdown_cell(text + "## 2. To hide a `word`: −∞, not 0\n\n" + "line\n\n" * 99)
     path = tmp_path / "99_links.html"
     path.write_text(make_handouts.handout(nbformat.v4.new_notebook(cells=[cell])), encoding="utf-8")
-    page = opened(path)
+    page = from_disk(path)
     page.get_by_role("link", name="there").click()
     expect(page.get_by_role("heading", name="2. To hide a word")).to_be_in_viewport()
 
 
-def test_a_lesson_opens_from_disk_with_its_explorers_alive(opened, tmp_path, monkeypatch):
+def test_a_lesson_opens_from_disk_with_its_explorers_alive(from_disk, tmp_path, monkeypatch):
     monkeypatch.setattr(make_handouts, "HANDOUTS", tmp_path)
     with ThreadPoolExecutor(1) as elsewhere:  # in this thread Playwright's own event loop runs
         assert elsewhere.submit(make_handouts.main, ["02"]).result() == 0
     path = tmp_path / "02_multi_head_projection.html"
     assert make_handouts.size_without_figures(path.read_text(encoding="utf-8")) < 1_000_000
-    page = opened(path)
+    page = from_disk(path)
     page.evaluate("document.querySelectorAll('.answer').forEach((fold) => { fold.open = true; })")
     expect(page.locator(".mha-host.mha-alive .mha")).to_have_count(page.locator(".mha-host").count())
     expect(page.locator(".mha-heads[data-drawn]")).to_have_count(page.locator(".mha-heads").count())
@@ -443,27 +420,9 @@ SMALL = """(root) => [...root.querySelectorAll('button, select, summary, input')
 }).filter(([, width, height]) => width && (width < 24 || height < 24))"""
 
 
-@pytest.mark.parametrize(
-    "explorer",
-    [
-        lambda: HeadExplorer(recorded()),
-        projection,
-        lambda: AttentionStepper(np.eye(3), np.eye(3), np.eye(3), WORDS, stage=4),
-        TrueOrFalse,
-        lambda: OutputMixer(np.ones((2, 3, 2)), np.ones((4, 3)), WORDS),
-        CostExplorer,
-        KVCacheExplorer,
-        LayerMap,
-        MockInterview,
-        ModelTable,
-        TileExplorer,
-        switches,
-        lambda: intent("i , ."),
-        guess,
-    ],
-)
-def test_a_finger_hits_every_control_of_an_explorer_on_a_phone(explorer, opened, tmp_path):
-    page = opened(explorer().save_html(tmp_path / "page.html"), **PHONE)
+@pytest.mark.parametrize("explorer", [*EACH, lambda: HeadExplorer(recorded()), projection, lambda: intent("i , .")])
+def test_a_finger_hits_every_control_of_an_explorer_on_a_phone(explorer, from_disk, tmp_path):
+    page = from_disk(explorer().save_html(tmp_path / "page.html"), **PHONE)
     page.evaluate("() => document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
     expect(page.locator(".mha-alive .mha")).to_have_count(1)
     page.wait_for_timeout(100)  # ms; what is laid out when it has its size

@@ -37,26 +37,15 @@ PLACE = "() => document.querySelector('.slide-number').innerText.replace(/\\s/g,
 
 
 @pytest.fixture
-def opened(browser):
-    """opened(path, **options): slides in a browser without a network. A complaint or a request fails the test."""
-    contexts, complaints = [], []
+def opened(from_disk):
+    """opened(path, query="", **context): slides, from disk, at their first size."""
 
     def opened(path, query="", **options):
-        context = browser.new_context(**{"viewport": SIZES[0], "offline": True, **options})
-        contexts.append(context)
-        context.route(re.compile("^(?!file:|blob:|data:)"), lambda route: route.abort())
-        context.on("requestfailed", lambda request: complaints.append(request.url))
-        context.on("console", lambda message: complaints.append(message.text))
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(path.as_uri() + query)
+        page = from_disk(path, query, **{"viewport": SIZES[0], **options})
         page.wait_for_selector("body[data-ready]")
         return page
 
-    yield opened
-    for context in contexts:
-        context.close()
-    assert complaints == []
+    return opened
 
 
 def written(notebook, folder, stem="lesson"):

@@ -24,7 +24,7 @@ FLOORS = {
     for floor, names in enumerate(
         (
             ("_door", "_data", "_shown", "_whole", "_autograd", "memory"),
-            ("cost", "masks", "_fits", "_from_torch", "kv_cache", "published", "_checkpoint", "progress"),
+            ("cost", "masks", "_fits", "_from_torch", "kv_cache", "published", "_checkpoint", "progress", "_page"),
             ("attention", "communication", "rotary"),
             ("plots", "variants", "measure", "tasks"),
             ("models", "train", "heads", "long_sequences", "layer_costs", "parallel"),

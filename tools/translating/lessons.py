@@ -74,7 +74,6 @@ def updated(catalogue: Catalog, lesson) -> Catalog:
     kept as fuzzy, with the English they were made of."""
     known = {message.context: message for message in catalogue if message.context}
     new = Catalog(locale=catalogue.locale, project="mha_lab", fuzzy=False)
-    new.mime_headers = catalogue.mime_headers
     for cell, (kind, source) in messages(lesson).items():
         old = known.get(cell)
         changed = old is not None and old.id != source
